@@ -1,0 +1,1 @@
+"""The daemon on the station PC, its command line and its page."""

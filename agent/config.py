@@ -1,0 +1,256 @@
+"""The shape of a station's configuration: one HJSON file, strict, frozen, secrets by reference only.
+
+This module holds shape alone; `agent.check` holds what must agree between parts, `host.hjson` finds line and column.
+"""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+Role = Literal["zero", "span", "target"]
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused; a loaded configuration never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SecretRef(Strict):
+    """Where a secret lies: a file (mode 0600 or stricter) or a systemd credential. Never the secret itself."""
+
+    file: str | None = None
+    credential: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "SecretRef":
+        if (self.file is None) == (self.credential is None):
+            raise ValueError("give either file or credential")
+        return self
+
+
+class Position(Strict):
+    """Where an inlet stands; `height_m` is above the ground."""
+
+    latitude: float = Field(ge=-90, le=90)
+    longitude: float = Field(ge=-180, le=180)
+    height_m: float = Field(ge=0, le=1000)
+    datum: Literal["WGS-84"]
+
+
+class Station(Strict):
+    """Identity. `id` is permanent: topics, certificates, ledger and business key carry it."""
+
+    id: Name
+    network: Name
+    name_zh: str
+    name_en: str
+    position: Position
+    day_start_utc_offset_h: float = Field(default=8, ge=-12, le=14)
+    simulated: bool = False
+
+
+class Store(Strict):
+    """The log and its index. `commit_ms`: how long the first waiting record may wait for company (50 SSD, 1000 SD)."""
+
+    path: str
+    commit_ms: int = Field(default=50, ge=0, le=5000)
+    quota_GB: float = Field(default=20, gt=0)
+
+
+class Ledger(Strict):
+    """Ed25519 key (32-byte seed, base64) that signs checkpoints, and how often one is made."""
+
+    key: SecretRef
+    checkpoint_s: float = Field(default=300, ge=10, le=3600)
+
+
+class SerialWire(Strict):
+    """A serial port, by stable path. It is locked against other programs."""
+
+    kind: Literal["serial"]
+    device: str
+    baud: int = 9600
+    data_bits: Literal[7, 8] = 8
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+
+
+class TcpWire(Strict):
+    """A TCP peer."""
+
+    kind: Literal["tcp"]
+    host: str
+    port: int = Field(ge=1, le=65535)
+
+
+class Bus(Strict):
+    """One line with one owner. `timeout_s` is wall time for one answer, `gap_ms` the silence kept between requests."""
+
+    wire: Annotated[SerialWire | TcpWire, Field(discriminator="kind")]
+    protocol: Literal["modbus-rtu", "modbus-tcp", "text", "stream"]
+    timeout_s: float = Field(default=1.0, gt=0, le=60)
+    gap_ms: int = Field(default=0, ge=0, le=10000)
+
+
+class SeriesOptions(Strict):
+    """What a site declares of one measurand of an instrument. The range must be the analyzer's own (design, 13.8)."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class Instrument(Strict):
+    """One instrument on one bus. `poll_s` is absent where the instrument speaks unasked."""
+
+    driver: str
+    bus: Name
+    unit: int | None = Field(default=None, ge=0, le=65535)
+    poll_s: float | None = Field(default=None, gt=0, le=86400)
+    kind: Literal["regulated", "research"]
+    rule: Literal["hj-stack", "hj-ambient", "ghg"]
+    options: dict[str, str | int | float | bool | list[str]] = {}
+    series: dict[str, SeriesOptions] = {}
+    expected_per_minute: float | None = Field(default=None, gt=0)
+    serial_number: str | None = None
+    position: Position | None = None
+
+
+class Port(Strict):
+    """One gas path of a valve block: the coil that opens it."""
+
+    coil: int = Field(ge=0, le=65535)
+
+
+class Valve(Strict):
+    """A block of solenoids on Modbus coils. What it does without power is hardware: declared here, checked, shown."""
+
+    bus: Name
+    unit: int = Field(ge=0, le=255)
+    ports: dict[Name, Port]
+    sample: Name
+    on_power_loss: Literal["sample", "closed", "stays"]
+    upstream_shutoff_closes_without_power: bool = False
+    dead_man_s: float | None = Field(default=None, gt=0)
+
+
+class Assigned(Strict):
+    """Certified amount of one measurand; `uncertainty` is standard (k=1), `scale` a scale with its version or GBW(E)."""
+
+    value: float
+    unit: str
+    uncertainty: float = Field(ge=0)
+    scale: str
+
+
+class Cylinder(Strict):
+    """A standard gas."""
+
+    number: str
+    certificate: str
+    expires: date
+    assigned: dict[str, Assigned]
+
+
+class Injection(Strict):
+    """One gas of a sequence. Roles are per measurand: the same cylinder may be zero for one and span for another."""
+
+    gas: Name
+    port: Name
+    roles: dict[str, Role]
+    flush_s: float = Field(ge=0, le=7200)
+    average_s: float = Field(gt=0, le=3600)
+    stdev_max: dict[str, float] = {}
+
+
+class Schedule(Strict):
+    """Every so many hours, shifted from 00:00 UTC by the offset."""
+
+    every_h: float = Field(gt=0, le=8784)
+    offset_h: float = Field(default=0, ge=0)
+
+
+class Sequence(Strict):
+    """A calibration run on one instrument. For research series its zero and span points give a two-point correction."""
+
+    valve: Name
+    instrument: Name
+    injections: list[Injection] = Field(min_length=1)
+    recovery_s: float = Field(ge=0, le=7200)
+    schedule: Schedule | None = None
+
+
+class Tls(Strict):
+    """TLS with a client certificate whose CN is the station id."""
+
+    ca: str
+    certificate: str
+    key: SecretRef
+
+
+class MqttUplink(Strict):
+    """To a centre of ours: the record is the message; done means acknowledged by the centre, not by the broker."""
+
+    kind: Literal["mqtt"]
+    host: str
+    port: int = Field(ge=1, le=65535)
+    tls: Tls | None = None
+    kinds: list[Literal["scan", "average", "calibration", "event", "config", "checkpoint", "gap"]] = [
+        "scan", "average", "calibration", "event", "config", "checkpoint", "gap",
+    ]  # fmt: skip
+    window: int = Field(default=20, ge=1, le=50)
+    batch_max: int = Field(default=200, ge=1, le=1000)
+    backfill_per_s: float = Field(default=2000, gt=0)
+
+
+class Factor(Strict):
+    """How one series travels by HJ 212: absent members come from the measurand catalogue."""
+
+    series: str
+    unit: str | None = None
+    decimals: int | None = Field(default=None, ge=0, le=8)
+    state: Literal["stack-dry", "ambient-298K"] | None = None
+
+
+class Hj212Uplink(Strict):
+    """To a platform by HJ 212. `factors` maps pollutant codes to series; time-outs are wall time."""
+
+    kind: Literal["hj212"]
+    host: str
+    port: int = Field(ge=1, le=65535)
+    outlet: Name
+    mn: str = Field(pattern=r"^[0-9A-Za-z]{14,24}$")
+    st: str = Field(default="31", pattern=r"^[0-9A-Z]{2}$")
+    pw: SecretRef
+    edition: Literal["2017"] = "2017"
+    ack: Literal["required", "none"] = "required"
+    overtime_s: float = Field(default=10, ge=1, le=99)
+    recount: int = Field(default=3, ge=1, le=99)
+    realtime_s: int = Field(default=30, ge=30, le=3600)
+    periods: list[Literal["minute", "hour", "day"]] = ["minute", "hour", "day"]
+    factors: dict[str, Factor] = Field(min_length=1)
+
+
+class Page(Strict):
+    """The station page, a process of its own. Listens on loopback unless told otherwise."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=1, le=65535)
+
+
+class Config(Strict):
+    """A whole station."""
+
+    station: Station
+    store: Store
+    ledger: Ledger
+    buses: dict[Name, Bus]
+    instruments: dict[Name, Instrument]
+    valves: dict[Name, Valve] = {}
+    cylinders: dict[Name, Cylinder] = {}
+    sequences: dict[Name, Sequence] = {}
+    uplinks: dict[Name, Annotated[Hj212Uplink | MqttUplink, Field(discriminator="kind")]] = {}
+    socket: str
+    page: Page | None = None

@@ -1,0 +1,1 @@
+"""Sequences, fits, coefficients and drift, without I/O."""

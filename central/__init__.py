@@ -1,0 +1,1 @@
+"""The centre: ingest, store, attribution worker, API and map page."""

@@ -1,0 +1,1 @@
+"""Micro-sensor boards: frames on a serial line, without I/O."""

@@ -1,0 +1,1 @@
+"""I/O that several programs share: clocks, HJSON with places, SQLite, TCP loops, service notification."""

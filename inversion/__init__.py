@@ -1,0 +1,1 @@
+"""Plume operators, solvers and diagnostics; numpy and scipy only, no I/O."""

@@ -1,0 +1,1 @@
+"""MQTT topics and payloads of the record stream, without I/O."""
