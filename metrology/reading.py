@@ -1,4 +1,4 @@
-"""What flows: Reading (as the instrument gave it), Measurement (corrected), Average; and Scan, one answer's readings."""
+"""What flows: Reading (as it came), Measurement (corrected), Average; and Scan, the readings of one answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,0 +1,195 @@
+"""Averages for minute, hour and day with validity, as a pure state: fed with measurements, asked to close periods.
+
+Rules (design, section 13.4). `hj-stack`: a minute needs 12 valid readings, an hour 45 valid minutes, a day 20 valid
+hours (HJ 212-2017 formulas 23 to 25), means are unweighted means of valid lower means. `hj-ambient`: 75 % of the
+expected readings, 45 minutes, 20 hours (GB 3095-2012 table 4 for the day). `ghg`: a minute needs one valid reading,
+an hour 45 such minutes, a day 18 such hours; means are weighted by the number of readings.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from metrology.measurand import Averaging
+from metrology.periods import DAY_S, HOUR_S, MINUTE_S, period_start
+from metrology.quality import Cause, Mark, Quality
+from metrology.reading import Average, Measurement
+from metrology.statistics import Moments, circular_mean, combine_circular, merge
+
+Rule = Literal["hj-stack", "hj-ambient", "ghg"]
+READINGS_MIN_STACK: Final = 12
+AMBIENT_FRACTION_MIN: Final = 0.75
+MINUTES_MIN: Final = 45
+HOURS_MIN: Final = {"hj-stack": 20, "hj-ambient": 20, "ghg": 18}
+LOWER: Final = {HOUR_S: (MINUTE_S, 60), DAY_S: (HOUR_S, 24)}
+# After a longer stop only periods that hold something are written; the gap record speaks for the rest.
+EMPTY_MINUTES_MAX: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSpec:
+    """How one series is averaged; `expected` is the number of readings a full minute should hold."""
+
+    series: str
+    unit: str
+    rule: Rule
+    averaging: Averaging
+    expected: float
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Members of one period of one series: values of valid readings, and the marks seen on any."""
+
+    values: list[float] = field(default_factory=list)
+    marks: set[Mark] = field(default_factory=set)
+    calibrations: set[str] = field(default_factory=set)
+
+
+class Averager:
+    """All series of a station. `late` counts readings of periods already closed: they stay raw, in no average."""
+
+    def __init__(self, specs: Iterable[SeriesSpec], start: datetime, day_offset_s: int = 8 * HOUR_S) -> None:
+        """Minutes before the one that holds `start` count as closed."""
+        self._specs = {spec.series: spec for spec in specs}
+        self._day_offset_s = day_offset_s
+        self._minutes: dict[datetime, dict[str, _Bucket]] = {}
+        self._lower: dict[tuple[int, datetime], dict[str, list[Average]]] = {}
+        self._closed_until = period_start(start, MINUTE_S)
+        self.late = 0
+
+    @property
+    def closed_until(self) -> datetime:
+        """End of the last closed minute."""
+        return self._closed_until
+
+    def feed(self, measurement: Measurement) -> None:
+        """Take one measurement. A repeat of an old value (cause stale) is no member of any average."""
+        reading = measurement.reading
+        if reading.series not in self._specs or Cause.STALE in reading.quality.causes:
+            return
+        start = period_start(reading.at, MINUTE_S)
+        if start < self._closed_until:
+            self.late += 1
+            return
+        bucket = self._minutes.setdefault(start, {}).setdefault(reading.series, _Bucket())
+        bucket.marks |= {replace(mark, since=start) for mark in reading.quality.marks}
+        if measurement.value is not None and reading.quality.valid:
+            bucket.values.append(measurement.value)
+            if measurement.calibration is not None:
+                bucket.calibrations.add(measurement.calibration)
+
+    def mark_open(self, mark: Mark) -> None:
+        """Put a mark on every open minute, as after a step of the clock."""
+        for buckets in self._minutes.values():
+            for bucket in buckets.values():
+                bucket.marks.add(mark)
+
+    def restore(self, averages: Iterable[Average]) -> None:
+        """Take averages of an open hour or day that were written before a restart."""
+        for average in averages:
+            if average.series in self._specs:
+                self._collect(average)
+                if average.period_s == MINUTE_S:
+                    self._closed_until = max(self._closed_until, average.end)
+
+    def close(self, until: datetime) -> list[list[Average]]:
+        """Close every period that ends at or before `until`, oldest first; one list per period."""
+        closed: list[list[Average]] = []
+        until = period_start(until, MINUTE_S)
+        first_empty = until - timedelta(minutes=EMPTY_MINUTES_MAX)
+        while self._closed_until < until:
+            start, end = self._closed_until, self._closed_until + timedelta(minutes=1)
+            self._closed_until = end
+            buckets = self._minutes.pop(start, {})
+            if buckets or start >= first_empty:
+                closed.append([self._minute(spec, start, buckets.get(spec.series)) for spec in self._specs.values()])
+                for average in closed[-1]:
+                    self._collect(average)
+            closed += self._close_upper(end)
+        return closed
+
+    def _collect(self, average: Average) -> None:
+        for upper, (lower, _) in LOWER.items():
+            if average.period_s == lower:
+                key = (upper, period_start(average.start, upper, self._day_offset_s))
+                self._lower.setdefault(key, {}).setdefault(average.series, []).append(average)
+
+    def _close_upper(self, end: datetime) -> list[list[Average]]:
+        closed = []
+        for period_s in (HOUR_S, DAY_S):
+            start = period_start(end - timedelta(seconds=1), period_s, self._day_offset_s)
+            if start + timedelta(seconds=period_s) == end and (members := self._lower.pop((period_s, start), None)):
+                closed.append(
+                    [self._upper(s, start, period_s, members.get(s.series, [])) for s in self._specs.values()]
+                )
+                for average in closed[-1]:
+                    self._collect(average)
+        return closed
+
+    def _minute(self, spec: SeriesSpec, start: datetime, bucket: _Bucket | None) -> Average:
+        bucket = bucket or _Bucket()
+        count = len(bucket.values)
+        enough = {
+            "hj-stack": count >= READINGS_MIN_STACK,
+            "hj-ambient": count >= AMBIENT_FRACTION_MIN * spec.expected,
+            "ghg": count >= 1,
+        }[spec.rule]
+        moments = _moments(spec, bucket.values)
+        return Average(
+            series=spec.series,
+            unit=spec.unit,
+            start=start,
+            period_s=MINUTE_S,
+            n=count,
+            valid_fraction=count / spec.expected,
+            mean=moments.mean,
+            minimum=moments.minimum,
+            maximum=moments.maximum,
+            sd=moments.sd,
+            rule=spec.rule,
+            quality=_quality(enough, bucket.marks, start),
+            calibrations=tuple(sorted(bucket.calibrations)),
+        )
+
+    def _upper(self, spec: SeriesSpec, start: datetime, period_s: int, members: list[Average]) -> Average:
+        valid = [average for average in members if average.valid]
+        needed = MINUTES_MIN if period_s == HOUR_S else HOURS_MIN[spec.rule]
+        # An incomplete hour is still shown with what it holds: the mean of a rule that failed is no valid mean.
+        used = valid or [a for a in members if a.mean is not None and a.quality.causes == {Cause.INCOMPLETE}]
+        moments = _combine(spec, used)
+        return Average(
+            series=spec.series,
+            unit=spec.unit,
+            start=start,
+            period_s=period_s,
+            n=sum(a.n for a in used) if spec.rule == "ghg" else len(used),
+            valid_fraction=len(valid) / LOWER[period_s][1],
+            mean=moments.mean,
+            minimum=moments.minimum,
+            maximum=moments.maximum,
+            sd=moments.sd,
+            rule=spec.rule,
+            quality=_quality(len(valid) >= needed, {m for a in members for m in a.quality.marks}, start),
+            calibrations=tuple(sorted({c for a in used for c in a.calibrations})),
+        )
+
+
+def _quality(enough: bool, seen: Iterable[Mark], start: datetime) -> Quality:
+    """Marks of a period: while it satisfies its rule only those that leave a value valid; else all, and incomplete."""
+    marks = {replace(mark, since=start) for mark in seen if mark.cause is not Cause.INCOMPLETE}
+    if enough:
+        return Quality(frozenset(m for m in marks if Quality.of(m).valid))
+    return Quality(frozenset({*marks, Mark(Cause.INCOMPLETE, "averaging", start)}))
+
+
+def _moments(spec: SeriesSpec, values: list[float]) -> Moments:
+    return circular_mean(values) if spec.averaging == "circular" else Moments.of(values)
+
+
+def _combine(spec: SeriesSpec, members: list[Average]) -> Moments:
+    parts = [Moments(a.n, a.mean, a.minimum, a.maximum, a.sd) for a in members]
+    if spec.averaging == "circular":
+        return combine_circular(parts)
+    return merge(parts, weighted=spec.rule == "ghg")

@@ -1,0 +1,82 @@
+"""The daemon's Unix socket: one JSON line asks, JSON lines answer. The command line and the page use nothing else."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+REQUEST_BYTES_MAX: Final = 64 * 1024
+CLIENTS_MAX: Final = 32
+
+Handler = Callable[[Mapping[str, Any]], AsyncIterator[dict[str, Any]]]
+
+
+class RequestError(Exception):
+    """A request that cannot be served; its text goes to who asked."""
+
+
+class Control:
+    """Serves `handlers` (name in `do`) on a socket that only the service's user and group may open."""
+
+    def __init__(self, path: Path, handlers: Mapping[str, Handler]) -> None:
+        self._path = path
+        self._handlers = handlers
+        self._clients = 0
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+        mask = os.umask(0o117)
+        try:
+            server = await asyncio.start_unix_server(self._serve, str(self._path), limit=REQUEST_BYTES_MAX)
+        finally:
+            os.umask(mask)
+        async with server:
+            await server.serve_forever()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients += 1
+        try:
+            async for answer in self._answers(reader):
+                writer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+                await writer.drain()
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the asker went away, or we stop
+        finally:
+            self._clients -= 1
+            writer.close()
+
+    async def _answers(self, reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
+        try:
+            if self._clients > CLIENTS_MAX:
+                raise RequestError(f"more than {CLIENTS_MAX} clients")
+            request = json.loads(await reader.readline())
+            handler = self._handlers.get(request["do"]) if isinstance(request, dict) and "do" in request else None
+            if handler is None:
+                raise RequestError(f"unknown request; known: {', '.join(sorted(self._handlers))}")
+            async for answer in handler(request):
+                yield answer
+        except (RequestError, ValueError) as error:
+            yield {"error": str(error)}
+
+
+async def ask(path: str, request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """Send a request to a running daemon and give its answers. Raises RequestError where none runs or it refuses."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(path, limit=16 * 1024 * 1024)
+    except OSError as error:
+        raise RequestError(f"{path}: no daemon answers there ({error.strerror})") from error
+    try:
+        writer.write(json.dumps(dict(request)).encode() + b"\n")
+        while line := await reader.readline():
+            answer = json.loads(line)
+            if "error" in answer:
+                raise RequestError(answer["error"])
+            yield answer
+    finally:
+        writer.close()

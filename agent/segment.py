@@ -1,0 +1,162 @@
+"""One file of the log: records of every kind, the head with the Merkle frontier, and the uplinks' places.
+
+A segment lives for one day of the station and is then closed; the next begins with the frontier and places of the
+last. All calls come from the one thread that owns the log.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from host.sqlite import adopt_schema, open_database
+from protocols import record
+from protocols.tlog import Frontier, leaf_hash
+
+SCHEMA_VERSION: Final = 1
+SCHEMA: Final = """
+CREATE TABLE rec(seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, leaf BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE head(id INTEGER PRIMARY KEY CHECK(id = 1), epoch INTEGER, first_seq INTEGER, next_seq INTEGER,
+                  frontier BLOB, closed INTEGER);
+CREATE TABLE place(uplink TEXT PRIMARY KEY, document TEXT NOT NULL);
+"""
+READ_ROWS_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it lies in the log; `body` is the canonical line that is hashed and sent."""
+
+    epoch: int
+    seq: int
+    kind: str
+    body: bytes
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Members of the body, decoded anew at each call."""
+        return record.decode(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far an uplink is: everything it selects up to `through` is acknowledged, and the ranges in `above` too."""
+
+    epoch: int
+    through: int
+    above: tuple[tuple[int, int], ...] = ()
+
+
+def segment_name(epoch: int, first_seq: int) -> str:
+    """File name that sorts by epoch, then by first sequence number."""
+    return f"log-{epoch:04d}-{first_seq:012d}.db"
+
+
+def segment_numbers(path: Path) -> tuple[int, int]:
+    """(epoch, first seq) of a segment's file name."""
+    _, epoch, first_seq = path.stem.split("-")
+    return int(epoch), int(first_seq)
+
+
+class Segment:
+    """An open segment file. Errors are apsw.Error, and DatabaseRefusedError for a foreign file."""
+
+    def __init__(self, path: Path, *, exclusive: bool = True) -> None:
+        self.path = path
+        self._db = open_database(str(path), exclusive=exclusive, read_only=not exclusive)
+        if exclusive:
+            adopt_schema(self._db, SCHEMA, SCHEMA_VERSION)
+        head = self._db.execute("SELECT epoch, first_seq, next_seq, frontier, closed FROM head").fetchone()
+        self.epoch, self.first_seq, self.next_seq, frontier, self.closed = head or (0, 0, 0, None, 0)
+        self.frontier = Frontier.from_bytes(frontier) if frontier else Frontier()
+
+    @classmethod
+    def create(
+        cls, path: Path, epoch: int, first_seq: int, frontier: Frontier, places: Iterable[tuple[str, Place]]
+    ) -> "Segment":
+        """Make a new segment that goes on from `frontier`; the folder's entry is made durable too."""
+        segment = cls(path)
+        segment.epoch, segment.first_seq, segment.next_seq, segment.frontier = epoch, first_seq, first_seq, frontier
+        with segment._db:
+            segment._db.execute(
+                "INSERT OR REPLACE INTO head VALUES(1, ?, ?, ?, ?, 0)",
+                (epoch, first_seq, first_seq, frontier.to_bytes()),
+            )
+            for uplink, place in places:
+                segment._put_place(uplink, place)
+        sync_folder(path.parent)
+        return segment
+
+    def append(self, rows: list[Record], frontier: Frontier) -> None:
+        """Commit rows and the frontier behind the last of them. Repeating a commit that failed half-way is harmless."""
+        with self._db:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO rec VALUES(?, ?, ?, ?)",
+                ((row.seq, row.kind, leaf_hash(row.body), row.body) for row in rows),
+            )
+            self._db.execute("UPDATE head SET next_seq = ?, frontier = ?", (rows[-1].seq + 1, frontier.to_bytes()))
+        self.next_seq, self.frontier = rows[-1].seq + 1, frontier
+
+    def read(self, after: int, kinds: frozenset[str], limit: int, before: int | None) -> list[Record]:
+        """Give records with after < seq (< before), ascending, of the wanted kinds, at most READ_ROWS_MAX of them."""
+        marks = ",".join("?" * len(kinds))
+        end = self.next_seq if before is None else before
+        cursor = self._db.execute(
+            f"SELECT seq, kind, body FROM rec WHERE seq > ? AND seq < ? AND kind IN ({marks}) ORDER BY seq LIMIT ?",
+            (after, end, *sorted(kinds), min(limit, READ_ROWS_MAX)),
+        )
+        return [Record(self.epoch, seq, kind, body) for seq, kind, body in cursor]
+
+    def read_last(self, kind: str) -> Record | None:
+        """Newest record of a kind in this segment."""
+        row = self._db.execute("SELECT seq, body FROM rec WHERE kind = ? ORDER BY seq DESC LIMIT 1", (kind,)).fetchone()
+        return Record(self.epoch, row[0], kind, row[1]) if row else None
+
+    def leaves(self, start: int) -> list[bytes]:
+        """Leaf hashes from `start` on, in order."""
+        return [leaf for (leaf,) in self._db.execute("SELECT leaf FROM rec WHERE seq >= ? ORDER BY seq", (start,))]
+
+    def places(self) -> dict[str, Place]:
+        """All uplinks' places."""
+        return {name: _place(document) for name, document in self._db.execute("SELECT uplink, document FROM place")}
+
+    def save_place(self, uplink: str, place: Place) -> None:
+        """Keep a place durably."""
+        with self._db:
+            self._put_place(uplink, place)
+
+    def _put_place(self, uplink: str, place: Place) -> None:
+        document = json.dumps({"epoch": place.epoch, "through": place.through, "above": place.above})
+        self._db.execute("INSERT OR REPLACE INTO place VALUES(?, ?)", (uplink, document))
+
+    def damaged(self, last: int) -> list[int]:
+        """Sequence numbers among the newest `last` records whose body no longer gives its leaf hash."""
+        cursor = self._db.execute("SELECT seq, leaf, body FROM rec WHERE seq >= ?", (self.next_seq - last,))
+        return [seq for seq, leaf, body in cursor if leaf_hash(body) != leaf]
+
+    def seal(self) -> None:
+        """Close the day: no more records; the WAL is folded into the file."""
+        with self._db:
+            self._db.execute("UPDATE head SET closed = 1")
+        self._db.pragma("wal_checkpoint(TRUNCATE)")
+        self.closed = 1
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def _place(document: str) -> Place:
+    fields = json.loads(document)
+    return Place(fields["epoch"], fields["through"], tuple((a, b) for a, b in fields["above"]))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make creations and renames in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,162 @@
+"""The log: durable order, one tree, restart, damage, reading across days."""
+
+import asyncio
+import base64
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent.log import Log, Place
+from agent.segment import Segment
+from host.clock import ManualClock, RealClock
+from protocols import record
+from protocols.tlog import Frontier, leaf_hash, open_checkpoint, signer_from_seed
+
+SIGNER = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/test-01")
+
+
+def make_log(folder: Path, clock: RealClock | ManualClock | None = None, commit_s: float = 0.0) -> Log:
+    return Log(folder, clock or RealClock(), station_id="test-01", signer=SIGNER, commit_s=commit_s)
+
+
+async def stop(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_records_are_numbered_in_the_order_of_the_calls_and_survive_a_restart(tmp_path: Path) -> None:
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    rows = await asyncio.gather(*(log.append("event", {"what": f"e{i}"}) for i in range(50)))
+    assert [row.seq for row in rows] == list(range(50))
+    await log.save_place("centre", Place(log.epoch, 17, ((20, 22),)))
+    await stop(task)
+
+    again = make_log(tmp_path)
+    assert (again.epoch, again.next_seq) == (log.epoch, 50)
+    assert await again.load_place("centre") == Place(log.epoch, 17, ((20, 22),))
+    found = await again.read(9, kinds=frozenset({"event"}), limit=3)
+    assert [(r.seq, r.fields["what"]) for r in found] == [(10, "e10"), (11, "e11"), (12, "e12")]
+    assert found[0].body == rows[10].body
+
+
+async def test_a_checkpoint_signs_the_tree_over_everything_before_it(tmp_path: Path) -> None:
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    bodies = [(await log.append("event", {"what": f"e{i}"})).body for i in range(7)]
+    row = await log.post_checkpoint()
+    fields = row.fields
+    opened = open_checkpoint(str(fields["note"]), [SIGNER.vkey])
+    assert (opened.origin, opened.size) == ("plumeline/test-01/1", 7) == (opened.origin, row.seq)
+    frontier = Frontier()
+    for body in bodies:
+        frontier = frontier.append(leaf_hash(body))
+    assert opened.root == frontier.root()
+    assert base64.b64decode(str(fields["leaves"])) == b"".join(leaf_hash(body) for body in bodies)
+    await stop(task)
+
+
+async def test_leaves_between_checkpoints_continue_over_a_restart_and_a_new_day(tmp_path: Path) -> None:
+    clock = ManualClock(datetime(2026, 1, 1, 15, 59, 58, tzinfo=UTC))
+    log = make_log(tmp_path, clock)
+    task = asyncio.create_task(log.run())
+    bodies = [(await log.append("event", {"what": "a"})).body, (await log.post_checkpoint()).body]
+    clock.step(5)  # 00:00:03 UTC+8: another day
+    for what in ("b", "c", "d"):
+        bodies.append((await log.append("event", {"what": what})).body)
+    await stop(task)
+    assert len(list(tmp_path.glob("log-*.db"))) == 2
+
+    again = make_log(tmp_path, clock)
+    task = asyncio.create_task(again.run())
+    row = await again.post_checkpoint()
+    assert base64.b64decode(str(row.fields["leaves"])) == b"".join(leaf_hash(body) for body in bodies[1:])
+    # Reading walks from the closed day into the live one.
+    again._tail.clear()
+    found = await again.read(-1, kinds=frozenset({"event"}), limit=100)
+    assert [r.fields["what"] for r in found] == ["a", "b", "c", "d"]
+    await stop(task)
+
+
+async def test_a_checkpoint_comes_at_least_every_thousand_records(tmp_path: Path) -> None:
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    for i in range(2500):
+        last = log.post("event", {"what": str(i)})
+    await last
+    found = await log.read(-1, kinds=frozenset({"checkpoint"}), limit=10)
+    assert [r.fields["size"] for r in found] == [1000, 2000]
+    assert all(len(r.body) < record.BODY_BYTES_MAX for r in found)
+    await stop(task)
+
+
+async def test_a_damaged_file_is_set_aside_and_a_new_epoch_begins(tmp_path: Path) -> None:
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    await log.append("event", {"what": "kept"})
+    await stop(task)
+    path = next(tmp_path.glob("log-*.db"))
+    data = bytearray(path.read_bytes())
+    at = bytes(data).index(b'"what":"kept"')
+    data[at + 9] ^= 1
+    path.write_bytes(data)
+
+    again = make_log(tmp_path)
+    assert again.epoch == 2
+    assert again.next_seq == 0
+    assert "leaf hashes" in again.quarantined[0]
+    assert [p.name for p in (tmp_path / "quarantine").iterdir()] == [path.name]
+
+
+async def test_a_file_of_another_program_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "log-0001-000000000000.db").write_bytes(b"this is not a database at all, but somebody's")
+    log = make_log(tmp_path)
+    assert log.epoch == 2
+    assert (tmp_path / "quarantine" / "log-0001-000000000000.db").read_bytes().startswith(b"this is not")
+
+
+WRITER = """
+import asyncio, sys, base64
+from pathlib import Path
+from agent.log import Log
+from host.clock import RealClock
+from protocols.tlog import signer_from_seed
+async def main():
+    log = Log(Path(sys.argv[1]), RealClock(), station_id="test-01", commit_s=0.0,
+              signer=signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/test-01"))
+    task = asyncio.create_task(log.run())
+    while True:
+        row = await log.append("event", {"what": "x" * 200})
+        print(row.epoch, row.seq, flush=True)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_what_was_reported_committed_is_there_after_sigkill(tmp_path: Path, round_: int, root: Path) -> None:
+    reported = -1
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=root
+        )
+        assert process.stdout
+        for _ in range(200 + 37 * round_):
+            epoch, reported = map(int, process.stdout.readline().split())
+        os.kill(process.pid, signal.SIGKILL)
+        rest = process.stdout.read().split("\n")
+        process.wait()
+        whole = [line for line in rest if len(line.split()) == 2]
+        reported = int(whole[-1].split()[1]) if whole else reported
+        process.stdout.close()
+    segment = Segment(next(tmp_path.glob("log-*.db")))
+    assert (epoch, segment.epoch) == (1, 1)
+    assert segment.next_seq > reported
+    assert segment.damaged(10_000) == []
+    seqs = [r.seq for r in segment.read(-1, record.KINDS, 500, None)]
+    assert seqs == list(range(len(seqs)))
+    segment.close()
