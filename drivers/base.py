@@ -4,12 +4,19 @@ A polled driver is a generator: it yields what it wants from the wire and return
 A streaming driver is fed the bytes an instrument sends unasked. Neither performs I/O; the owner of the bus does.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from metrology.reading import Scan
+from metrology.declaration import DriverError, DriverInfo, Option, Options
+from metrology.reading import Scan, StreamFault
+
+__all__ = [
+    "Answer", "Ask", "BadAnswer", "DriverError", "DriverInfo", "Option", "Options", "Poll", "PolledDriver",
+    "PolledEntry", "ReadRegisters", "Registers", "Scan", "Step", "StreamDriver", "StreamEntry", "StreamFault", "Table",
+    "Text", "WriteCoil",
+]  # fmt: skip
 
 Table = Literal["holding", "input", "coil", "discrete"]
 
@@ -31,13 +38,26 @@ class WriteCoil:
     on: bool
 
 
+def _always(answer: bytes) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Send `data`; the answer is complete when it ends with one of `ends`, or with `lines` of them. Answer: `Text`."""
+    """Send `data` and wait until `complete` says so, at most for `answer_bytes_max`. Answer: `Text`.
+
+    `ends` closes an answer of one line. Where an end inside an answer looks like its last one (many lines, then an
+    empty one), `whole` looks at everything received so far and decides.
+    """
 
     data: bytes
     ends: tuple[bytes, ...]
     answer_bytes_max: int = 65536
+    whole: Callable[[bytes], bool] = _always
+
+    def complete(self, answer: bytes) -> bool:
+        """Tell whether the bytes received so far are a complete answer."""
+        return answer.endswith(self.ends) and self.whole(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +81,62 @@ Answer = Registers | Text
 Poll = Generator[Step, Answer, list[Scan]]
 
 
-class BadAnswer(Exception):
+class BadAnswer(Exception):  # noqa: N818  (it is the answer that is bad)
     """The instrument answered with something that is no answer: bad check sum, wrong shape, error code.
 
     Raised inside a poll generator (or thrown into it by the bus for a Modbus exception reply). The poller counts it,
-    shows it, and records a scan flagged `communication` or `fault`.
+    shows it, and records a scan flagged `communication` or `fault`. `modbus_exception` is the code of a Modbus
+    exception reply: a driver that joined registers into one block takes the block apart at code 2.
     """
+
+    def __init__(self, what: str, *, modbus_exception: int | None = None) -> None:
+        super().__init__(what)
+        self.modbus_exception = modbus_exception
 
 
 class PolledDriver(Protocol):
-    """An instrument that answers questions. `measurands` are the ids it may emit, with their units."""
+    """An instrument that answers questions."""
 
     @property
-    def measurands(self) -> dict[str, str]: ...
+    def measurands(self) -> dict[str, str]:
+        """Ids of the measurands it may emit, with the unit of each."""
 
     def poll(self) -> Poll:
         """Yield steps; return the scans of this poll, in the instrument's order (maybe none, maybe many)."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamFault:
-    """Bytes of a stream that are no frame; `lost` is how many frames are known to be missing (by sequence number)."""
-
-    what: str
-    at: datetime
-    lost: int = 0
 
 
 class StreamDriver(Protocol):
     """Instruments on one line that speak unasked. `units` maps a unit address to an instrument name."""
 
     @property
-    def measurands(self) -> dict[str, str]: ...
+    def measurands(self) -> dict[str, str]:
+        """Ids of the measurands it may emit, with the unit of each."""
 
     def feed(self, data: bytes, at: datetime) -> list[Scan | StreamFault]:
         """Take bytes in pieces of any size; never raises on any input; memory is bounded."""
+
+
+def _no_advice(options: Options) -> list[str]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class PolledEntry:
+    """What an entry point of group `plumeline.drivers` names for a polled driver.
+
+    `make(instrument, unit, options)` gets options that already passed `info.options`; it raises `DriverError` for the
+    rest. `advise(options)` gives sentences for the configuration check about settings that work but cost quality.
+    """
+
+    info: DriverInfo
+    make: Callable[[str, int | None, Options], PolledDriver]
+    advise: Callable[[Options], list[str]] = _no_advice
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """The same for a streaming driver: `make(units, options)`, `units` maps a unit address to an instrument name."""
+
+    info: DriverInfo
+    make: Callable[[dict[int, str], Options], StreamDriver]
+    advise: Callable[[Options], list[str]] = _no_advice

@@ -37,6 +37,19 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamFault:
+    """Bytes of a stream that are no frame; `lost` is how many frames are known to be missing (by sequence number).
+
+    `instrument` is named where the loss can be put down to one.
+    """
+
+    what: str
+    at: datetime
+    lost: int = 0
+    instrument: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """A reading with the value by its series' correction. `calibration` names the coefficients; None is identity."""
 

@@ -1,0 +1,81 @@
+"""What a driver declares of itself, so that a configuration can be checked before anything is opened.
+
+On the ground floor because drivers and firmware bridge, which do not know each other, both declare themselves.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Literal
+
+OptionValue = str | int | float | bool | list[str]
+Options = Mapping[str, OptionValue]
+OptionKind = Literal["text", "number", "whole number", "list of texts"]
+
+
+class DriverError(ValueError):
+    """A driver, or an option of one, that does not exist or cannot be; the message says what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: which kinds of value it takes and what it means. Without a default it must be given."""
+
+    kinds: tuple[OptionKind, ...]
+    meaning: str
+    default: OptionValue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DriverInfo:
+    """What the configuration check needs to know of a driver; `measurands` (id: unit) are all it may ever emit.
+
+    `default_unit` is the address the maker ships the instrument with; None where the line has no addresses.
+    """
+
+    name: str
+    title: str
+    kind: Literal["polled", "stream"]
+    protocol: Literal["modbus", "text", "stream"]
+    measurands: Mapping[str, str]
+    manual: str
+    evidence: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    default_unit: int | None = None
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> DriverError:
+    """Error for a name that is not among the known ones; offers the nearest, or all of them."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names) or 'none'}"
+    return DriverError(f"unknown {what} {name!r}: {hint}")
+
+
+def _is(kind: OptionKind, value: OptionValue) -> bool:
+    match kind:
+        case "text":
+            return isinstance(value, str)
+        case "whole number":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "list of texts":
+            return isinstance(value, list)
+
+
+def settled(info: DriverInfo, options: Options) -> dict[str, OptionValue]:
+    """Options with the defaults filled in. Raises `DriverError` for unknown, missing or mistyped ones."""
+    for name, value in options.items():
+        if name not in info.options:
+            raise unknown(f"option of driver {info.name}", name, info.options)
+        option = info.options[name]
+        if not any(_is(kind, value) for kind in option.kinds):
+            raise DriverError(f"option {name} of driver {info.name} is a {' or '.join(option.kinds)}: {option.meaning}")
+    given = dict(options)
+    for name, option in info.options.items():
+        if name not in given:
+            if option.default is None:
+                raise DriverError(f"driver {info.name} needs the option {name}: {option.meaning}")
+            given[name] = option.default
+    return given
