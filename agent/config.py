@@ -1,34 +1,21 @@
 """The shape of a station's configuration: one HJSON file, strict, frozen, secrets by reference only.
 
-This module holds shape alone; `agent.check` holds what must agree between parts, `host.hjson` finds line and column.
+This module holds shape alone; `agent.check` holds what must agree between parts, `host.hjson` finds line and column,
+`agent/keys.toml` says in two languages what each key means.
 """
 
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
+
+from host.hjson import Strict
+from host.secrets import SecretRef
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 Role = Literal["zero", "span", "target"]
-
-
-class Strict(BaseModel):
-    """Unknown keys are refused; a loaded configuration never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SecretRef(Strict):
-    """Where a secret lies: a file (mode 0600 or stricter) or a systemd credential. Never the secret itself."""
-
-    file: str | None = None
-    credential: str | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> "SecretRef":
-        if (self.file is None) == (self.credential is None):
-            raise ValueError("give either file or credential")
-        return self
+# Written as text, so the one place where a type may be converted.
+Day = Annotated[date, Field(strict=False)]
 
 
 class Position(Strict):
@@ -111,8 +98,8 @@ class Instrument(Strict):
     poll_s: float | None = Field(default=None, gt=0, le=86400)
     kind: Literal["regulated", "research"]
     rule: Literal["hj-stack", "hj-ambient", "ghg"]
-    options: dict[str, str | int | float | bool | list[str]] = {}
-    series: dict[str, SeriesOptions] = {}
+    options: dict[str, str | int | float | bool | list[str]] = Field(default={})
+    series: dict[str, SeriesOptions] = Field(default={})
     expected_per_minute: float | None = Field(default=None, gt=0)
     serial_number: str | None = None
     position: Position | None = None
@@ -137,7 +124,7 @@ class Valve(Strict):
 
 
 class Assigned(Strict):
-    """Certified amount of one measurand; `uncertainty` is standard (k=1), `scale` a scale with its version or GBW(E)."""
+    """Certified amount of one measurand; `uncertainty` is standard (k=1), `scale` has its version or is a GBW(E)."""
 
     value: float
     unit: str
@@ -150,7 +137,7 @@ class Cylinder(Strict):
 
     number: str
     certificate: str
-    expires: date
+    expires: Day
     assigned: dict[str, Assigned]
 
 
@@ -162,7 +149,7 @@ class Injection(Strict):
     roles: dict[str, Role]
     flush_s: float = Field(ge=0, le=7200)
     average_s: float = Field(gt=0, le=3600)
-    stdev_max: dict[str, float] = {}
+    stdev_max: dict[str, float] = Field(default={})
 
 
 class Schedule(Strict):
@@ -197,9 +184,9 @@ class MqttUplink(Strict):
     host: str
     port: int = Field(ge=1, le=65535)
     tls: Tls | None = None
-    kinds: list[Literal["scan", "average", "calibration", "event", "config", "checkpoint", "gap"]] = [
-        "scan", "average", "calibration", "event", "config", "checkpoint", "gap",
-    ]  # fmt: skip
+    kinds: list[Literal["scan", "average", "calibration", "event", "config", "checkpoint", "gap"]] = Field(
+        default=["scan", "average", "calibration", "event", "config", "checkpoint", "gap"]
+    )
     window: int = Field(default=20, ge=1, le=50)
     batch_max: int = Field(default=200, ge=1, le=1000)
     backfill_per_s: float = Field(default=2000, gt=0)
@@ -229,7 +216,7 @@ class Hj212Uplink(Strict):
     overtime_s: float = Field(default=10, ge=1, le=99)
     recount: int = Field(default=3, ge=1, le=99)
     realtime_s: int = Field(default=30, ge=30, le=3600)
-    periods: list[Literal["minute", "hour", "day"]] = ["minute", "hour", "day"]
+    periods: list[Literal["minute", "hour", "day"]] = Field(default=["minute", "hour", "day"])
     factors: dict[str, Factor] = Field(min_length=1)
 
 
@@ -248,9 +235,9 @@ class Config(Strict):
     ledger: Ledger
     buses: dict[Name, Bus]
     instruments: dict[Name, Instrument]
-    valves: dict[Name, Valve] = {}
-    cylinders: dict[Name, Cylinder] = {}
-    sequences: dict[Name, Sequence] = {}
-    uplinks: dict[Name, Annotated[Hj212Uplink | MqttUplink, Field(discriminator="kind")]] = {}
+    valves: dict[Name, Valve] = Field(default={})
+    cylinders: dict[Name, Cylinder] = Field(default={})
+    sequences: dict[Name, Sequence] = Field(default={})
+    uplinks: dict[Name, Annotated[Hj212Uplink | MqttUplink, Field(discriminator="kind")]] = Field(default={})
     socket: str
     page: Page | None = None
