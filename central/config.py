@@ -1,0 +1,161 @@
+"""The shape of the centre's configuration: one HJSON file, strict, frozen, secrets by reference only."""
+
+from collections import Counter
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from host.hjson import Strict
+from host.secrets import SecretRef
+from metrology.measurand import catalogue
+from protocols.tlog import Verifier
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Series = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}\.[a-z0-9_]{1,40}$")]
+
+
+def _vkey(text: str) -> str:
+    Verifier.from_vkey(text)
+    return text
+
+
+Vkey = Annotated[str, AfterValidator(_vkey)]
+
+
+class Position(Strict):
+    """Where an inlet stands; `height_m` is above the ground."""
+
+    latitude: float = Field(ge=-90, le=90)
+    longitude: float = Field(ge=-180, le=180)
+    height_m: float = Field(ge=0, le=1000)
+    datum: Literal["WGS-84"] = "WGS-84"
+
+
+class Listen(Strict):
+    """An address to listen on; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: Port
+
+
+class Tls(Strict):
+    """TLS towards the broker with this consumer's own client certificate."""
+
+    ca: str
+    certificate: str
+    key: SecretRef
+
+
+class Broker(Strict):
+    """The broker. `client_id` names the durable session, so it stays the same over restarts and is used once."""
+
+    host: str
+    port: int = Field(ge=1, le=65535)
+    client_id: str = Field(default="plumeline-central-ingest", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    tls: Tls | None = None
+
+
+class Label(Strict):
+    """What people read for a series."""
+
+    zh: str
+    en: str
+
+
+class Factor(Strict):
+    """How one series travels by HJ 212: absent members come from the measurand catalogue."""
+
+    series: Series
+    unit: str | None = None
+    decimals: int | None = Field(default=None, ge=0, le=8)
+    state: Literal["stack-dry", "ambient-298K"] | None = None
+
+
+class Outlet(Strict):
+    """One outlet under HJ 212. `factors` maps pollutant codes to series; the password is what the station sends."""
+
+    mn: str = Field(pattern=r"^[0-9A-Za-z]{14,24}$")
+    st: str = Field(default="31", pattern=r"^[0-9A-Z]{2}$")
+    pw: SecretRef
+    factors: dict[str, Factor] = Field(min_length=1)
+
+
+class Station(Strict):
+    """An enrolled station. `vkey` is the verification key of its checkpoints (signed-note form: name+id+key)."""
+
+    network: Name
+    name_zh: str
+    name_en: str
+    position: Position
+    vkey: Vkey
+    instruments: dict[Name, Position] = Field(default={})
+    series: dict[Series, Label] = Field(default={})
+    outlets: dict[Name, Outlet] = Field(default={})
+
+
+class Domain(Strict):
+    """The published area: `margin_m` around all sensors, or explicit corners in degrees."""
+
+    margin_m: float = Field(default=150, ge=0, le=20000)
+    south: float | None = Field(default=None, ge=-90, le=90)
+    north: float | None = Field(default=None, ge=-90, le=90)
+    west: float | None = Field(default=None, ge=-180, le=180)
+    east: float | None = Field(default=None, ge=-180, le=180)
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> "Domain":
+        given = [side is not None for side in (self.south, self.north, self.west, self.east)]
+        if any(given) != all(given):
+            raise ValueError("give all of south, north, west, east or none of them")
+        return self
+
+
+class Meteorology(Strict):
+    """Whose wind, temperature and pressure drive the plume, and how high the anemometer stands."""
+
+    station: Name
+    wind_speed: Series
+    wind_direction: Series
+    temperature: Series
+    pressure: Series
+
+
+class Attribution(Strict):
+    """Source attribution. `threshold_kg_h` is the rate above which a persistent source becomes an event."""
+
+    every_h: float = Field(default=1, gt=0, le=24)
+    window_h: float = Field(default=6, ge=0.25, le=72)
+    period_s: Literal[60, 3600] = 60
+    measurand: str = "ch4"
+    species: Literal["CH4", "CO2"] = "CH4"
+    domain: Domain = Domain()
+    meteorology: Meteorology
+    threshold_kg_h: float = Field(default=1, gt=0)
+    sensor_sd: float = Field(default=0.02, gt=0, description="instrument uncertainty in umol/mol where none is sent")
+
+    @model_validator(mode="after")
+    def _known(self) -> "Attribution":
+        if self.measurand not in catalogue():
+            raise ValueError(f"measurand {self.measurand!r} is not in the catalogue: try {self.species.lower()}")
+        return self
+
+
+class Config(Strict):
+    """A whole centre. Absent ingests do not run."""
+
+    store: str
+    http: Listen | None = None
+    hj212: Listen | None = None
+    mqtt: Broker | None = None
+    stations: dict[Name, Station]
+    attribution: Attribution | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Config":
+        uses = Counter(outlet.mn for station in self.stations.values() for outlet in station.outlets.values())
+        if twice := [mn for mn, count in uses.items() if count > 1]:
+            raise ValueError(f"MN {twice[0]} is given to more than one outlet: an MN belongs to one")
+        if self.attribution and (name := self.attribution.meteorology.station) not in self.stations:
+            raise ValueError(f"attribution.meteorology.station {name!r} is not among the stations")
+        return self

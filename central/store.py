@@ -1,0 +1,162 @@
+"""The store: everything the centre keeps, in one SQLite file with one writer.
+
+Deliveries may come in any order, cut in any way, and again: the same records give the same store. All calls block; the
+programs' edge runs them on one thread (`central.writer`). `wall` is a function giving unix seconds.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
+from typing import Final
+
+from central import witness
+from central.agreement import join
+from central.config import Station
+from central.coverage import Receipt, cover, read_ranges, receipt
+from central.entries import Delivery, Entry, read_delivery
+from central.events import put_event
+from central.rollup import Touched, roll_up
+from central.rows import write_rows
+from central.shapes import CheckpointBody
+from host.sqlite import adopt_schema, open_database
+
+SCHEMA_VERSION: Final = 1
+DEAD_LETTERS_MAX: Final = 1000
+DEAD_LETTER_BYTES_MAX: Final = 64 * 1024
+REFUSED_MAX: Final = 1000
+CONFLICTS_MAX: Final = 100
+
+
+class Store:
+    """The one writer. `stations` are the enrolled ones: a delivery of another is a mistake of the caller."""
+
+    def __init__(self, path: str, stations: Mapping[str, Station], wall: Callable[[], float]) -> None:
+        """Open or create the file. Raises DatabaseRefusedError and apsw.Error."""
+        self.stations = stations
+        self.wall = wall
+        self.db = open_database(path, exclusive=False, read_only=False)
+        schema = resources.files("central").joinpath("schema.sql").read_text(encoding="utf-8")
+        adopt_schema(self.db, schema, SCHEMA_VERSION)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+    def add_records(self, station_id: str, epoch: int, prev: int, bodies: Iterable[bytes]) -> Receipt:
+        """Commit one delivery. Raises DeliveryError where the bytes are no delivery; nothing is stored then."""
+        return self.add([read_delivery(station_id, epoch, prev, bodies)])[station_id, epoch]
+
+    def add(self, deliveries: Iterable[Delivery]) -> dict[tuple[str, int], Receipt]:
+        """Commit deliveries in one transaction; receipts by (station_id, epoch) hold once this returned."""
+        touched = Touched()
+        trees: dict[tuple[str, int], set[int]] = {}
+        with self.db:
+            for delivery in deliveries:
+                new = [entry for entry in delivery.entries if self._is_new(delivery, entry)]
+                for entry in new:
+                    self._add_entry(delivery, entry, touched)
+                self._stamp(delivery, new)
+                cover(self.db, delivery.station_id, delivery.epoch, delivery.prev + 1, delivery.last)
+                trees.setdefault((delivery.station_id, delivery.epoch), set()).update(entry.seq for entry in new)
+            self._finish(touched, trees)
+        return {tree: receipt(read_ranges(self.db, *tree)) for tree in trees}
+
+    def _is_new(self, delivery: Delivery, entry: Entry) -> bool:
+        key = (delivery.station_id, delivery.epoch, entry.seq)
+        row = self.db.execute("SELECT body FROM record WHERE station_id = ? AND epoch = ? AND seq = ?", key).fetchone()
+        if row is not None and row[0] != entry.body:
+            self._conflict(delivery, entry, row[0])
+        return row is None
+
+    def _conflict(self, delivery: Delivery, entry: Entry, stored: bytes) -> None:
+        """Two bodies under one number: a rewritten or rolled back log. Both are the proof."""
+        station_id, epoch = delivery.station_id, delivery.epoch
+        count = self.db.execute(
+            "SELECT count(*) FROM event WHERE station_id = ? AND what = 'record-conflict'", (station_id,)
+        ).get
+        if count >= CONFLICTS_MAX:
+            self._count_refused("ledger", station_id, "record-conflict")
+            return
+        bodies = sorted(base64.b64encode(body).decode() for body in (stored, entry.body))
+        detail = {"epoch": epoch, "seq": entry.seq, "bodies": bodies}
+        put_event(self.db, f"{epoch}/{entry.seq}/conflict", station_id, entry.at, "record-conflict", detail)
+
+    def _add_entry(self, delivery: Delivery, entry: Entry, touched: Touched) -> None:
+        write_rows(self.db, delivery.station_id, delivery.epoch, entry, touched)
+        if isinstance(entry.shape, CheckpointBody):
+            vkey = self.stations[delivery.station_id].vkey
+            witness.take_checkpoint(self.db, (delivery.station_id, delivery.epoch), entry, entry.shape, vkey)
+
+    def _stamp(self, delivery: Delivery, new: list[Entry]) -> None:
+        # Last of all that a record means, so that its time is that of the commit which follows.
+        wall = self.wall()
+        self.db.executemany(
+            "INSERT INTO record VALUES(?, ?, ?, ?, ?, ?)",
+            ((delivery.station_id, delivery.epoch, e.seq, e.kind, e.body, wall) for e in new),
+        )
+
+    def _finish(self, touched: Touched, trees: Mapping[tuple[str, int], set[int]]) -> None:
+        for period in sorted(touched.periods):
+            if self.stations[period[0]].outlets:
+                join(self.db, *period)
+        for hour in sorted(touched.hours):
+            roll_up(self.db, *hour)
+        for tree, seqs in trees.items():
+            witness.check_late(self.db, *tree, seqs)
+            witness.judge(self.db, *tree)
+
+    def put_dead_letter(self, source: str, origin: str, reason: str, data: bytes) -> None:
+        """Keep bytes that could not be read; the same bytes again only count. The oldest give way to new ones."""
+        wall = self.wall()
+        with self.db:
+            self.db.execute(
+                "INSERT INTO dead_letter VALUES(?, ?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + 1,"
+                " last_wall = excluded.last_wall",
+                (
+                    hashlib.sha256(data).hexdigest(),
+                    source,
+                    printable(origin),
+                    printable(reason),
+                    wall,
+                    wall,
+                    data[:DEAD_LETTER_BYTES_MAX],
+                ),
+            )
+            self.db.execute(
+                "DELETE FROM dead_letter WHERE sha256 IN"
+                " (SELECT sha256 FROM dead_letter ORDER BY last_wall DESC, sha256 LIMIT -1 OFFSET ?)",
+                (DEAD_LETTERS_MAX,),
+            )
+
+    def count_refused(self, source: str, name: str, reason: str) -> None:
+        """Count one who was not let in, by what it called itself."""
+        with self.db:
+            self._count_refused(source, name, reason)
+
+    def _count_refused(self, source: str, name: str, reason: str) -> None:
+        self.db.execute(
+            "INSERT INTO refused VALUES(?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET count = count + 1,"
+            " last_wall = excluded.last_wall",
+            (source, printable(name), printable(reason), self.wall()),
+        )
+        self.db.execute(
+            "DELETE FROM refused WHERE (source, name, reason) IN"
+            " (SELECT source, name, reason FROM refused ORDER BY last_wall DESC LIMIT -1 OFFSET ?)",
+            (REFUSED_MAX,),
+        )
+
+    def put_state(self, station_id: str, online: bool, document: str) -> None:
+        """Keep what a station (or its will) said of itself; a change between online and offline is an event."""
+        wall = self.wall()
+        with self.db:
+            self.db.execute(
+                "INSERT INTO station VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET online = excluded.online,"
+                " state = excluded.state, state_wall = excluded.state_wall",
+                (station_id, online, document, wall),
+            )
+
+
+def printable(text: str) -> str:
+    """Foreign text fit to be stored and shown: at most 200 characters, others than printable ones replaced."""
+    return "".join(c if c.isprintable() else "�" for c in text[:200])
