@@ -1,0 +1,120 @@
+"""The messages that are no records: the centre's acknowledgement, the station's state and birth.
+
+Strict in what they hold, tolerant of members a later version adds.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from protocols.mqtt.coverage import Coverage, Span
+from protocols.mqtt.payload import SEQ_MAX, Refusal
+
+MISSING_MAX: Final = 64
+MESSAGE_BYTES_MAX: Final = 64 * 1024
+
+Seq = Annotated[int, Field(ge=0, le=SEQ_MAX)]
+
+
+class Message(BaseModel):
+    """What all have in common."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    v: Literal[1] = 1
+
+
+class Ack(Message):
+    """What the centre has committed of one epoch: all of 0..upto except `missing`.
+
+    `through` is the number before the first hole, -1 where 0 is missing. Where more than MISSING_MAX holes exist,
+    `upto` ends before the first that is not listed. An ack without `upto` knows nothing behind its last hole.
+    """
+
+    epoch: Seq
+    through: int = Field(ge=-1, le=SEQ_MAX)
+    missing: tuple[tuple[Seq, Seq], ...] = Field(default=(), max_length=MISSING_MAX)
+    upto: int | None = Field(default=None, ge=-1, le=SEQ_MAX)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Ack":
+        edge = self.through
+        for first, last in self.missing:
+            if first <= edge or last < first:
+                raise ValueError("missing ranges must ascend above through")
+            edge = last
+        if self.upto is not None and self.upto < edge:
+            raise ValueError("upto lies below through or a missing range")
+        return self
+
+    @property
+    def highest(self) -> int:
+        """Up to where the ack knows."""
+        if self.upto is not None:
+            return self.upto
+        return self.missing[-1][1] if self.missing else self.through
+
+    def stored(self) -> Iterator[Span]:
+        """Inclusive spans the centre has."""
+        yield from Coverage.of(self.missing).holes(self.highest)
+
+    @classmethod
+    def of(cls, epoch: int, coverage: Coverage) -> "Ack":
+        """Acknowledge what is covered."""
+        holes = list(coverage.holes(coverage.highest))
+        upto = coverage.highest if len(holes) <= MISSING_MAX else holes[MISSING_MAX][0] - 1
+        return cls(epoch=epoch, through=coverage.through, missing=tuple(holes[:MISSING_MAX]), upto=upto)
+
+
+class State(Message):
+    """Retained: whether the station is connected. The broker publishes the will (`online` false) when it vanishes."""
+
+    station_id: str
+    online: bool
+    t: str
+
+
+class BirthSeries(Message):
+    """One series a station measures: its unit, and whether it goes to a government platform uncorrected."""
+
+    unit: str
+    kind: Literal["regulated", "research"]
+
+
+class Birth(Message):
+    """Who the station is, after each connect: names, place, key, configuration, and the series it will send."""
+
+    station_id: str
+    network: str
+    t: str
+    epoch: Seq
+    program: str
+    name_zh: str
+    name_en: str
+    latitude: float
+    longitude: float
+    height_m: float
+    simulated: bool
+    vkey: str
+    config_sha256: str
+    series: dict[str, BirthSeries]
+
+
+M = TypeVar("M", bound=Message)
+
+
+def build_message(message: Message) -> bytes:
+    """Payload of a message; members that are None are left out."""
+    return message.model_dump_json(exclude_none=True).encode()
+
+
+def parse_message(model: type[M], data: bytes) -> M | Refusal:
+    """Read a message of the given kind. Whatever the bytes, the answer is a message or a refusal."""
+    if len(data) > MESSAGE_BYTES_MAX:
+        return Refusal(f"{len(data)} bytes, at most {MESSAGE_BYTES_MAX} are taken")
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return Refusal(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
