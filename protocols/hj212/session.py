@@ -1,0 +1,159 @@
+"""What the station's and the platform's session share: identities, outputs, the timer of one unanswered frame.
+
+A session never touches a wire. It is told what came (`receive`) and what time it is (`tick`), and answers with outputs
+in order: bytes to send, and events for its owner. `deadline` says when it wants the next tick. All times given to it
+are seconds of one monotonic wall clock; world time is asked for only to make QN and time stamps.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from protocols.hj212.frame import Area, Frame, FrameError
+from protocols.hj212.uploads import Upload
+
+Key = Hashable
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a station is on one link. Raises ValueError where a field is not as HJ 212-2017 table 3 wants it written."""
+
+    mn: str
+    pw: str = field(repr=False)
+    st: str = "31"
+
+    def __post_init__(self) -> None:
+        for name, value, shape in (("MN", self.mn, r"[0-9A-Za-z]{14,24}"), ("ST", self.st, r"[0-9A-Z]{2}")):
+            if not re.fullmatch(shape, value):
+                raise ValueError(f"{name} {value!r} is not of the form {shape}")
+        if not re.fullmatch(r"[0-9A-Za-z]{1,6}", self.pw):
+            raise ValueError("PW: write one to six letters or digits (HJ 212-2017 table 3)")
+
+
+@dataclass(slots=True)
+class Timing:
+    """Seconds to wait for an answer and how often to send again after that (CN 1000 may change both)."""
+
+    overtime_s: float = 10.0
+    recount: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Bytes for the wire. They hold the password: never to be logged."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BadBytes:
+    """What came and was no frame."""
+
+    error: FrameError
+
+
+@dataclass(frozen=True, slots=True)
+class Unexpected:
+    """A frame that answers nothing asked, or of a command this edition does not know in this direction; ignored."""
+
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Station: an upload is done; `confirmed` where the platform answered 9014 to every part of it."""
+
+    key: Key
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Station: an upload was given up. `others_answered` where the platform acknowledged other uploads meanwhile."""
+
+    key: Key
+    others_answered: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """Station: a platform's request was executed or refused; an act to be recorded."""
+
+    qn: str
+    cn: str
+    fields: dict[str, str]
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTime:
+    """Station: the platform wants the clock set; the owner answers by `executed(qn, done)`."""
+
+    qn: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """Platform: data to be committed; then call `accepted(frame.qn)`."""
+
+    frame: Frame
+    upload: Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Platform: a frame that was not taken, and why."""
+
+    frame: Frame
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnded:
+    """Platform: how a request ended (`done`, `refused`, `unanswered`, `failed`), its return code, its data."""
+
+    qn: str
+    mn: str
+    cn: str
+    outcome: str
+    code: int | None
+    data: tuple[Area, ...]
+
+
+Output = Send | BadBytes | Unexpected | Delivered | Failed | Commanded | SetTime | Uploaded | Rejected | RequestEnded
+
+
+@dataclass(slots=True)
+class Retry:
+    """The timer of one frame that waits for its answer: sent once, then again `recount` times (HJ 212-2017 6.2)."""
+
+    data: bytes
+    deadline: float
+    resends: int = 0
+
+    def due(self, now: float) -> bool:
+        """True once the answer is late."""
+        return now >= self.deadline
+
+    def again(self, now: float, timing: Timing) -> Send | None:
+        """Give the same bytes once more, or None where the resends are used up."""
+        if self.resends >= timing.recount:
+            return None
+        self.resends += 1
+        self.deadline = now + timing.overtime_s
+        return Send(self.data)
+
+
+def remember(memory: "OrderedDict[K, V]", key: K, value: V, limit: int) -> None:
+    """Put an entry into a mapping that forgets its oldest beyond `limit`."""
+    memory[key] = value
+    while len(memory) > limit:
+        memory.popitem(last=False)
