@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from metrology.declaration import DriverError, DriverInfo, Option, Options
+from metrology.declaration import Advice, DriverError, DriverInfo, Option, Options
 from metrology.reading import Scan, StreamFault
 
 __all__ = [
-    "Answer", "Ask", "BadAnswer", "DriverError", "DriverInfo", "Option", "Options", "Poll", "PolledDriver",
+    "Advice", "Answer", "Ask", "BadAnswer", "DriverError", "DriverInfo", "Option", "Options", "Poll", "PolledDriver",
     "PolledEntry", "ReadRegisters", "Registers", "Scan", "Step", "StreamDriver", "StreamEntry", "StreamFault", "Table",
     "Text", "WriteCoil",
 ]  # fmt: skip
@@ -116,7 +116,7 @@ class StreamDriver(Protocol):
         """Take bytes in pieces of any size; never raises on any input; memory is bounded."""
 
 
-def _no_advice(options: Options) -> list[str]:
+def _no_advice(options: Options) -> list[Advice]:
     return []
 
 
@@ -125,12 +125,12 @@ class PolledEntry:
     """What an entry point of group `plumeline.drivers` names for a polled driver.
 
     `make(instrument, unit, options)` gets options that already passed `info.options`; it raises `DriverError` for the
-    rest. `advise(options)` gives sentences for the configuration check about settings that work but cost quality.
+    rest. `advise(options)` names settings that work but cost quality, for the configuration check.
     """
 
     info: DriverInfo
     make: Callable[[str, int | None, Options], PolledDriver]
-    advise: Callable[[Options], list[str]] = _no_advice
+    advise: Callable[[Options], list[Advice]] = _no_advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,4 +139,4 @@ class StreamEntry:
 
     info: DriverInfo
     make: Callable[[dict[int, str], Options], StreamDriver]
-    advise: Callable[[Options], list[str]] = _no_advice
+    advise: Callable[[Options], list[Advice]] = _no_advice

@@ -44,6 +44,16 @@ class DriverInfo:
     default_unit: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A setting that works and costs quality: the option concerned, a stable code, a sentence in two languages."""
+
+    option: str
+    code: str
+    en: str
+    zh: str
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> DriverError:
     """Error for a name that is not among the known ones; offers the nearest, or all of them."""
     names = sorted(known)
