@@ -1,0 +1,142 @@
+"""The steady Gaussian plume over flat ground with measured turbulence. Kernels in s/m3, dispersion lengths in m."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf
+
+from inversion.met import KARMAN, Winds
+
+Array = NDArray[np.float64]
+
+NEAREST_M: Final = 1.0  # below it the kernel is 0: the plume does not describe the source itself
+SOURCE_HALF_WIDTH_M: Final = 1.0
+_LEAST_SIGMA_M: Final = 0.2
+_DRAXLER_A: Final = 0.9
+_DRAXLER_TI_S: Final = 300.0  # horizontal, source near the ground
+_WIDEST: Final = 2.0  # crosswind over downwind distance beyond which no plume reaches
+_TABLE_M: Final = np.geomspace(NEAREST_M, 20000.0, 400)
+
+
+def wind_ratio(height_m: Array, reference_m: float, roughness_m: float) -> Array:
+    """Speed at a height over the speed at the reference height, neutral logarithmic law."""
+    usable = np.maximum(height_m, max(0.5, 5 * roughness_m))
+    ratio: Array = np.log(usable / roughness_m) / math.log(reference_m / roughness_m)
+    return ratio
+
+
+def _stability(z: Array, length_m: float) -> Array:
+    """Integrated stability correction psi(z/L) (Businger-Dyer unstable, van Ulden and Holtslag stable)."""
+    zeta = z / length_m
+    if length_m > 0:
+        stable: Array = -17.0 * (1 - np.exp(-0.29 * zeta))
+        return stable
+    x = (1 - 16 * zeta) ** 0.25
+    psi: Array = 2 * np.log((1 + x) / 2) + np.log((1 + x**2) / 2) - 2 * np.arctan(x) + math.pi / 2
+    return psi
+
+
+def speed_at(z: Array, friction: float, roughness_m: float, length_m: float) -> Array:
+    """Mean wind in m/s at a height from Monin-Obukhov similarity; `length_m` infinite is neutral."""
+    usable = np.maximum(z, max(0.5, 5 * roughness_m))
+    shape = np.log(usable / roughness_m)
+    if math.isfinite(length_m):
+        shape = shape - _stability(usable, length_m) + _stability(np.array([roughness_m]), length_m)
+    speed: Array = friction / KARMAN * shape
+    return speed
+
+
+def sigma_z_similarity(x: Array, friction: float, roughness_m: float, length_m: float = math.inf) -> Array:
+    """Vertical spread from surface-layer similarity (Venkatram 1992): implicit in the speed at 0.6 sigma_z.
+
+    Neutral, it depends on distance and roughness alone: the friction velocity cancels.
+    """
+    sigma = np.full_like(x, 2.0)
+    for _ in range(30):
+        base = math.sqrt(2 / math.pi) * friction * x / speed_at(0.6 * sigma, friction, roughness_m, length_m)
+        sigma = np.maximum(0.5 * sigma + 0.5 * base * _convection(x, length_m), _LEAST_SIGMA_M)
+    return sigma
+
+
+def _convection(x: Array, length_m: float) -> Array:
+    """How stability changes the neutral growth of sigma_z."""
+    if not math.isfinite(length_m):
+        return np.ones_like(x)
+    changed: Array = (1 + 0.7 * x / length_m) ** (-1 / 3) if length_m > 0 else np.sqrt(1 + 0.006 * (x / length_m) ** 2)
+    return changed
+
+
+def sigma_y_draxler(x: Array, speed: Array, sigma_theta: Array) -> Array:
+    """Crosswind spread sigma_theta x f, f = 1 / (1 + 0.9 sqrt(T / 300 s)), T = x / u (Draxler 1976, near ground)."""
+    spread: Array = sigma_theta * x / (1 + _DRAXLER_A * np.sqrt(x / (speed * _DRAXLER_TI_S)))
+    return spread
+
+
+def mean_height(sigma_z: Array, height_m: float) -> Array:
+    """Mean height of a plume that the ground reflects: there its speed is taken."""
+    folded: Array = sigma_z * math.sqrt(2 / math.pi) * np.exp(-0.5 * (height_m / sigma_z) ** 2) + height_m * erf(
+        height_m / (math.sqrt(2) * sigma_z)
+    )
+    return folded
+
+
+def plume(y: Array, z: Array, height_m: float, speed: Array, sigma_y: Array, sigma_z: Array) -> Array:
+    """The kernel: concentration (kg/m3) over rate (kg/s) at crosswind y and height z, ground reflecting."""
+    vertical = np.exp(-0.5 * ((z - height_m) / sigma_z) ** 2) + np.exp(-0.5 * ((z + height_m) / sigma_z) ** 2)
+    kernel: Array = np.exp(-0.5 * (y / sigma_y) ** 2) * vertical / (2 * math.pi * speed * sigma_y * sigma_z)
+    return kernel
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Mole fraction per rate, umol/mol per kg/h, for receptors (n, 3) under a table of winds.
+
+    Sigma-z depends on distance alone here (neutral), so that the vertical part is one table over distance.
+    """
+
+    winds: Winds
+    receptors: Array
+    roughness_m: float
+
+    @cached_property
+    def sigma_z(self) -> Array:
+        """Sigma-z at the distances of the table."""
+        return sigma_z_similarity(_TABLE_M, 1.0, self.roughness_m)
+
+    def response(self, x: float, y: float, height_m: float, factor_y: float, factor_z: float) -> Array:
+        """Shape (winds, receptors): what 1 kg/h at a point gives at each receptor under each wind."""
+        winds = self.winds
+        east, north = self.receptors[:, 0] - x, self.receptors[:, 1] - y
+        cos, sin = self._toward
+        along, across = cos * east + sin * north, cos * north - sin * east
+        # Only a quarter of all pairs lies in a plume: the rest is never computed.
+        row, column = np.nonzero((along > NEAREST_M) & (np.abs(across) < _WIDEST * along + _WIDEST))
+        down, speed = along[row, column], winds.speed[row]
+        spread = factor_y * sigma_y_draxler(down, speed, winds.sigma_theta[row]) + SOURCE_HALF_WIDTH_M
+        crosswind = np.exp(-0.5 * (across[row, column] / spread) ** 2) / (math.sqrt(2 * math.pi) * speed * spread)
+        response = np.zeros(along.shape)
+        vertical = self._vertical(down, column, height_m, factor_z)
+        response[row, column] = crosswind * vertical * (1e6 / 3600.0) / winds.density[row]
+        return response
+
+    @cached_property
+    def _toward(self) -> tuple[Array, Array]:
+        """Cosine and sine of the direction the wind blows to, as columns."""
+        toward = (1.5 * math.pi - self.winds.direction_from)[:, None]
+        return np.cos(toward), np.sin(toward)
+
+    def _vertical(self, down: Array, column: NDArray[np.intp], height_m: float, factor_z: float) -> Array:
+        """Vertical term over the speed ratio at the plume's height, from one table for each receptor height."""
+        sigma = factor_z * self.sigma_z + _LEAST_SIGMA_M
+        ratio = wind_ratio(mean_height(sigma, height_m), self.winds.height_m, self.roughness_m)
+        heights, which = np.unique(self.receptors[:, 2], return_inverse=True)
+        out = np.empty_like(down)
+        for number, z in enumerate(heights):
+            image = np.exp(-0.5 * ((z - height_m) / sigma) ** 2) + np.exp(-0.5 * ((z + height_m) / sigma) ** 2)
+            chosen = which[column] == number
+            out[chosen] = np.interp(down[chosen], _TABLE_M, image / (math.sqrt(2 * math.pi) * sigma * ratio))
+        return out
