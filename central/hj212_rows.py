@@ -1,0 +1,133 @@
+"""What an HJ 212 frame means in the store: its bytes as provenance, live values, averages of revision 0."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+
+from central.agreement import join
+from central.config import Outlet, Station
+from central.events import put_event
+from central.rollup import Touched, roll_up
+from central.rows import put_latest
+from central.store import Store
+from metrology.measurand import catalogue
+from metrology.periods import iso
+from protocols.hj212.frame import Frame
+from protocols.hj212.uploads import Upload
+
+RULE: Final = "hj212"
+SUFFIXES: Final = ("Avg", "Min", "Max")
+
+# HJ 212-2017 table 8 letters, as causes of ours; the letter itself stands in `hj212_average`.
+CAUSE_OF_FLAG: Final[Mapping[str, str]] = {
+    "N": "",
+    "F": "stopped",
+    "B": "communication",
+    "D": "fault",
+    "C": "calibration",
+    "M": "maintenance",
+    "T": "out_of_range",
+    "S": "substituted",
+}
+# The outlet's own statements that go by another letter in newer editions or platforms count as a fault, never as good.
+UNKNOWN_FLAG: Final = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Whose outlet an MN is."""
+
+    station_id: str
+    outlet: Outlet
+
+
+def routes(stations: Mapping[str, Station]) -> dict[str, Route]:
+    """Outlets by MN."""
+    return {
+        outlet.mn: Route(station_id, outlet)
+        for station_id, station in stations.items()
+        for outlet in station.outlets.values()
+    }
+
+
+def add_upload(store: Store, route: Route, frame: Frame, upload: Upload) -> None:
+    """Commit one data frame (one part of a split one stands for itself). The same frame again changes nothing."""
+    with store.db:
+        frame_id = _frame(store, frame, upload)
+        touched = Touched()
+        for row in upload.rows:
+            factor = route.outlet.factors.get(row.code)
+            if factor is None:
+                continue  # a code nobody enrolled: its bytes are kept in the frame
+            measurand = catalogue()[factor.series.rpartition(".")[2]]
+            unit = factor.unit or measurand.hj212_unit
+            causes = CAUSE_OF_FLAG.get(row.flag or "N", UNKNOWN_FLAG)
+            at = iso(upload.data_time)
+            if upload.period_s is None:
+                latest = (route.station_id, factor.series, "hj212", at, row.values.get("Rtd"), unit, causes, 0, 0)
+                put_latest(store.db, latest)
+                continue
+            key = (route.station_id, factor.series, at, upload.period_s)
+            texts = tuple(frame.value(f"{row.code}-{s}") if s in row.values else None for s in SUFFIXES)
+            _say(store.db, key, frame.mn, (unit, factor.state, *texts, row.flag or ""), frame_id)
+            _average(store.db, key, row.values, unit, causes)
+            touched.add(*key, revision=0)
+        for period in touched.periods:
+            join(store.db, *period)
+        for hour in touched.hours:
+            roll_up(store.db, *hour)
+
+
+def _frame(store: Store, frame: Frame, upload: Upload) -> int:
+    known: Any = store.db.execute(
+        "SELECT id FROM hj212_frame WHERE mn = ? AND qn = ? AND cn = ? AND bytes = ?",
+        (frame.mn, frame.qn, frame.cn, frame.raw),
+    ).get
+    if known is not None:
+        return int(known)
+    store.db.execute(
+        "INSERT INTO hj212_frame(mn, qn, cn, data_time, received_wall, acknowledged, bytes)"
+        " VALUES(?, ?, ?, ?, ?, 0, ?)",
+        (frame.mn, frame.qn, frame.cn, iso(upload.data_time), store.wall(), frame.raw),
+    )
+    return store.db.last_insert_rowid()
+
+
+def _say(
+    db: apsw.Connection, key: tuple[str, str, str, int], mn: str, said: tuple[str | None, ...], frame: int
+) -> None:
+    """Keep what was said first of a period; another value later under the same MN is an event."""
+    before = db.execute(
+        "SELECT unit, state, mean, minimum, maximum, flag FROM hj212_average"
+        " WHERE station_id = ? AND series = ? AND start = ? AND period_s = ? AND mn = ?",
+        (*key, mn),
+    ).fetchone()
+    if before is None:
+        db.execute("INSERT INTO hj212_average VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*key, mn, *said, frame))
+    elif before != said:
+        station_id, series, start, period_s = key
+        detail = {"series": series, "start": start, "period_s": period_s, "mn": mn, "first": before, "later": said}
+        put_event(db, f"hj212/{mn}/{series}/{start}/{period_s}/again", station_id, start, "hj212-conflict", detail)
+
+
+def _average(
+    db: apsw.Connection, key: tuple[str, str, str, int], values: Mapping[str, float], unit: str, causes: str
+) -> None:
+    """Fill the row only where nothing better is there: what came by MQTT is exact and signed."""
+    statistics = (values.get("Avg"), values.get("Min"), values.get("Max"))
+    db.execute(
+        "INSERT OR IGNORE INTO average(station_id, series, start, period_s, revision, unit, mean, minimum, maximum,"
+        " causes, rule, final, via) VALUES(?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, 1, 'hj212')",
+        (*key, unit, *statistics, causes, RULE),
+    )
+
+
+def mark_acknowledged(store: Store, frames: list[Frame]) -> None:
+    """Note that the 9014 of these frames was handed to the wire."""
+    with store.db:
+        store.db.executemany(
+            "UPDATE hj212_frame SET acknowledged = 1 WHERE mn = ? AND qn = ? AND cn = ?",
+            ((frame.mn, frame.qn, frame.cn) for frame in frames),
+        )
