@@ -1,0 +1,150 @@
+"""From the readings of a window to points, from points to drift, a two-point fit, or the check of a target gas.
+
+A target gas checks and never fits: the fit takes a `ZeroPoint` and a `SpanPoint`, and a `TargetPoint` is neither.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from calibration.sequence import Assigned, Injection, Role
+from metrology.units import convert
+
+# Own defaults: a fit outside them needs a person, it is never adopted by itself.
+SLOPE_RANGE: Final = (0.9, 1.1)
+OFFSET_PERCENT_MAX: Final = 5.0
+READINGS_MIN: Final = 2
+
+
+class FitError(ValueError):
+    """Points that give no coefficients, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One usable reading of a window; `at_s` on any scale of seconds."""
+
+    at_s: float
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Statistics of a window: `sd` of the sample (n - 1), `slope_per_min` by least squares; None where undefined."""
+
+    n: int
+    mean: float | None
+    sd: float | None
+    slope_per_min: float | None
+
+
+def window(samples: Sequence[Sample]) -> Window:
+    """Statistics of the readings of one measurand."""
+    values = [sample.value for sample in samples]
+    n = len(values)
+    if n == 0:
+        return Window(0, None, None, None)
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Window(1, mean, None, None)
+    times = [sample.at_s for sample in samples]
+    slope = statistics.linear_regression(times, values).slope * 60.0 if max(times) > min(times) else None
+    return Window(n, mean, statistics.stdev(values), slope)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What an instrument indicated on one gas; `assigned` is in the unit of the readings."""
+
+    role: ClassVar[Role]
+    measurand: str
+    cylinder: str
+    assigned: Assigned
+    window: Window
+    stdev_max: float | None
+
+    @property
+    def reading(self) -> float:
+        """Mean indication. Raises FitError where there was none."""
+        if self.window.mean is None:
+            raise FitError(f"{self.role} gas {self.cylinder}: no usable reading of {self.measurand}")
+        return self.window.mean
+
+    @property
+    def stable(self) -> bool:
+        """True where the window holds enough readings within the stability limit."""
+        if self.window.sd is None or self.window.n < READINGS_MIN:
+            return False
+        return self.stdev_max is None or self.window.sd <= self.stdev_max
+
+
+class ZeroPoint(Point):
+    """The low gas of a measurand."""
+
+    role = "zero"
+
+
+class SpanPoint(Point):
+    """The high gas of a measurand."""
+
+    role = "span"
+
+
+class TargetPoint(Point):
+    """A known gas that passes for air; it has no part in a fit."""
+
+    role = "target"
+
+
+_POINTS: Final[dict[Role, type[Point]]] = {"zero": ZeroPoint, "span": SpanPoint, "target": TargetPoint}
+
+
+def point(injection: Injection, measurand: str, samples: Sequence[Sample]) -> Point:
+    """The point of one measurand of an injection. Raises UnitError where certificate and readings do not convert."""
+    certified = injection.cylinder.assigned[measurand]
+    unit = samples[0].unit if samples else certified.unit
+    assigned = Assigned(
+        convert(certified.value, certified.unit, unit),
+        unit,
+        convert(certified.uncertainty, certified.unit, unit),
+        certified.scale,
+    )
+    kind = _POINTS[injection.roles[measurand]]
+    limit = injection.stdev_max.get(measurand)
+    return kind(measurand, injection.cylinder.name, assigned, window(samples), limit)
+
+
+@dataclass(frozen=True, slots=True)
+class TwoPoint:
+    """`value = (indication - zero) * slope`, see `calibration.correction`."""
+
+    zero: float
+    slope: float
+
+
+def two_point(zero: ZeroPoint, span: SpanPoint) -> TwoPoint:
+    """The line through both points. Raises FitError where they define none or one of them is unstable."""
+    for one in (zero, span):
+        if not one.stable and one.reading is not None:
+            raise FitError(f"{one.role} gas {one.cylinder}: unstable, sd {one.window.sd} of {one.window.n} readings")
+    if zero.assigned.unit != span.assigned.unit:
+        raise FitError(f"zero gas in {zero.assigned.unit}, span gas in {span.assigned.unit}")
+    if span.reading == zero.reading or span.assigned.value == zero.assigned.value:
+        raise FitError("zero and span do not differ")
+    slope = (span.assigned.value - zero.assigned.value) / (span.reading - zero.reading)
+    return TwoPoint(zero.reading - zero.assigned.value / slope, slope)
+
+
+def doubts(fit: TwoPoint, full_scale: float) -> list[str]:
+    """Why a fit must not be adopted without a person; empty where it may (own defaults)."""
+    found = []
+    low, high = SLOPE_RANGE
+    if not low <= fit.slope <= high:
+        found.append(f"slope {fit.slope:.4g} is outside {low:g} to {high:g}")
+    offset_percent = abs(fit.zero * fit.slope) / full_scale * 100.0
+    if offset_percent > OFFSET_PERCENT_MAX:
+        found.append(f"offset is {offset_percent:.2g} % of full scale, above {OFFSET_PERCENT_MAX:g} %")
+    return found
