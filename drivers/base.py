@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from metrology.declaration import Advice, DriverError, DriverInfo, Option, Options
+from metrology.declaration import (
+    Advice,
+    DriverError,
+    DriverInfo,
+    Option,
+    Options,
+    StreamDriver,
+    StreamEntry,
+    no_advice,
+)  # fmt: skip
 from metrology.reading import Scan, StreamFault
 
 __all__ = [
@@ -105,21 +114,6 @@ class PolledDriver(Protocol):
         """Yield steps; return the scans of this poll, in the instrument's order (maybe none, maybe many)."""
 
 
-class StreamDriver(Protocol):
-    """Instruments on one line that speak unasked. `units` maps a unit address to an instrument name."""
-
-    @property
-    def measurands(self) -> dict[str, str]:
-        """Ids of the measurands it may emit, with the unit of each."""
-
-    def feed(self, data: bytes, at: datetime) -> list[Scan | StreamFault]:
-        """Take bytes in pieces of any size; never raises on any input; memory is bounded."""
-
-
-def _no_advice(options: Options) -> list[Advice]:
-    return []
-
-
 @dataclass(frozen=True, slots=True)
 class PolledEntry:
     """What an entry point of group `plumeline.drivers` names for a polled driver.
@@ -130,13 +124,4 @@ class PolledEntry:
 
     info: DriverInfo
     make: Callable[[str, int | None, Options], PolledDriver]
-    advise: Callable[[Options], list[Advice]] = _no_advice
-
-
-@dataclass(frozen=True, slots=True)
-class StreamEntry:
-    """The same for a streaming driver: `make(units, options)`, `units` maps a unit address to an instrument name."""
-
-    info: DriverInfo
-    make: Callable[[dict[int, str], Options], StreamDriver]
-    advise: Callable[[Options], list[Advice]] = _no_advice
+    advise: Callable[[Options], list[Advice]] = no_advice

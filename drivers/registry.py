@@ -1,6 +1,6 @@
-"""Drivers by name: maps, line tables, Python drivers, third parties' entry points (group `plumeline.drivers`).
+"""Drivers by name: maps, line tables, Python drivers, entry points (group `plumeline.drivers`).
 
-A driver is loaded when it is asked for, never all of them.
+A driver is loaded when it is asked for, never all of them. Third parties and the firmware bridge come by entry points.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ from typing import Final
 
 from drivers import tables
 from drivers.base import (
-    Advice,
     DriverError,
     DriverInfo,
     Options,
@@ -26,13 +25,14 @@ GROUP: Final = "plumeline.drivers"
 _PYTHON: Final = {"picarro": "drivers.picarro"}
 
 
-def names() -> list[str]:
+def driver_names() -> list[str]:
     """All known drivers."""
     found = tables.names("maps") | tables.names("lines") | _PYTHON.keys() | set(entry_points(group=GROUP).names)
     return sorted(found)
 
 
-def _entry(name: str) -> PolledEntry | StreamEntry:
+def entry(name: str) -> PolledEntry | StreamEntry:
+    """What stands behind a name: its declaration, how it is made. Raises `DriverError` with the nearest name."""
     if name in tables.names("maps"):
         return import_module("drivers.register_map").entry(name)  # type: ignore[no-any-return]
     if name in tables.names("lines"):
@@ -44,31 +44,25 @@ def _entry(name: str) -> PolledEntry | StreamEntry:
         if not isinstance(loaded, PolledEntry | StreamEntry):
             raise DriverError(f"entry point {point.value} of {GROUP} is neither a PolledEntry nor a StreamEntry")
         return loaded
-    raise unknown("driver", name, names())
+    raise unknown("driver", name, driver_names())
 
 
 def describe(name: str) -> DriverInfo:
     """What the driver declares. Raises `DriverError` with the nearest name."""
-    return _entry(name).info
-
-
-def advice(name: str, options: Options) -> list[Advice]:
-    """Settings that work and cost quality. Raises `DriverError` as `driver` does."""
-    entry = _entry(name)
-    return entry.advise(settled(entry.info, options))
+    return entry(name).info
 
 
 def driver(name: str, *, instrument: str, unit: int | None, options: Options) -> PolledDriver:
     """A polled driver for one instrument. Raises `DriverError` for unknown names and options, or values amiss."""
-    entry = _entry(name)
-    if not isinstance(entry, PolledEntry):
+    found = entry(name)
+    if not isinstance(found, PolledEntry):
         raise DriverError(f"driver {name} is fed by a stream, it is not polled: leave poll_s out")
-    return entry.make(instrument, unit, settled(entry.info, options))
+    return found.make(instrument, unit, settled(found.info, options))
 
 
 def stream_driver(name: str, units: Mapping[int, str], options: Options) -> StreamDriver:
     """A streaming driver for the instruments of one line, by unit address. Raises `DriverError`."""
-    entry = _entry(name)
-    if not isinstance(entry, StreamEntry):
+    found = entry(name)
+    if not isinstance(found, StreamEntry):
         raise DriverError(f"driver {name} is polled: give poll_s and a bus that asks")
-    return entry.make(dict(units), settled(entry.info, options))
+    return found.make(dict(units), settled(found.info, options))

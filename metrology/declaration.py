@@ -3,10 +3,13 @@
 On the ground floor because drivers and firmware bridge, which do not know each other, both declare themselves.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, Protocol
+
+from metrology.reading import Scan, StreamFault
 
 OptionValue = str | int | float | bool | list[str]
 Options = Mapping[str, OptionValue]
@@ -52,6 +55,35 @@ class Advice:
     code: str
     en: str
     zh: str
+
+
+class StreamDriver(Protocol):
+    """Instruments on one line that speak unasked. `units` maps a unit address to an instrument name."""
+
+    @property
+    def measurands(self) -> dict[str, str]:
+        """Ids of the measurands it may emit, with the unit of each."""
+
+    def feed(self, data: bytes, at: datetime) -> list[Scan | StreamFault]:
+        """Take bytes in pieces of any size; never raises on any input; memory is bounded."""
+
+
+def no_advice(options: Options) -> list[Advice]:
+    """Nothing to say about any options."""
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """What an entry point of group `plumeline.drivers` names for a streaming driver.
+
+    `make(units, options)`: `units` maps a unit address to an instrument name; options passed `info.options`. It raises
+    `DriverError` for the rest. `advise(options)` names settings that work but cost quality.
+    """
+
+    info: DriverInfo
+    make: Callable[[dict[int, str], Options], StreamDriver]
+    advise: Callable[[Options], list[Advice]] = no_advice
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> DriverError:
