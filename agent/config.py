@@ -59,7 +59,7 @@ class SerialWire(Strict):
 
     kind: Literal["serial"]
     device: str
-    baud: int = 9600
+    baud: int = Field(default=9600, ge=300, le=4_000_000)
     data_bits: Literal[7, 8] = 8
     parity: Literal["N", "E", "O"] = "N"
     stop_bits: Literal[1, 2] = 1
