@@ -7,8 +7,8 @@ Notes and checkpoints: C2SP signed-note and tlog-checkpoint, Ed25519 (type 0x01)
 import base64
 import binascii
 import hashlib
-import json
 import re
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -68,18 +68,19 @@ class Frontier:
             folded = node_hash(left, folded)
         return folded
 
-    def to_json(self) -> str:
-        """Size and hashes (base64) as one line."""
-        return json.dumps({"size": self.size, "hashes": [base64.b64encode(h).decode() for h in self.hashes]})
+    def to_bytes(self) -> bytes:
+        """Size as 8 bytes, big-endian, then the hashes."""
+        return struct.pack(">Q", self.size) + b"".join(self.hashes)
 
     @classmethod
-    def from_json(cls, text: str) -> "Frontier":
-        """Inverse of `to_json`. Raises ValueError where the text is damaged or size and number of hashes do not fit."""
-        fields = json.loads(text)
-        hashes = tuple(base64.b64decode(h, validate=True) for h in fields["hashes"])
-        if len(hashes) != fields["size"].bit_count() or any(len(h) != HASH_BYTES for h in hashes):
-            raise ValueError(f"frontier of {len(hashes)} hashes does not fit size {fields['size']}")
-        return cls(fields["size"], hashes)
+    def from_bytes(cls, data: bytes) -> "Frontier":
+        """Inverse of `to_bytes`. Raises ValueError where size and number of hashes do not fit."""
+        if len(data) < 8:
+            raise ValueError(f"frontier of {len(data)} bytes is cut short")
+        (size,) = struct.unpack(">Q", data[:8])
+        if len(data) != 8 + HASH_BYTES * size.bit_count():
+            raise ValueError(f"frontier of {len(data)} bytes does not fit size {size}")
+        return cls(size, tuple(split_hashes(data[8:])))
 
 
 def split_hashes(data: bytes) -> list[bytes]:
