@@ -1,18 +1,10 @@
-"""A delivery of records before it touches the store: bodies decoded, in order, of one epoch."""
+"""A delivery of records on its way into the store: bodies decoded, members checked."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 from central.shapes import Body, shape
-from protocols.record import RecordError, decode
-
-SEQ_MAX: Final = 2**53
-
-
-class DeliveryError(ValueError):
-    """Bytes that cannot be taken as records; nothing of them is stored or acknowledged."""
+from protocols.mqtt.payload import Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +17,11 @@ class Entry:
     fields: dict[str, Any]
     shape: Body | str
 
+    @classmethod
+    def of(cls, body: bytes, fields: dict[str, Any]) -> "Entry":
+        """Entry of a body and its decoded members."""
+        return cls(fields["seq"], fields["kind"], body, fields, shape(fields))
+
     @property
     def at(self) -> str:
         """When the station wrote it, as far as it says so; '' otherwise."""
@@ -34,35 +31,25 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one payload brings: `prev` is the last seq selected before the first body, -1 at the start of the epoch."""
+    """Records of one epoch with ascending numbers; it accounts for (prev, last]."""
 
     station_id: str
     epoch: int
     prev: int
     entries: tuple[Entry, ...]
 
+    @classmethod
+    def of(cls, payload: Payload) -> "Delivery":
+        """Delivery of a message that was taken."""
+        entries = tuple(Entry.of(row.body, row.fields) for row in payload.rows)
+        return cls(payload.station_id, payload.epoch, payload.prev, entries)
+
+    @property
+    def tree(self) -> tuple[str, int]:
+        """(station_id, epoch): one ledger, one coverage."""
+        return self.station_id, self.epoch
+
     @property
     def last(self) -> int:
         """Seq of the last body."""
         return self.entries[-1].seq
-
-
-def _entry(epoch: int, body: bytes) -> Entry:
-    try:
-        fields = decode(body)
-    except RecordError as error:
-        raise DeliveryError(str(error)) from error
-    if fields["epoch"] != epoch:
-        raise DeliveryError(f"a body of epoch {fields['epoch']} in an envelope of epoch {epoch}")
-    return Entry(fields["seq"], fields["kind"], body, fields, shape(fields))
-
-
-def read_delivery(station_id: str, epoch: int, prev: int, bodies: Iterable[bytes]) -> Delivery:
-    """Decode a delivery. Raises DeliveryError where a body is no record or the sequence numbers do not ascend."""
-    entries = tuple(_entry(epoch, body) for body in bodies)
-    numbers = [prev, *(entry.seq for entry in entries)]
-    if not entries or prev < -1 or epoch > SEQ_MAX or numbers[-1] > SEQ_MAX:
-        raise DeliveryError("no bodies, or numbers out of bounds")
-    if any(later <= earlier for earlier, later in pairwise(numbers)):
-        raise DeliveryError("sequence numbers do not ascend from prev")
-    return Delivery(station_id, epoch, prev, entries)

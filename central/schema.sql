@@ -111,7 +111,7 @@ CREATE TABLE refused (
 ) WITHOUT ROWID;
 
 CREATE TABLE station (
-    station_id TEXT PRIMARY KEY, online INTEGER NOT NULL, state TEXT NOT NULL, state_wall REAL NOT NULL
+    station_id TEXT PRIMARY KEY, online INTEGER NOT NULL, state_wall REAL NOT NULL, birth TEXT
 ) WITHOUT ROWID;
 
 CREATE TABLE run (

@@ -13,13 +13,15 @@ from typing import Final
 from central import witness
 from central.agreement import join
 from central.config import Station
-from central.coverage import Receipt, cover, read_ranges, receipt
-from central.entries import Delivery, Entry, read_delivery
+from central.coverage import read_coverage, write_coverage
+from central.entries import Delivery, Entry
 from central.events import put_event
 from central.rollup import Touched, roll_up
 from central.rows import write_rows
 from central.shapes import CheckpointBody
 from host.sqlite import adopt_schema, open_database
+from protocols.mqtt.coverage import Coverage
+from protocols.mqtt.messages import Birth, State
 
 SCHEMA_VERSION: Final = 1
 DEAD_LETTERS_MAX: Final = 1000
@@ -43,27 +45,29 @@ class Store:
         """Close the file."""
         self.db.close()
 
-    def add_records(self, station_id: str, epoch: int, prev: int, bodies: Iterable[bytes]) -> Receipt:
-        """Commit one delivery. Raises DeliveryError where the bytes are no delivery; nothing is stored then."""
-        return self.add([read_delivery(station_id, epoch, prev, bodies)])[station_id, epoch]
-
-    def add(self, deliveries: Iterable[Delivery]) -> dict[tuple[str, int], Receipt]:
-        """Commit deliveries in one transaction; receipts by (station_id, epoch) hold once this returned."""
+    def add(self, deliveries: Iterable[Delivery]) -> dict[tuple[str, int], Coverage]:
+        """Commit deliveries in one transaction; what is covered by (station_id, epoch) holds once this returned."""
         touched = Touched()
-        trees: dict[tuple[str, int], set[int]] = {}
+        new: dict[tuple[str, int], set[int]] = {}
+        covered: dict[tuple[str, int], Coverage] = {}
         with self.db:
             for delivery in deliveries:
-                new = [entry for entry in delivery.entries if self._is_new(delivery, entry)]
-                for entry in new:
+                tree = delivery.tree
+                entries = [entry for entry in delivery.entries if self._is_new(delivery, entry)]
+                for entry in entries:
                     self._add_entry(delivery, entry, touched)
-                self._stamp(delivery, new)
-                cover(self.db, delivery.station_id, delivery.epoch, delivery.prev + 1, delivery.last)
-                trees.setdefault((delivery.station_id, delivery.epoch), set()).update(entry.seq for entry in new)
-            self._finish(touched, trees)
-        return {tree: receipt(read_ranges(self.db, *tree)) for tree in trees}
+                self._stamp(delivery, entries)
+                new.setdefault(tree, set()).update(entry.seq for entry in entries)
+                before = covered[tree] if tree in covered else read_coverage(self.db, *tree)
+                # Beyond its bound a coverage stays as it is: the delivery is not acknowledged and comes again.
+                covered[tree] = before.add(delivery.prev, delivery.last)
+            for tree, after in covered.items():
+                write_coverage(self.db, *tree, read_coverage(self.db, *tree), after)
+            self._finish(touched, new)
+        return covered
 
     def _is_new(self, delivery: Delivery, entry: Entry) -> bool:
-        key = (delivery.station_id, delivery.epoch, entry.seq)
+        key = (*delivery.tree, entry.seq)
         row = self.db.execute("SELECT body FROM record WHERE station_id = ? AND epoch = ? AND seq = ?", key).fetchone()
         if row is not None and row[0] != entry.body:
             self._conflict(delivery, entry, row[0])
@@ -71,7 +75,7 @@ class Store:
 
     def _conflict(self, delivery: Delivery, entry: Entry, stored: bytes) -> None:
         """Two bodies under one number: a rewritten or rolled back log. Both are the proof."""
-        station_id, epoch = delivery.station_id, delivery.epoch
+        station_id, epoch = delivery.tree
         count = self.db.execute(
             "SELECT count(*) FROM event WHERE station_id = ? AND what = 'record-conflict'", (station_id,)
         ).get
@@ -83,17 +87,17 @@ class Store:
         put_event(self.db, f"{epoch}/{entry.seq}/conflict", station_id, entry.at, "record-conflict", detail)
 
     def _add_entry(self, delivery: Delivery, entry: Entry, touched: Touched) -> None:
-        write_rows(self.db, delivery.station_id, delivery.epoch, entry, touched)
+        write_rows(self.db, *delivery.tree, entry, touched)
         if isinstance(entry.shape, CheckpointBody):
             vkey = self.stations[delivery.station_id].vkey
-            witness.take_checkpoint(self.db, (delivery.station_id, delivery.epoch), entry, entry.shape, vkey)
+            witness.take_checkpoint(self.db, delivery.tree, entry, entry.shape, vkey)
 
     def _stamp(self, delivery: Delivery, new: list[Entry]) -> None:
         # Last of all that a record means, so that its time is that of the commit which follows.
         wall = self.wall()
         self.db.executemany(
             "INSERT INTO record VALUES(?, ?, ?, ?, ?, ?)",
-            ((delivery.station_id, delivery.epoch, e.seq, e.kind, e.body, wall) for e in new),
+            ((*delivery.tree, e.seq, e.kind, e.body, wall) for e in new),
         )
 
     def _finish(self, touched: Touched, trees: Mapping[tuple[str, int], set[int]]) -> None:
@@ -146,15 +150,25 @@ class Store:
             (REFUSED_MAX,),
         )
 
-    def put_state(self, station_id: str, online: bool, document: str) -> None:
-        """Keep what a station (or its will) said of itself; a change between online and offline is an event."""
-        wall = self.wall()
+    def put_state(self, state: State) -> None:
+        """Keep what a station (or its will) said of itself."""
         with self.db:
             self.db.execute(
-                "INSERT INTO station VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET online = excluded.online,"
-                " state = excluded.state, state_wall = excluded.state_wall",
-                (station_id, online, document, wall),
+                "INSERT INTO station(station_id, online, state_wall) VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " online = excluded.online, state_wall = excluded.state_wall",
+                (state.station_id, state.online, self.wall()),
             )
+
+    def put_birth(self, birth: Birth) -> None:
+        """Keep what a station measures; a key other than the enrolled one is counted and shown."""
+        with self.db:
+            self.db.execute(
+                "INSERT INTO station(station_id, online, state_wall, birth) VALUES(?, 1, ?, ?) ON CONFLICT DO UPDATE"
+                " SET birth = excluded.birth",
+                (birth.station_id, self.wall(), birth.model_dump_json()),
+            )
+            if birth.vkey != self.stations[birth.station_id].vkey:
+                self._count_refused("mqtt", birth.station_id, "signs with another key than enrolled")
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import apsw
 
-from central.coverage import read_ranges, receipt
+from central.coverage import read_coverage
 from central.entries import Entry
 from central.events import put_event
 from central.shapes import CheckpointBody, shape
@@ -88,7 +88,7 @@ def judge(db: apsw.Connection, station_id: str, epoch: int) -> None:
         " ORDER BY size LIMIT ?",
         (*tree, JUDGED_MAX),
     ).fetchall()
-    through = receipt(read_ranges(db, *tree)).through if pending else -1
+    through = read_coverage(db, *tree).through if pending else -1
     for size, first in pending:
         if first > frontier.size and through < size and not broken:
             continue

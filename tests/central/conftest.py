@@ -10,10 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from central.config import Factor, Outlet, Position, Station
+from central.entries import Delivery, Entry
 from central.store import Store
 from host.secrets import SecretRef
 from metrology.periods import iso
-from protocols.record import encode
+from protocols.record import decode, encode
 from protocols.tlog import Frontier, Signer, leaf_hash, make_checkpoint
 
 START = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
@@ -59,6 +60,11 @@ class StationLog:
             row["q"] = [[cause, "test", iso(start)] for cause in causes]
         end = iso(start + timedelta(minutes=1))
         return self.add("average", start=iso(start), end=end, period_s=60, rows={series: row})
+
+    def delivery(self, first: int, last: int, prev: int | None = None) -> Delivery:
+        """Records first..last as the centre takes them."""
+        entries = tuple(Entry.of(body, decode(body)) for body in self.bodies[first : last + 1])
+        return Delivery(self.station_id, self.epoch, first - 1 if prev is None else prev, entries)
 
     def checkpoint(self, **changed: Any) -> bytes:
         """A signed tree head over everything so far."""

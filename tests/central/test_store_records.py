@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from central.coverage import RANGES_MAX, Receipt
-from central.entries import DeliveryError, read_delivery
+from central.entries import Delivery, Entry
 from central.store import DEAD_LETTERS_MAX, Store
+from protocols.mqtt.coverage import SPANS_MAX, Coverage
+from protocols.record import RecordError, decode
 
 Maker = Callable[..., Any]
 Query = Callable[..., list[Any]]
@@ -41,13 +42,18 @@ def log_time(second: int) -> str:
     return f"2026-03-01T03:59:{second:02d}.000Z"
 
 
-def deliver(store: Store, log: Any, first: int, last: int) -> Receipt:
-    return store.add_records(log.station_id, log.epoch, first - 1, log.bodies[first : last + 1])
+def all_until(last: int) -> Coverage:
+    return Coverage(((0, last),))
+
+
+def deliver(store: Store, log: Any, first: int, last: int, prev: int | None = None) -> Coverage:
+    delivery = log.delivery(first, last, prev)
+    return store.add([delivery])[delivery.tree]
 
 
 def test_a_record_of_each_kind_gives_its_rows(store: Store, story: Any, rows: Query) -> None:
     receipt = deliver(store, story, 0, 15)
-    assert receipt == Receipt(15, ())
+    assert receipt == all_until(15)
     assert rows("SELECT count(*), min(committed_wall) FROM record") == [(16, 1000.0)]
     assert rows("SELECT body FROM record ORDER BY seq") == story.bodies
     assert rows("SELECT value, causes FROM raw ORDER BY seq")[2:] == [
@@ -82,7 +88,7 @@ def test_order_cuts_and_repeats_change_nothing(
     deliver(straight, story, 0, 15)
     for first, last in sent:
         receipt = deliver(shuffled, story, first, last)
-    assert receipt == Receipt(15, ())
+    assert receipt == all_until(15)
     assert whole(shuffled) == whole(straight)
 
 
@@ -97,10 +103,10 @@ def test_the_acknowledgement_names_exactly_the_holes(
     store, covered = make_store(":memory:"), set[int]()
     for seq in seqs:
         prev = data.draw(st.integers(-1, seq - 1))
-        receipt = store.add_records("tower", 0, prev, [log.bodies[seq]])
+        receipt = deliver(store, log, seq, seq, prev)
         covered |= set(range(prev + 1, seq + 1))
     through = next(n for n in range(-1, 32) if n + 1 not in covered)
-    missing = {n for a, b in receipt.missing for n in range(a, b + 1)}
+    missing = {n for a, b in receipt.holes(receipt.highest) for n in range(a, b + 1)}
     assert receipt.through == through
     assert missing == set(range(through + 1, max(covered) + 1)) - covered
 
@@ -109,29 +115,27 @@ def test_a_hole_is_told_from_a_record_never_meant_for_the_centre(store: Store, m
     log = make_log()
     for _ in range(10):
         log.scan()
-    assert store.add_records("tower", 0, 1, [log.bodies[4]]) == Receipt(-1, ((0, 1),))
-    assert store.add_records("tower", 0, -1, [log.bodies[0]]) == Receipt(0, ((1, 1),))
-    assert store.add_records("tower", 0, 0, [log.bodies[1]]) == Receipt(4, ())
-    assert store.add_records("tower", 0, 8, [log.bodies[9]]) == Receipt(4, ((5, 8),))
+    assert deliver(store, log, 4, 4, prev=1).spans == ((2, 4),)
+    assert deliver(store, log, 0, 0).spans == ((0, 0), (2, 4))
+    assert deliver(store, log, 1, 1).spans == ((0, 4),)
+    assert deliver(store, log, 9, 9).spans == ((0, 4), (9, 9))
 
 
 def test_epochs_and_stations_are_counted_apart(store: Store, make_log: Maker) -> None:
     first, second, other = make_log(), make_log(epoch=1), make_log("plain")
     for log in (first, second, other):
         log.scan()
-    assert deliver(store, first, 0, 0) == deliver(store, second, 0, 0) == deliver(store, other, 0, 0) == Receipt(0, ())
+    assert deliver(store, first, 0, 0) == deliver(store, second, 0, 0) == deliver(store, other, 0, 0) == all_until(0)
     assert store.db.execute("SELECT count(*) FROM record").get == 3
 
 
 def test_more_holes_than_the_bound_are_not_acknowledged_and_come_again(store: Store, make_log: Maker) -> None:
-    log = make_log()
-    for _ in range(2 * RANGES_MAX + 10):
+    log, size = make_log(), 2 * SPANS_MAX + 10
+    for _ in range(size):
         log.scan()
-    odd = range(1, 2 * RANGES_MAX + 10, 2)
-    store.add([read_delivery("tower", 0, seq - 1, [log.bodies[seq]]) for seq in odd])
-    assert store.db.execute("SELECT count(*), max(to_seq) FROM coverage").fetchone() == (RANGES_MAX, 2 * RANGES_MAX - 1)
-    receipt = deliver(store, log, 0, 2 * RANGES_MAX + 9)
-    assert receipt == Receipt(2 * RANGES_MAX + 9, ())
+    store.add([log.delivery(seq, seq) for seq in range(1, size, 2)])
+    assert store.db.execute("SELECT count(*), max(to_seq) FROM coverage").fetchone() == (SPANS_MAX, 2 * SPANS_MAX - 1)
+    assert deliver(store, log, 0, size - 1) == all_until(size - 1)
 
 
 def test_another_body_under_the_same_number_is_an_event_with_both(store: Store, make_log: Maker, rows: Query) -> None:
@@ -139,7 +143,7 @@ def test_another_body_under_the_same_number_is_an_event_with_both(store: Store, 
     log.scan(400.0)
     rewritten.scan(399.0)
     deliver(store, log, 0, 0)
-    assert deliver(store, rewritten, 0, 0) == Receipt(0, ())
+    assert deliver(store, rewritten, 0, 0) == all_until(0)
     assert rows("SELECT body FROM record") == log.bodies
     assert rows("SELECT value FROM raw") == [400.0]
     assert rows("SELECT what, json_array_length(detail, '$.bodies') FROM event") == [("record-conflict", 2)]
@@ -150,30 +154,9 @@ def test_members_that_make_no_sense_leave_an_event_and_the_record(store: Store, 
     log.add("scan", instrument="gas", at="yesterday", values={})
     log.add("average", start=log_time(0), period_s=60, rows={"gas.co2": {"u": 1}})
     log.add("event", what=["no", "text"])
-    assert deliver(store, log, 0, 2) == Receipt(2, ())
+    assert deliver(store, log, 0, 2) == all_until(2)
     assert rows("SELECT count(*) FROM record") == [3]
     assert rows("SELECT what FROM event") == ["record-unreadable"] * 3
-
-
-@pytest.mark.parametrize(
-    ("prev", "bodies"),
-    [
-        (-1, [b"rubbish"]),
-        (-1, [b"{}"]),
-        (-1, []),
-        (0, [b'{"epoch":0,"kind":"scan","seq":0,"v":1}']),
-        (-2, [b'{"epoch":0,"kind":"scan","seq":0,"v":1}']),
-        (-1, [b'{"epoch":1,"kind":"scan","seq":0,"v":1}']),
-        (-1, [b'{"epoch":0,"kind":"scan","seq":99999999999999999999,"v":1}']),
-        (-1, [b'{"epoch":0,"kind":"scan","seq":1,"v":1}', b'{"epoch":0,"kind":"scan","seq":1,"v":1}']),
-    ],
-)
-def test_bytes_that_are_no_delivery_are_refused_whole(
-    store: Store, prev: int, bodies: list[bytes], rows: Query
-) -> None:
-    with pytest.raises(DeliveryError):
-        store.add_records("tower", 0, prev, bodies)
-    assert rows("SELECT count(*) FROM record") == rows("SELECT count(*) FROM coverage") == [0]
 
 
 hostile = st.recursive(
@@ -202,12 +185,12 @@ NAMES = [
 def test_no_content_of_a_body_stops_the_store(kind: str, members: dict[str, Any], make_store: Maker) -> None:
     fields = {**members, "v": 1, "epoch": 0, "seq": 0, "kind": kind, "t": "2026-03-01T04:00:00.000Z"}
     body = json.dumps(fields).encode()
-    store = make_store(":memory:")
     try:
-        receipt = store.add_records("tower", 0, -1, [body])
-    except DeliveryError:
+        delivery = Delivery("tower", 0, -1, (Entry.of(body, decode(body)),))
+    except RecordError:
         return
-    assert receipt == Receipt(0, ())
+    store = make_store(":memory:")
+    assert store.add([delivery]) == {("tower", 0): all_until(0)}
     assert store.db.execute("SELECT body FROM record").get == body
 
 
@@ -227,7 +210,7 @@ def test_what_was_committed_is_there_after_opening_again(
     deliver(first, story, 0, 7)
     first.close()
     second = make_store("again.db")
-    assert deliver(second, story, 8, 15) == Receipt(15, ())
+    assert deliver(second, story, 8, 15) == all_until(15)
     straight = make_store()
     deliver(straight, story, 0, 15)
     assert whole(second) == whole(straight)

@@ -21,7 +21,7 @@ EVENTS = "SELECT what FROM event ORDER BY what"
 
 def deliver(store: Store, log: Any, first: int = 0, last: int | None = None) -> None:
     last = len(log.bodies) - 1 if last is None else last
-    store.add_records(log.station_id, log.epoch, first - 1, log.bodies[first : last + 1])
+    store.add([log.delivery(first, last)])
 
 
 def fill(log: Any, count: int, value: float = 400.0) -> None:
