@@ -25,11 +25,14 @@ class Session(Protocol):
     """What both ends have in common (`StationSession`, `PlatformSession`)."""
 
     @property
-    def deadline(self) -> float | None: ...
+    def deadline(self) -> float | None:
+        """When `tick` is wanted."""
 
-    def receive(self, data: bytes, now: float) -> list[Output]: ...
+    def receive(self, data: bytes, now: float) -> list[Output]:
+        """Take bytes from the wire."""
 
-    def tick(self, now: float) -> list[Output]: ...
+    def tick(self, now: float) -> list[Output]:
+        """Do what is due."""
 
 
 class Link:
@@ -78,15 +81,9 @@ class Link:
 
     async def run(self) -> None:
         """Carry the session until the connection ends, whoever ends it and however."""
-        tasks = [asyncio.ensure_future(part) for part in (self._receive(), self._keep_time())]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await until_first_ends(self._receive(), self._keep_time())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await close(self._writer)
 
     async def _receive(self) -> None:
@@ -110,14 +107,21 @@ async def wait_first(clock: Clock, wall_s: float | None, event: asyncio.Event) -
     """Wait until the event is set or, where a span of wall time is given, until that is over."""
     if wall_s is None:
         await event.wait()
-        return
-    waits = [asyncio.ensure_future(part) for part in (event.wait(), clock.sleep_wall(wall_s))]
+    else:
+        await until_first_ends(event.wait(), clock.sleep_wall(wall_s))
+
+
+async def until_first_ends(*parts: Awaitable[object]) -> None:
+    """Run the parts side by side until the first ends, then cancel the others; raises what that one raised."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in waits:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 def _watch_peer(writer: asyncio.StreamWriter) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-from host.hj212 import Link, close
+from host.hj212 import Link, close, until_first_ends
 from metrology.clock import Clock
 from protocols.hj212.frame import Area
 from protocols.hj212.platform import PlatformSession
@@ -32,7 +32,9 @@ class _Connection:
             self.waiting.append(output)
             self.arrived.set()
         elif isinstance(output, RequestEnded) and output.qn in self.asked:
-            self.asked.pop(output.qn).set_result(output)
+            future = self.asked.pop(output.qn)
+            if not future.done():
+                future.set_result(output)
         else:
             self._server.notice(output)
 
@@ -119,15 +121,9 @@ class PlatformServer:
         session = PlatformSession(self._stations, self._clock.now, timing=self._timing)
         connection = _Connection(self, session)
         link = connection.link = Link(session, reader, writer, self._clock, connection.take)
-        tasks = [asyncio.ensure_future(link.run()), asyncio.ensure_future(connection.commit(link, self._commit))]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await until_first_ends(link.run(), connection.commit(link, self._commit))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._forget(connection)
 
     def _forget(self, connection: _Connection) -> None:

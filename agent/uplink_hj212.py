@@ -1,0 +1,273 @@
+"""A reader of the log that reports to a platform by HJ 212.
+
+Its place moves only on 9014 (profile `ack: none`: on sending, counted apart). What is sent when is `hj212_outbox`, what
+a record becomes `hj212_entries`, the dialogue `protocols.hj212.station`; here they meet the log, the clock and TCP.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
+from typing import Any, Final
+
+from agent.config import Hj212Uplink as Hj212Config
+from agent.config import Station
+from agent.hj212_entries import Entry, Selection, is_loopback
+from agent.hj212_feed import Feed, Signal
+from agent.hj212_outbox import WINDOW, Outbox, Realtime
+from agent.live import Live
+from agent.log import Log, Place
+from host.hj212 import Link, keep_connected, until_first_ends, wait_first
+from metrology.clock import Clock
+from metrology.periods import iso
+from protocols.hj212.service import StationState
+from protocols.hj212.session import BadBytes, Commanded, Delivered, Failed, Identity, Output, SetTime, Timing
+from protocols.hj212.station import StationSession
+from protocols.hj212.uploads import REALTIME
+
+SAVE_S: Final = 1.0
+REFUSAL_EVENT_S: Final = 60.0
+PIECE_S: Final = 15.0
+COUNTS: Final = (
+    "acknowledged", "sent_unconfirmed", "failed", "given_up", "bad_frames", "unexpected_frames", "refused_requests",
+)  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+
+class Hj212Uplink:
+    """One platform. `set_time` sets the station's clock where a platform may do that; without it 1012 is refused.
+
+    Simulated records go to loopback peers only, unless `simulated_allowed` says otherwise (design, section 13.11).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: Hj212Config,
+        station: Station,
+        log: Log,
+        live: Live,
+        clock: Clock,
+        password: str,
+        *,
+        simulated_allowed: bool | None = None,
+        set_time: Callable[[datetime], Awaitable[bool]] | None = None,
+    ) -> None:
+        """Raises ValueError, KeyError or UnitError for an identity or a factor that cannot be."""
+        allowed = is_loopback(config.host) if simulated_allowed is None else simulated_allowed
+        self._refused = (station.simulated or clock.rate != 1.0) and not allowed
+        self._name, self._config, self._log, self._live, self._clock = name, config, log, live, clock
+        self._set_time = set_time
+        self._selection = Selection(config, simulated_allowed=allowed)
+        self._state = StationState(Timing(config.overtime_s, config.recount), config.realtime_s)
+        self._session = StationSession(
+            Identity(config.mn, password, config.st),
+            self._state,
+            clock.now,
+            ack=config.ack == "required",
+            window=WINDOW,
+            may_set_time=set_time is not None,
+        )
+        self._outbox: Outbox | None = None
+        self._link: Link | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._counts: Counter[str] = Counter()
+        self._last_error = ""
+        self._last_refusal_event = float("-inf")
+        self._signal = Signal()
+
+    async def run(self) -> None:
+        """Send for ever."""
+        if self._refused:
+            self._last_error = "simulated data do not go to a platform that is not on this machine"
+            logger.error("uplink %s: %s", self._name, self._last_error)
+            await self._log.append("event", self._event("uplink-refused", reason=self._last_error))
+            await asyncio.Event().wait()
+        place = await self._log.load_place(self._name) or Place(min(await self._log.epochs()), -1)
+        outbox = self._outbox = Outbox(place)
+        try:
+            await keep_connected(
+                self._config.host,
+                self._config.port,
+                self._clock,
+                lambda reader, writer: self._carry(outbox, reader, writer),
+                self._trouble,
+            )
+        finally:
+            await self._log.save_place(self._name, outbox.place())
+
+    def _trouble(self, reason: str) -> None:
+        if reason != self._last_error:
+            logger.warning("uplink %s: %s", self._name, reason)
+        self._last_error = reason
+
+    async def _carry(self, outbox: Outbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One connection; of use where anything was delivered."""
+        before = self._counts["delivered"]
+        link = self._link = Link(
+            self._session, reader, writer, self._clock, lambda output: self._take(outbox, link, output)
+        )
+        logger.info("uplink %s: connected to %s", self._name, link.peer)
+        feed = Feed(self._log, self._selection, outbox, self._signal, self._gave_up)
+        start = await feed.start_of_newest()
+        parts = (feed.follow(start), feed.refill(start), self._measure(outbox), self._send(outbox, link))
+        try:
+            await until_first_ends(link.run(), _together(*parts, self._save(outbox)))
+        finally:
+            self._link = None
+            self._session.disconnected()
+            outbox.disconnected()
+        self._trouble("the connection ended")
+        return self._counts["delivered"] > before
+
+    async def _measure(self, outbox: Outbox) -> None:
+        """Offer a 2011 every real-time interval of world time, cut to whole intervals; never afterwards."""
+        last = 0.0
+        while True:
+            interval, now = self._state.realtime_s, self._clock.now().timestamp()
+            # A timer may ring a little early: never the same instant twice.
+            due = max((now // interval + 1) * interval, last + 1)
+            if due - now > PIECE_S:
+                # In pieces, so that an interval changed by the platform (1062) holds soon.
+                await self._clock.sleep(PIECE_S)
+                continue
+            await self._clock.sleep(due - now)
+            last = due
+            if not self._state.realtime_on:
+                continue
+            found = self._selection.realtime(self._live.latest, self._clock.now(), interval)
+            if found is not None:
+                outbox.realtime = Realtime(found[0], tuple(found[1]))
+                self._signal.tell()
+
+    async def _send(self, outbox: Outbox, link: Link) -> None:
+        """Give the session what is next while it has room."""
+        while True:
+            changed = self._signal.event
+            while self._session.free and (item := outbox.take(link.now)) is not None:
+                if isinstance(item, Realtime):
+                    link.perform(self._session.submit(item, REALTIME, item.at, item.items, link.now))
+                else:
+                    link.perform(self._session.submit(item, item.cn, item.start, item.items, link.now))
+                self._signal.tell()
+            wake_at = outbox.wake_at(link.now) if self._session.free else None
+            await wait_first(self._clock, None if wake_at is None else wake_at - link.now, changed)
+
+    async def _save(self, outbox: Outbox) -> None:
+        """Keep the place, at most once a second: a lost one costs a resend, which the platform bears."""
+        saved = None
+        while True:
+            changed = self._signal.event
+            place = outbox.place()
+            if place != saved:
+                await self._log.save_place(self._name, place)
+                saved = place
+                await self._clock.sleep_wall(SAVE_S)
+            else:
+                await changed.wait()
+
+    def _take(self, outbox: Outbox, link: Link, output: Output) -> None:
+        """What the session tells."""
+        match output:
+            case Delivered(key, confirmed):
+                self._counts["delivered"] += 1
+                self._counts["acknowledged" if confirmed else "sent_unconfirmed"] += 1
+                if isinstance(key, Entry):
+                    outbox.delivered(key)
+            case Failed():
+                self._failed(outbox, link, output)
+            case Commanded():
+                self._commanded(output)
+            case SetTime(qn, at):
+                task = asyncio.create_task(self._apply_time(link, qn, at))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case BadBytes(error):
+                self._counts["bad_frames"] += 1
+                self._last_error = f"the platform sent no frame: {error.fault.value} ({error.detail})"
+            case _:
+                self._counts["unexpected_frames"] += 1
+        self._signal.tell()
+
+    def _failed(self, outbox: Outbox, link: Link, failed: Failed) -> None:
+        self._counts["failed"] += 1
+        self._trouble(failed.reason)
+        if not failed.others_answered:
+            link.abort()
+        elif isinstance(failed.key, Entry):
+            news, given_up = outbox.set_aside(failed.key, link.now)
+            if news:
+                self._post(self._entry_event("uplink-set-aside", failed.key, failed.reason))
+            if given_up is not None:
+                self._gave_up(given_up)
+
+    def _gave_up(self, entry: Entry) -> None:
+        self._counts["given_up"] += 1
+        self._post(self._entry_event("uplink-gave-up", entry, "refused again and again"))
+
+    def _commanded(self, act: Commanded) -> None:
+        """Acts done are recorded; refusals are counted and recorded once a minute, so that none can fill the log."""
+        if act.result == "done":
+            self._post(self._event("platform-request", cn=act.cn, fields=act.fields, result=act.result))
+            return
+        self._counts["refused_requests"] += 1
+        now = self._clock.wall_monotonic()
+        if now - self._last_refusal_event >= REFUSAL_EVENT_S:
+            self._last_refusal_event = now
+            refused = self._counts["refused_requests"]
+            self._post(self._event("platform-request-refused", cn=act.cn, result=act.result, refused_so_far=refused))
+
+    async def _apply_time(self, link: Link, qn: str, at: datetime) -> None:
+        assert self._set_time is not None
+        offset = (at - self._clock.now()).total_seconds()
+        done = await self._set_time(at)
+        fields = {"SystemTime": iso(at), "offset_s": round(offset, 3)}
+        await self._log.append(
+            "event", self._event("platform-request", cn="1012", fields=fields, result="done" if done else "failed")
+        )
+        link.perform(self._session.executed(qn, done))
+
+    def _event(self, what: str, **detail: Any) -> dict[str, Any]:
+        return {"what": what, "origin": f"uplink {self._name}", **detail}
+
+    def _entry_event(self, what: str, entry: Entry, reason: str) -> dict[str, Any]:
+        of = {"epoch": entry.epoch, "seq": entry.seq}
+        return self._event(what, cn=entry.cn, start=iso(entry.start), record=of, reason=reason)
+
+    def _post(self, event: dict[str, Any]) -> None:
+        self._log.post("event", event)
+
+    def status(self) -> dict[str, Any]:
+        """State for people. `backlog` counts log records of any kind that this uplink has not yet passed."""
+        outbox = self._outbox
+        open_records = outbox.progress(self._log.epoch).open_below(self._log.next_seq) if outbox else None
+        return {
+            "kind": "hj212",
+            "platform": f"{self._config.host}:{self._config.port}",
+            "mn": self._config.mn,
+            "connected": self._link is not None,
+            "unacknowledged": WINDOW - self._session.free,
+            "backlog": open_records,
+            "set_aside": outbox.aside if outbox else 0,
+            "realtime_s": self._state.realtime_s if self._state.realtime_on else None,
+            "last_error": self._last_error or None,
+            "factor_problems": self._selection.problems,
+            **{name: self._counts[name] for name in COUNTS},
+        }
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until every average committed by now is acknowledged or set aside, at most so many wall seconds."""
+        outbox, epoch, head = self._outbox, self._log.epoch, self._log.next_seq - 1
+        if self._refused or outbox is None:
+            return
+        drained = self._signal.until(lambda: outbox.drained(epoch, head))
+        await until_first_ends(drained, self._clock.sleep_wall(timeout_s))
+
+
+async def _together(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run the parts side by side; the first that fails ends all."""
+    async with asyncio.TaskGroup() as group:
+        for part in parts:
+            group.create_task(part)
