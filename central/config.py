@@ -8,6 +8,8 @@ from pydantic import AfterValidator, Field, model_validator
 from host.hjson import Strict
 from host.secrets import SecretRef
 from metrology.measurand import catalogue
+from metrology.units import UnitError
+from protocols.hj212 import factors as wire
 from protocols.tlog import Verifier
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
@@ -79,6 +81,23 @@ class Outlet(Strict):
     st: str = Field(default="31", pattern=r"^[0-9A-Z]{2}$")
     pw: SecretRef
     factors: dict[str, Factor] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _travels(self) -> "Outlet":
+        try:
+            self.wire_factors()
+        except KeyError as error:
+            raise ValueError(f"measurand or state {error} is not known") from error
+        except UnitError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def wire_factors(self) -> dict[str, wire.Factor]:
+        """The factors with what the catalogue adds, by code."""
+        return {
+            code: wire.factor(code, f.series, unit=f.unit, decimals=f.decimals, state=f.state)
+            for code, f in self.factors.items()
+        }
 
 
 class Station(Strict):

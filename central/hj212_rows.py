@@ -1,21 +1,21 @@
 """What an HJ 212 frame means in the store: its bytes as provenance, live values, averages of revision 0."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import apsw
 
 from central.agreement import join
-from central.config import Outlet, Station
+from central.config import Station
 from central.events import put_event
 from central.rollup import Touched, roll_up
 from central.rows import put_latest
 from central.store import Store
-from metrology.measurand import catalogue
 from metrology.periods import iso
+from protocols.hj212.factors import Factor
 from protocols.hj212.frame import Frame
-from protocols.hj212.uploads import Upload
+from protocols.hj212.uploads import Row, Upload
 
 RULE: Final = "hj212"
 SUFFIXES: Final = ("Avg", "Min", "Max")
@@ -37,50 +37,56 @@ UNKNOWN_FLAG: Final = "fault"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Whose outlet an MN is."""
+    """Whose outlet an MN is, and what its codes stand for."""
 
     station_id: str
-    outlet: Outlet
+    factors: Mapping[str, Factor]
 
 
 def routes(stations: Mapping[str, Station]) -> dict[str, Route]:
     """Outlets by MN."""
     return {
-        outlet.mn: Route(station_id, outlet)
+        outlet.mn: Route(station_id, outlet.wire_factors())
         for station_id, station in stations.items()
         for outlet in station.outlets.values()
     }
 
 
-def add_upload(store: Store, route: Route, frame: Frame, upload: Upload) -> None:
-    """Commit one data frame (one part of a split one stands for itself). The same frame again changes nothing."""
+def add_uploads(store: Store, uploads: Sequence[tuple[Route, Frame, Upload]]) -> None:
+    """Commit data frames in one transaction; each part of a split one stands for itself. Repeats change nothing."""
+    touched = Touched()
     with store.db:
-        frame_id = _frame(store, frame, upload)
-        touched = Touched()
-        for row in upload.rows:
-            factor = route.outlet.factors.get(row.code)
-            if factor is None:
-                continue  # a code nobody enrolled: its bytes are kept in the frame
-            measurand = catalogue()[factor.series.rpartition(".")[2]]
-            unit = factor.unit or measurand.hj212_unit
-            causes = CAUSE_OF_FLAG.get(row.flag or "N", UNKNOWN_FLAG)
-            at = iso(upload.data_time)
-            if upload.period_s is None:
-                latest = (route.station_id, factor.series, "hj212", at, row.values.get("Rtd"), unit, causes, 0, 0)
-                put_latest(store.db, latest)
-                continue
-            key = (route.station_id, factor.series, at, upload.period_s)
-            texts = tuple(frame.value(f"{row.code}-{s}") if s in row.values else None for s in SUFFIXES)
-            _say(store.db, key, frame.mn, (unit, factor.state, *texts, row.flag or ""), frame_id)
-            _average(store.db, key, row.values, unit, causes)
-            touched.add(*key, revision=0)
-        for period in touched.periods:
+        for route, frame, upload in uploads:
+            frame_id = _frame(store, frame, upload)
+            for row in upload.rows:
+                # A code that nobody enrolled stays in the bytes of the frame.
+                if row.code in route.factors:
+                    _row(store.db, route, frame, upload, row, frame_id, touched)
+        for period in sorted(touched.periods):
             join(store.db, *period)
-        for hour in touched.hours:
+        for hour in sorted(touched.hours):
             roll_up(store.db, *hour)
 
 
+def _row(
+    db: apsw.Connection, route: Route, frame: Frame, upload: Upload, row: Row, frame_id: int, touched: Touched
+) -> None:
+    factor = route.factors[row.code]
+    causes = CAUSE_OF_FLAG.get(row.flag or "N", UNKNOWN_FLAG)
+    at = iso(upload.data_time)
+    if upload.period_s is None:
+        put_latest(db, (route.station_id, factor.series, "hj212", at, row.values.get("Rtd"), factor.unit, causes, 0, 0))
+        return
+    key = (route.station_id, factor.series, at, upload.period_s)
+    state = factor.state.name if factor.state else None
+    texts = tuple(frame.value(f"{row.code}-{s}") if s in row.values else None for s in SUFFIXES)
+    _say(db, key, frame.mn, (factor.unit, state, *texts, row.flag or ""), frame_id)
+    _average(db, key, row.values, factor.unit, causes)
+    touched.add(*key, revision=0)
+
+
 def _frame(store: Store, frame: Frame, upload: Upload) -> int:
+    """Id of the frame in the store. `acknowledged` says that its 9014 is due from this commit on."""
     known: Any = store.db.execute(
         "SELECT id FROM hj212_frame WHERE mn = ? AND qn = ? AND cn = ? AND bytes = ?",
         (frame.mn, frame.qn, frame.cn, frame.raw),
@@ -89,8 +95,8 @@ def _frame(store: Store, frame: Frame, upload: Upload) -> int:
         return int(known)
     store.db.execute(
         "INSERT INTO hj212_frame(mn, qn, cn, data_time, received_wall, acknowledged, bytes)"
-        " VALUES(?, ?, ?, ?, ?, 0, ?)",
-        (frame.mn, frame.qn, frame.cn, iso(upload.data_time), store.wall(), frame.raw),
+        " VALUES(?, ?, ?, ?, ?, ?, ?)",
+        (frame.mn, frame.qn, frame.cn, iso(upload.data_time), store.wall(), frame.wants_answer, frame.raw),
     )
     return store.db.last_insert_rowid()
 
@@ -122,12 +128,3 @@ def _average(
         " causes, rule, final, via) VALUES(?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, 1, 'hj212')",
         (*key, unit, *statistics, causes, RULE),
     )
-
-
-def mark_acknowledged(store: Store, frames: list[Frame]) -> None:
-    """Note that the 9014 of these frames was handed to the wire."""
-    with store.db:
-        store.db.executemany(
-            "UPDATE hj212_frame SET acknowledged = 1 WHERE mn = ? AND qn = ? AND cn = ?",
-            ((frame.mn, frame.qn, frame.cn) for frame in frames),
-        )

@@ -73,7 +73,7 @@ CREATE INDEX checkpoint_first ON checkpoint (station_id, epoch, verdict, first);
 
 -- The tree as far as every leaf up to it was listed under a believed root.
 CREATE TABLE witness (
-    station_id TEXT NOT NULL, epoch INTEGER NOT NULL, frontier TEXT NOT NULL, broken INTEGER NOT NULL,
+    station_id TEXT NOT NULL, epoch INTEGER NOT NULL, frontier BLOB NOT NULL, broken INTEGER NOT NULL,
     PRIMARY KEY (station_id, epoch)
 ) WITHOUT ROWID;
 

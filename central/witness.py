@@ -65,11 +65,11 @@ def _accuse(db: apsw.Connection, tree: Tree, seq: int, body: CheckpointBody, wha
 
 def _read_tree(db: apsw.Connection, tree: Tree) -> tuple[Frontier, bool]:
     row = db.execute("SELECT frontier, broken FROM witness WHERE station_id = ? AND epoch = ?", tree).fetchone()
-    return (Frontier.from_json(row[0]), bool(row[1])) if row else (Frontier(), False)
+    return (Frontier.from_bytes(row[0]), bool(row[1])) if row else (Frontier(), False)
 
 
 def _write_tree(db: apsw.Connection, tree: Tree, frontier: Frontier, broken: bool) -> None:
-    db.execute("INSERT OR REPLACE INTO witness VALUES(?, ?, ?, ?)", (*tree, frontier.to_json(), broken))
+    db.execute("INSERT OR REPLACE INTO witness VALUES(?, ?, ?, ?)", (*tree, frontier.to_bytes(), broken))
 
 
 def _body(db: apsw.Connection, tree: Tree, seq: int) -> CheckpointBody:

@@ -1,0 +1,179 @@
+"""MQTT into the store: what came together is committed together, and only then acknowledged on `down/ack`.
+
+The client library answers PUBACK as soon as a message is in memory and lets nobody delay that. So a PUBACK proves
+nothing, as the design has it: a station keeps a record until `down/ack` covers it, and whatever is lost between the
+broker and the commit (a full queue here, a kill) is named as missing or sent again after the station's time-out.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from central.config import Broker, Station
+from central.entries import Delivery
+from central.store import Store
+from central.writer import Writer
+from host.secrets import path_of
+from host.tls import client_context
+from metrology.clock import Clock
+from protocols.mqtt.coverage import Coverage
+from protocols.mqtt.messages import Ack, Birth, State, build_message, parse_message
+from protocols.mqtt.payload import Refusal, parse_payload
+from protocols.mqtt.topics import UP_FILTER, Topic, parse_topic
+
+ACK_S: Final = 0.25
+BATCH_MESSAGES_MAX: Final = 500
+# Messages that wait for the writer; what comes above it is dropped and comes again.
+QUEUE_MESSAGES_MAX: Final = 5000
+SESSION_EXPIRY_S: Final = 7 * 86400
+KEEPALIVE_S: Final = 30
+BACKOFF_MIN_S: Final = 0.5
+BACKOFF_MAX_S: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+Tree = tuple[str, int]
+Letter = tuple[str, bytes]
+
+
+class MqttIngest:
+    """One durable subscriber. `run` never ends; a lost broker is looked for again."""
+
+    def __init__(
+        self, broker: Broker, stations: Mapping[str, Station], store: Store, writer: Writer, clock: Clock
+    ) -> None:
+        """Raises SecretError, OSError and ssl.SSLError where the client's certificate cannot be had."""
+        self._broker = broker
+        self._stations = stations
+        self._store = store
+        self._writer = writer
+        self._clock = clock
+        self._tls = _tls(broker)
+        self._unacknowledged: dict[Tree, Coverage] = {}
+        self._connected = False
+        self._messages = 0
+        self._last_error: str | None = None
+
+    def status(self) -> dict[str, Any]:
+        """What a person wants to know of this ingest."""
+        return {"connected": self._connected, "messages": self._messages, "last_error": self._last_error}
+
+    async def run(self) -> None:
+        """Subscribe for ever. What the store raises ends it: nothing is acknowledged that was not committed."""
+        pause = BACKOFF_MIN_S
+        while True:
+            try:
+                async with self._client() as client:
+                    await client.subscribe(UP_FILTER, qos=1)
+                    self._connected, pause = True, BACKOFF_MIN_S
+                    await self._serve(client)
+            except aiomqtt.MqttError as error:
+                self._last_error = str(error)
+                log.warning("broker %s:%d: %s", self._broker.host, self._broker.port, error)
+            finally:
+                self._connected = False
+            await self._clock.sleep_wall(pause)
+            pause = min(pause * 2, BACKOFF_MAX_S)
+
+    def _client(self) -> aiomqtt.Client:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        return aiomqtt.Client(
+            self._broker.host,
+            self._broker.port,
+            identifier=self._broker.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=False,
+            properties=properties,
+            keepalive=KEEPALIVE_S,
+            tls_context=self._tls,
+            max_queued_incoming_messages=QUEUE_MESSAGES_MAX,
+        )
+
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        """Take and acknowledge until either fails; the first failure is the one that counts."""
+        tasks = [asyncio.ensure_future(part) for part in (self._take(client), self._acknowledge(client))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _take(self, client: aiomqtt.Client) -> None:
+        messages = client.messages
+        async for message in messages:
+            batch = [_letter(message)]
+            while len(messages) and len(batch) < BATCH_MESSAGES_MAX:
+                batch.append(_letter(await anext(messages)))
+            self._messages += len(batch)
+            self._unacknowledged.update(await self._writer.run(self._commit, batch))
+
+    async def _acknowledge(self, client: aiomqtt.Client) -> None:
+        """Tell each station what is committed; what a broken connection left untold is told by the next."""
+        while True:
+            await self._clock.sleep_wall(ACK_S)
+            for tree, coverage in list(self._unacknowledged.items()):
+                station_id, epoch = tree
+                topic = Topic(self._stations[station_id].network, station_id, "down", "ack")
+                await client.publish(str(topic), build_message(Ack.of(epoch, coverage)), qos=1)
+                if self._unacknowledged[tree] is coverage:
+                    del self._unacknowledged[tree]
+
+    def _commit(self, letters: Iterable[Letter]) -> dict[Tree, Coverage]:
+        """On the writer's thread: all records of the letters in one transaction."""
+        deliveries = [delivery for letter in letters if (delivery := self._read(*letter)) is not None]
+        return self._store.add(deliveries)
+
+    def _read(self, text: str, data: bytes) -> Delivery | None:
+        topic = parse_topic(text)
+        if topic is None:
+            self._store.count_refused("mqtt", text, "no topic of ours")
+            return None
+        station = self._stations.get(topic.station_id)
+        if station is None or station.network != topic.network:
+            self._store.count_refused("mqtt", f"{topic.network}/{topic.station_id}", "not enrolled")
+            return None
+        found = self._message(topic, data)
+        if isinstance(found, Refusal):
+            self._store.put_dead_letter("mqtt", text, found.reason, data)
+        return found if isinstance(found, Delivery) else None
+
+    def _message(self, topic: Topic, data: bytes) -> Delivery | Refusal | None:
+        if topic.leaf in ("state", "birth"):
+            return self._about(topic, data)
+        payload = parse_payload(topic, data)
+        return payload if isinstance(payload, Refusal) else Delivery.of(payload)
+
+    def _about(self, topic: Topic, data: bytes) -> Refusal | None:
+        """State or birth: what a station says of itself under its own name."""
+        found = parse_message(State, data) if topic.leaf == "state" else parse_message(Birth, data)
+        if isinstance(found, Refusal):
+            return found
+        if found.station_id != topic.station_id:
+            return Refusal(f"station {found.station_id} on the topic of {topic.station_id}")
+        if isinstance(found, State):
+            self._store.put_state(found)
+        else:
+            self._store.put_birth(found)
+        return None
+
+
+def _letter(message: aiomqtt.Message) -> Letter:
+    payload = message.payload
+    return str(message.topic), payload if isinstance(payload, bytes) else str(payload).encode()
+
+
+def _tls(broker: Broker) -> ssl.SSLContext | None:
+    if broker.tls is None:
+        return None
+    return client_context(Path(broker.tls.ca), Path(broker.tls.certificate), path_of(broker.tls.key))
