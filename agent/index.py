@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 class Index:
     """Owned by the log's thread; `add` is the log's `on_commit`."""
 
-    def __init__(self, path: Path, segments: Path) -> None:
-        """Open the index, or make it anew where it is damaged, and catch up with the segments."""
+    def __init__(self, path: Path, segments: Path, live: Segment) -> None:
+        """Open the index, or make it anew where it is damaged, and catch up with the closed segments and `live`."""
         self._path = path
         try:
             self._db = self._opened()
@@ -41,7 +41,7 @@ class Index:
             for part in path.parent.glob(path.name + "*"):
                 part.unlink()
             self._db = self._opened()
-        self._catch_up(segments)
+        self._catch_up(segments, live)
 
     def _opened(self) -> apsw.Connection:
         connection = open_database(str(self._path), exclusive=True, read_only=False)
@@ -50,18 +50,19 @@ class Index:
         connection.pragma("synchronous", "NORMAL")
         return connection
 
-    def _catch_up(self, segments: Path) -> None:
+    def _catch_up(self, segments: Path, live: Segment) -> None:
         row = self._db.execute("SELECT epoch, next_seq FROM built").fetchone()
         epoch, next_seq = row or (0, 0)
         for path in sorted(segments.glob("log-*.db")):
             if segment_numbers(path)[0] < epoch:
                 continue
-            segment = Segment(path, exclusive=False)
+            segment = live if path == live.path else Segment(path, exclusive=False)
             after = next_seq - 1 if segment.epoch == epoch else -1
             while rows := segment.read(after, record.KINDS, CATCH_UP_ROWS, None):
                 self.add(rows)
                 after = rows[-1].seq
-            segment.close()
+            if segment is not live:
+                segment.close()
 
     def add(self, rows: Iterable[Record]) -> None:
         """Index committed records; repeats are harmless. A failure here costs nothing that the log does not hold."""

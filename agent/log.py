@@ -58,7 +58,7 @@ class Log:
         self._station_id = station_id
         self._signer = signer
         self._commit_s = commit_s
-        self._simulated = simulated
+        self.simulated = simulated
         self._day_offset_s = day_offset_s
         self._executor = executor or ThreadPoolExecutor(1, "log")
         self._on_commit = on_commit
@@ -138,7 +138,7 @@ class Log:
         members: dict[str, Any] = {
             **fields, "v": record.VERSION, "epoch": self.epoch, "seq": self._assigned, "kind": kind, "t": iso(now),
         }  # fmt: skip
-        if self._simulated:
+        if self.simulated:
             members["sim"] = True
         body = record.encode(members)
         if len(body) > record.BODY_BYTES_MAX:
@@ -177,6 +177,11 @@ class Log:
         """Wait while more than PENDING_MAX records are uncommitted: a dead disk stops acquisition, not memory."""
         while len(self._pending) >= PENDING_MAX:
             await self._committed.wait()
+
+    @property
+    def live_segment(self) -> Segment:
+        """The segment that takes records; for the index, before `run`."""
+        return self._segment
 
     @property
     def pending(self) -> int:

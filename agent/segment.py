@@ -68,8 +68,11 @@ class Segment:
         self._db = open_database(str(path), exclusive=exclusive, read_only=not exclusive)
         if exclusive:
             adopt_schema(self._db, SCHEMA, SCHEMA_VERSION)
-        head = self._db.execute("SELECT epoch, first_seq, next_seq, frontier, closed FROM head").fetchone()
-        self.epoch, self.first_seq, self.next_seq, frontier, self.closed = head or (0, 0, 0, None, 0)
+        head = self._db.execute("SELECT epoch, first_seq, next_seq, frontier FROM head").fetchone()
+        self.epoch: int
+        self.first_seq: int
+        self.next_seq: int
+        self.epoch, self.first_seq, self.next_seq, frontier = head or (0, 0, 0, None)
         self.frontier = Frontier.from_bytes(frontier) if frontier else Frontier()
 
     @classmethod
@@ -141,7 +144,6 @@ class Segment:
         with self._db:
             self._db.execute("UPDATE head SET closed = 1")
         self._db.pragma("wal_checkpoint(TRUNCATE)")
-        self.closed = 1
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,183 @@
+"""The station daemon: parts put together from a configuration, run in one task group, stopped in order."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from agent.bus import AskedBus, asked_buses
+from agent.calibrator import Calibrator
+from agent.config import Config
+from agent.control import Control
+from agent.index import Index
+from agent.intake import Intake
+from agent.live import Live
+from agent.log import Log
+from agent.maintenance import Maintenance
+from agent.periods import ClockWatch, PeriodWriter
+from agent.recovery import coefficients_in_force, replay, restored_averager, write_gap
+from agent.requests import handlers
+from agent.series import ranges_of, series_of
+from agent.sources import sources
+from agent.uplinks import Uplink, uplinks
+from host.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
+from host.secrets import read_secret
+from metrology.clock import Clock
+from metrology.periods import HOUR_S
+from protocols.tlog import signer_from_seed
+
+DRAIN_WALL_S: Final = 10.0
+VERSION: Final = 1
+
+logger = logging.getLogger(__name__)
+
+
+class Daemon:
+    """One station. `run` returns after `stop` was called and everything committed was offered to the uplinks."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self.config = config
+        self.clock = clock
+        self.started = clock.now()
+        self._stop = asyncio.Event()
+        store = Path(config.store.path)
+        store.mkdir(parents=True, exist_ok=True)
+        segments = store / "segments"
+        segments.mkdir(exist_ok=True)
+        station = config.station
+        simulated = station.simulated or clock.rate != 1.0
+        offset_s = int(station.day_start_utc_offset_h * HOUR_S)
+        signer = signer_from_seed(read_secret(config.ledger.key).decode(), f"plumeline/{station.id}")
+        self.index: Index | None = None
+        self.log = Log(
+            segments,
+            clock,
+            station_id=station.id,
+            signer=signer,
+            commit_s=config.store.commit_ms / 1000,
+            simulated=simulated,
+            day_offset_s=offset_s,
+            on_commit=lambda rows: self.index.add(rows) if self.index else None,
+        )
+        self.index = Index(store / "station.db", segments, self.log.live_segment)
+        self.specs = series_of(config)
+        self.averager = restored_averager(self.index, self.specs, self.started, offset_s)
+        self.live = Live()
+        self.intake = Intake(self.log, self.live, self.averager, ranges_of(config))
+        self.intake.coefficients.update(coefficients_in_force(self.index))
+        self.buses: dict[str, AskedBus] = asked_buses(config, clock, self.event)
+        self.sources = sources(config, self.buses, self.intake.take, clock, self.event)
+        self.maintenance = Maintenance(store / "maintenance.json", self.log, clock)
+        self.calibrator = Calibrator(config, self.buses, self.log, self.intake, self.index, self.maintenance, clock)
+        self.clock_watch = ClockWatch(clock, self.log, self.averager)
+        self.uplinks: dict[str, Uplink] = uplinks(config, self.log, self.live, clock, signer.vkey)
+
+    def event(self, what: str, detail: Mapping[str, Any]) -> None:
+        """Record something that happened, and say it in the journal."""
+        logger.warning("%s %s", what, json.dumps(dict(detail), ensure_ascii=False))
+        self.log.post("event", {**detail, "what": what, "origin": detail.get("bus", "daemon")})
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Run until stopped; a crash of any part ends all and is raised."""
+        async with asyncio.TaskGroup() as group:
+            log = group.create_task(self.log.run(), name="log")
+            await self._begin()
+            writer = PeriodWriter(
+                self.averager, self.log, self.clock, self.intake.watermarks, len(self.config.instruments)
+            )
+            acquisition = [
+                group.create_task(part(), name=part.__qualname__)
+                for part in [
+                    *(poller.run for poller in self.sources.pollers),
+                    *(listener.run for listener in self.sources.listeners.values()),
+                    *(bus.run for bus in self.sources.streams.values()),
+                    self.calibrator.run,
+                    writer.run,
+                    self.clock_watch.run,
+                    self._checkpoints,
+                    self._watchdog,
+                    Control(Path(self.config.socket), handlers(self)).run,
+                ]
+            ]
+            page = await self._start_page()
+            sending = [group.create_task(uplink.run(), name=name) for name, uplink in self.uplinks.items()]
+            notify(READY)
+            await self._stop.wait()
+            notify(STOPPING)
+            if page:
+                page.terminate()
+                await page.wait()
+            await _cancel(acquisition)
+            writer.write_due()
+            await self.log.append("event", {"what": "stopped", "origin": "daemon"})
+            await self.log.post_checkpoint()
+            await asyncio.gather(*(uplink.drain(DRAIN_WALL_S) for uplink in self.uplinks.values()))
+            await _cancel(sending)
+            await _cancel([log])
+        if self.index:
+            self.index.close()
+
+    async def _begin(self) -> None:
+        """First records of a run: what was missed, what was damaged, and the configuration in force."""
+        for what in self.log.quarantined:
+            self.event("log-damaged", {"detail": what})
+        await write_gap(self.log, self.clock.now(), "not running")
+        await replay(self.log, self.intake, self.averager.closed_until)
+        document = self.config.model_dump(mode="json")
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        await self.log.append(
+            "config", {"sha256": sha256, "document": document, "version": VERSION, "rate": self.clock.rate}
+        )
+
+    async def _start_page(self) -> asyncio.subprocess.Process | None:
+        """The page is a process of its own: it may fail without touching a measurement, and it is not restarted."""
+        page = self.config.page
+        if page is None:
+            return None
+        credentials = str(Path(self.config.store.path) / "page-password")
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agent.page", self.config.socket, page.host, str(page.port), credentials
+        )
+
+    async def _checkpoints(self) -> None:
+        while True:
+            await self.clock.sleep(self.config.ledger.checkpoint_s)
+            self.log.post_checkpoint()
+
+    async def _watchdog(self) -> None:
+        """Feed the service manager only while commits go on: a loop that turns without storing is no life."""
+        limit_s = watchdog_s()
+        if limit_s is None:
+            return
+        seen = -1
+        while True:
+            await self.clock.sleep_wall(limit_s / 4)
+            if self.log.next_seq != seen:
+                seen = self.log.next_seq
+                notify(WATCHDOG)
+
+
+async def _cancel(tasks: "list[asyncio.Task[Any]]") -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+async def serve(config: Config, clock: Clock) -> None:
+    """Run a station until SIGTERM or SIGINT."""
+    daemon = Daemon(config, clock)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, daemon.stop)
+    await daemon.run()

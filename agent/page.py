@@ -1,0 +1,59 @@
+"""The station page, a process of its own: it asks the daemon over its socket and holds no data.
+
+Started by the daemon where `page` is configured: `python -m agent.page SOCKET HOST PORT CREDENTIALS`.
+"""
+
+import sys
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from agent.control import RequestError, ask
+from web.credentials import Credentials
+from web.shell import Shell
+
+
+class Page:
+    """State of one station."""
+
+    def __init__(self, socket: str, credentials: Credentials) -> None:
+        self._socket = socket
+        self._shell = Shell("agent", credentials)
+
+    def application(self) -> Starlette:
+        """Everything the page answers."""
+        return self._shell.application(
+            [Route("/", self._state), Route("/api/status", self._status), Route("/api/events", self._events)]
+        )
+
+    async def _state(self, request: Request) -> Response:
+        return self._shell.page(request, "state.html", {"texts": self._shell.words(request).all("")})
+
+    async def _status(self, request: Request) -> Response:
+        return await self._asked("status")
+
+    async def _events(self, request: Request) -> Response:
+        return await self._asked("events")
+
+    async def _asked(self, what: str) -> Response:
+        try:
+            async for answer in ask(self._socket, {"do": what}):
+                return JSONResponse(answer)
+        except RequestError as error:
+            return JSONResponse({"error": str(error)}, 503)
+        return JSONResponse({"error": "no answer"}, 503)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    socket, host, port, credentials = sys.argv[1:]
+    page = Page(socket, Credentials(Path(credentials)))
+    uvicorn.run(page.application(), host=host, port=int(port), log_level="warning", server_header=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What may be asked of a running daemon over its socket."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.control import Handler, RequestError
+from metrology.periods import iso
+from metrology.reading import Measurement
+
+if TYPE_CHECKING:
+    from agent.daemon import Daemon
+
+EVENTS_SHOWN: Final = 50
+WATCH_WALL_S: Final = 1.0
+
+
+def value_row(measurement: Measurement) -> dict[str, Any]:
+    """One latest value for people and pages."""
+    reading = measurement.reading
+    return {
+        "value": measurement.value,
+        "indication": reading.value,
+        "unit": reading.unit,
+        "at": iso(reading.at),
+        "causes": sorted(reading.quality.causes),
+        "calibration": measurement.calibration,
+    }
+
+
+def status(daemon: "Daemon") -> dict[str, Any]:
+    """Everything about the running station."""
+    now = daemon.clock.now()
+    return {
+        "station": daemon.config.station.model_dump(mode="json"),
+        "now": iso(now),
+        "rate": daemon.clock.rate,
+        "uptime_s": round((now - daemon.started).total_seconds(), 1),
+        "log": {"epoch": daemon.log.epoch, "records": daemon.log.next_seq, "uncommitted": daemon.log.pending},
+        "scans": daemon.intake.scans,
+        "late_readings": daemon.averager.late,
+        "clock_steps": daemon.clock_watch.steps,
+        "buses": {
+            **{name: bus.status() for name, bus in daemon.buses.items()},
+            **{name: bus.status() for name, bus in daemon.sources.streams.items()},
+        },
+        "instruments": {poller.instrument: poller.status() for poller in daemon.sources.pollers},
+        "listeners": {bus: listener.status() for bus, listener in daemon.sources.listeners.items()},
+        "uplinks": {name: uplink.status() for name, uplink in daemon.uplinks.items()},
+        "calibration": daemon.calibrator.status(),
+        "maintenance": daemon.maintenance.status(),
+        "values": {series: value_row(m) for series, m in sorted(daemon.live.latest.items())},
+    }
+
+
+def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
+    """Handlers by name; each gives one answer, `watch` one a second until the asker goes away."""
+
+    async def _status(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield status(daemon)
+
+    async def _watch(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        while True:
+            now = iso(daemon.clock.now())
+            yield {"now": now, "values": {s: value_row(m) for s, m in sorted(daemon.live.latest.items())}}
+            await daemon.clock.sleep_wall(WATCH_WALL_S)
+
+    async def _events(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        # Events are read from the log's tail, in its own thread, and never block the loop.
+        after = max(-1, daemon.log.next_seq - 1 - EVENTS_SHOWN * 100)
+        rows = await daemon.log.read(after, kinds=frozenset({"event", "calibration", "gap"}), limit=500)
+        yield {"events": [row.fields for row in rows[-EVENTS_SHOWN:]]}
+
+    async def _start(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield await daemon.calibrator.start(_text(request, "name"), _text(request, "who"))
+
+    async def _abort(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield await daemon.calibrator.abort(_text(request, "who"))
+
+    async def _maintenance(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        if request.get("on") is True:
+            await daemon.maintenance.lock(_text(request, "who"), _text(request, "reason"), request.get("until"))
+        else:
+            await daemon.maintenance.unlock(_text(request, "who"))
+        yield daemon.maintenance.status()
+
+    return {
+        "status": _status,
+        "watch": _watch,
+        "events": _events,
+        "calibrate-start": _start,
+        "calibrate-abort": _abort,
+        "maintenance": _maintenance,
+    }
+
+
+def _text(request: Mapping[str, Any], name: str) -> str:
+    value = request.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= 200:
+        raise RequestError(f"{name}: a text of 1 to 200 characters is needed")
+    return value
