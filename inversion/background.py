@@ -25,13 +25,13 @@ def first_guess(batch: Batch) -> Array:
     )
     spacing = float(np.median(np.diff(batch.starts))) if len(batch.starts) > 1 else _SMOOTHING_S
     width = max(1, round(_SMOOTHING_S / spacing))
-    level = median_filter(by_step, size=width, mode="nearest")[batch.step]
+    level = np.asarray(median_filter(by_step, size=width, mode="nearest"), dtype=float)[batch.step]
     residual = batch.mean - level
     offsets = np.zeros(len(batch.sensors))
     for number in np.unique(batch.sensor):
         own = residual[batch.sensor == number]
         offsets[number] = np.median(own[own <= np.median(own)])
-    guess: Array = level + offsets[batch.sensor]
+    guess: Array = np.asarray(level + offsets[batch.sensor], dtype=float)
     return guess
 
 

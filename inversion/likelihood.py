@@ -1,7 +1,7 @@
 """The error model and the objective: errors grow with the modelled enhancement, never with the observation."""
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from inversion.data import Domain, Settings
 from inversion.prepare import Batch
 
 Array = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 _CAP: Final = 16.0  # of z squared: beyond it a value says no more
 _EDGE_M: Final = 10.0  # how softly the domain's edge pushes back
@@ -85,22 +86,29 @@ class Problem:
         by_model = -z * weight * (1 / sigma + z * share) + share
         scores = slopes * by_model[:, None]
         scores[:, 2] = (1 - z**2 * weight) * share * model
-        return losses(z * sigma, sigma), scores
+        return losses(z * sigma, sigma).astype(float), scores
+
+    def prior_precision(self, state: Array) -> Array:
+        """Diagonal of the prior's curvature inside the domain: sigma factors, model error, heights."""
+        shared = [self.settings.sigma_y_prior, self.settings.sigma_z_prior, _MODEL_ERROR_LOG_SD]
+        own = [np.inf, np.inf, self.settings.height_sd_m, np.inf]
+        sources = (len(state) - SHARED) // PER_SOURCE
+        return np.array(shared + own * sources) ** -2.0
 
     def penalty(self, state: Array) -> tuple[float, Array]:
-        """-log prior and its derivative: sigma factors, model error, heights, and the soft edge of the domain."""
-        settings, domain = self.settings, self.domain
-        shared = np.array([settings.sigma_y_prior, settings.sigma_z_prior, _MODEL_ERROR_LOG_SD])
-        own = np.array([_EDGE_M / POSITION_UNIT_M, _EDGE_M / POSITION_UNIT_M, settings.height_sd_m, np.inf])
-        low = np.array([domain.west_m, domain.south_m]) / POSITION_UNIT_M
-        high = np.array([domain.east_m, domain.north_m]) / POSITION_UNIT_M
+        """-log prior and its derivative, with the soft edge of the domain."""
         away = state.copy()
-        away[2] -= np.log(settings.model_error)
+        away[2] -= np.log(self.settings.model_error)
         places = away[SHARED:].reshape(-1, PER_SOURCE)
-        places[:, :2] -= np.clip(places[:, :2], low, high)
-        places[:, 2] -= settings.default_height_m
-        scale = np.concatenate([shared, np.tile(own, len(places))])
-        return 0.5 * float(np.sum((away / scale) ** 2)), away / scale**2
+        places[:, 2] -= self.settings.default_height_m
+        slope = self.prior_precision(state) * away
+        total = 0.5 * float(slope @ away)
+        low = np.array([self.domain.west_m, self.domain.south_m])
+        high = np.array([self.domain.east_m, self.domain.north_m])
+        beyond = POSITION_UNIT_M * places[:, :2]
+        beyond -= np.clip(beyond, low, high)
+        slope[SHARED:].reshape(-1, PER_SOURCE)[:, :2] += beyond * POSITION_UNIT_M / _EDGE_M**2
+        return total + 0.5 * float(np.sum(beyond**2)) / _EDGE_M**2, slope
 
     def objective(self, state: Array) -> tuple[float, Array]:
         """What is minimised, and its gradient."""
@@ -120,10 +128,10 @@ class Problem:
         return replace(self, background=fitted)
 
 
-def losses(residual: Array, sigma: Array) -> Array:
+def losses(residual: Floats, sigma: Floats) -> Floats:
     """Half of z squared, bending over to at most 8 (smooth, so that gradients exist everywhere), plus ln s."""
     z = residual / sigma
-    loss: Array = 0.5 * _CAP * (1 - np.exp(-(z**2) / _CAP)) + np.log(sigma)
+    loss: Floats = 0.5 * _CAP * (1 - np.exp(-(z**2) / _CAP)) + np.log(sigma)
     return loss
 
 

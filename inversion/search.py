@@ -13,7 +13,7 @@ from inversion.prepare import Batch
 
 Array = NDArray[np.float64]
 
-_RATES_KG_H: Final = np.geomspace(0.5, 500.0, 13)
+_RATES_KG_H: Final = np.geomspace(1.0, 300.0, 9)
 _STARTS: Final = 3  # best separate places of the map that are refined before one is chosen
 _APART_M: Final = 75.0
 _ROUNDS: Final = 3
@@ -109,12 +109,14 @@ def _drops(problem: Problem, state: Array, candidates: SearchMap) -> tuple[Array
     """For every candidate the best drop of -log L over a ladder of rates, and that rate."""
     model = problem.model(state)
     error = float(np.exp(state[2]))
-    residual = (problem.batch.mean - problem.background).astype(np.float32)
-    before = losses(residual - model, problem.sigma(model, error)).sum()
+    base = (problem.sigma(model, error) ** 2 - (error * model) ** 2).astype(np.float32)
+    residual = (problem.batch.mean - problem.background - model).astype(np.float32)
+    before = losses(residual, problem.sigma(model, error).astype(np.float32)).sum()
     after = np.empty((len(candidates.points), len(_RATES_KG_H)))
-    for number, rate in enumerate(_RATES_KG_H):
-        total = model.astype(np.float32) + np.float32(rate) * candidates.response
-        after[:, number] = losses(residual - total, problem.sigma(total, error)).sum(axis=1)
+    for number, rate in enumerate(_RATES_KG_H.astype(np.float32)):
+        added = rate * candidates.response
+        sigma = np.sqrt(base + (np.float32(error) * (added + model.astype(np.float32))) ** 2)
+        after[:, number] = losses(residual - added, sigma).sum(axis=1)
     best = after.argmin(axis=1)
     return before - after.min(axis=1), _RATES_KG_H[best]
 

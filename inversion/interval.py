@@ -1,0 +1,88 @@
+"""How sure a found source is: curvature of the objective, and scores summed by hour for errors that hang together."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, t
+
+from inversion.likelihood import PER_SOURCE, POSITION_UNIT_M, SHARED
+from inversion.search import Found
+
+Array = NDArray[np.float64]
+
+_CLUSTER_S: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Of one source: standard deviation of ln rate, the quantile for 95 %, position covariance (xx, xy, yy) in m2."""
+
+    log_rate_sd: float
+    quantile: float
+    position: tuple[float, float, float]
+
+    def interval95(self, rate: float) -> tuple[float, float]:
+        """Bounds of a rate, both positive."""
+        half = self.quantile * self.log_rate_sd
+        return rate * math.exp(-half), rate * math.exp(half)
+
+    def above(self, rate: float, floor: float) -> float:
+        """Probability that the rate exceeds a floor."""
+        return float(norm.cdf(math.log(rate / floor) / self.log_rate_sd))
+
+
+def spreads(found: Found) -> list[Spread]:
+    """One spread per source. Background, offsets and the shared factors are free beside it, under their priors."""
+    covariance, clusters = _covariance(found)
+    quantile = float(t.ppf(0.975, max(clusters - 1, 2)))
+    out = []
+    for source in range((len(found.state) - SHARED) // PER_SOURCE):
+        own = SHARED + PER_SOURCE * source
+        xx, xy, yy = (POSITION_UNIT_M**2 * float(covariance[own + i, own + j]) for i, j in ((0, 0), (0, 1), (1, 1)))
+        out.append(Spread(math.sqrt(float(covariance[own + 3, own + 3])), quantile, (xx, xy, yy)))
+    return out
+
+
+def _covariance(found: Found) -> tuple[Array, int]:
+    """Inverse curvature plus the cluster-robust term.
+
+    The first holds what the priors leave open and independent noise; the second what neighbouring rows share (a wrong
+    wind lasts). Their sum is wider than either alone: intervals from the first alone are known to be too short.
+    """
+    problem, state = found.problem, found.state
+    model, slopes = problem.jacobian(state)
+    error = float(np.exp(state[2]))
+    sigma = problem.sigma(model, error)
+    share = (error / sigma) ** 2 * model
+    columns = np.hstack([slopes, problem.basis.columns])
+    # Expected curvature of a normal row whose mean and spread both depend on the model.
+    curvature = columns.T @ (columns / sigma[:, None] ** 2)
+    by_spread = np.hstack([slopes * share[:, None], np.zeros_like(problem.basis.columns)])
+    by_spread[:, 2] = share * model
+    curvature += 2 * by_spread.T @ by_spread
+    size = len(state)
+    curvature[:size, :size] += np.diag(problem.prior_precision(state))
+    curvature[size:, size:] += problem.basis.precision
+    inverse = np.linalg.inv(curvature)
+    meat, clusters = _meat(found, columns, sigma, model)
+    return inverse + inverse @ meat @ inverse, clusters
+
+
+def _meat(found: Found, columns: Array, sigma: Array, model: Array) -> tuple[Array, int]:
+    """Sum over hours of the outer product of the hour's score, with the small-sample factor G / (G - 1)."""
+    problem = found.problem
+    size = len(found.state)
+    _, own = problem.scores(found.state)
+    z = (problem.batch.mean - problem.background - model) / sigma
+    scores = np.hstack([own, -columns[:, size:] * (np.clip(z, -4, 4) / sigma)[:, None]])
+    hours = (problem.batch.starts // _CLUSTER_S)[problem.batch.step]
+    names, index = np.unique(hours, return_inverse=True)
+    sums = np.zeros((len(names), scores.shape[1]))
+    np.add.at(sums, index, scores)
+    # The priors make the total differ from zero; that part is no spread between hours.
+    sums -= sums.mean(axis=0)
+    meat = np.asarray(sums.T @ sums * len(names) / max(len(names) - 1, 1), dtype=float)
+    return meat, len(names)
