@@ -16,6 +16,7 @@ from agent.log import Log
 from metrology.clock import Clock
 from metrology.periods import iso, parse_iso
 
+EXPIRY_LOOK_S: Final = 5.0
 UNREADABLE: Final = "the lock's file cannot be read"
 
 
@@ -28,25 +29,33 @@ class Held:
     since: datetime
     until: datetime | None
 
+    def expired(self, now: datetime) -> bool:
+        """True where its end has come."""
+        return self.until is not None and self.until <= now
+
     def fields(self) -> dict[str, str | None]:
         """As it stands in the file and in records."""
         until = iso(self.until) if self.until else None
         return {"owner": self.owner, "reason": self.reason, "since": iso(self.since), "until": until}
 
 
-def held_in(path: Path, now: datetime) -> Held | None:
-    """The lock in a file, if one is in force at `now`."""
+def stored_in(path: Path, now: datetime) -> Held | None:
+    """The lock in a file, expired or not."""
     try:
         fields = json.loads(path.read_bytes())
         until = fields["until"]
-        held = Held(
-            str(fields["owner"]), str(fields["reason"]), parse_iso(fields["since"]), parse_iso(until) if until else None
-        )
+        end = parse_iso(until) if until else None
+        return Held(str(fields["owner"]), str(fields["reason"]), parse_iso(fields["since"]), end)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Held("unknown", f"{UNREADABLE}: {error}", now, None)
-    return None if held.until is not None and held.until <= now else held
+
+
+def held_in(path: Path, now: datetime) -> Held | None:
+    """The lock in a file, if one is in force at `now`."""
+    held = stored_in(path, now)
+    return None if held is None or held.expired(now) else held
 
 
 class Maintenance:
@@ -86,14 +95,26 @@ class Maintenance:
         held = self.held
         if held is None:
             raise ValueError("the maintenance lock is not held")
-        self._path.unlink(missing_ok=True)
-        self._sync_folder()
+        self._remove()
         await self._log.append("event", {"what": "maintenance-unlock", "origin": who, **held.fields()})
+
+    async def expire(self) -> None:
+        """Record the end of locks that run out, for ever."""
+        while True:
+            stored = stored_in(self._path, self._clock.now())
+            if stored is not None and stored.expired(self._clock.now()):
+                self._remove()
+                await self._log.append("event", {"what": "maintenance-expired", "origin": "clock", **stored.fields()})
+            await self._clock.sleep_wall(EXPIRY_LOOK_S)
 
     def status(self) -> dict[str, Any]:
         """For people."""
         held = self.held
         return {"held": held.fields() if held else None}
+
+    def _remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._sync_folder()
 
     def _write(self, held: Held) -> None:
         temporary = self._path.with_suffix(".new")

@@ -47,7 +47,7 @@ class ValveBlock:
         await self._set(port, on=True)
 
     async def to_sample(self) -> None:
-        """Close every gas port and open sample air, each as far as it can be. Raises ValveError with all that failed."""
+        """Close every gas port, open sample air, each as far as it goes. Raises ValveError with all that failed."""
         failures = []
         gases = [port for port in self.config.ports if port != self.config.sample]
         for port, on in [*((port, False) for port in gases), (self.config.sample, True)]:
