@@ -62,7 +62,8 @@ class Decoder:
     def _frame(self) -> Frame | FrameError | None:
         digits = bytes(self._buffer[2:_HEAD])
         if digits and not digits.isdigit():
-            return self._bad(Fault.LENGTH, "not four digits", _HEAD)
+            wrong = next(i for i in range(len(digits)) if not digits[i : i + 1].isdigit())
+            return self._bad(Fault.LENGTH, "not four digits", 2 + wrong + 1)
         if len(digits) < 4:
             return None
         size = int(digits)

@@ -163,12 +163,14 @@ class PlatformSession:
             return self._reject(frame, QnRtn.MN, "unknown MN")
         if frame.pw != station.pw:
             return self._reject(frame, QnRtn.PW, "wrong PW")
-        request = self._requests.get(frame.qn)
-        if request is not None and request.frame.mn == frame.mn:
-            return self._take_answer(request, frame, now)
         command = commands().get((frame.cn, "to_platform"))
-        if frame.st == REPLY_ST or command is None or command.dialogue != "upload":
-            return [Unexpected(frame)] if frame.st == REPLY_ST else self._reject(frame, QnRtn.CN, "unknown CN")
+        if command is None:
+            return self._reject(frame, QnRtn.CN, "unknown CN")
+        if frame.st == REPLY_ST or command.dialogue == "data":
+            # Uploads are looked at apart: their QN come from another clock and may equal that of an open request.
+            request = self._requests.get(frame.qn)
+            known = request is not None and request.frame.mn == frame.mn
+            return self._take_answer(request, frame, now) if request and known else [Unexpected(frame)]
         if frame.st != station.st:
             return self._reject(frame, QnRtn.ST, "wrong ST")
         return self._take_upload(frame)

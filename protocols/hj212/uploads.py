@@ -10,7 +10,7 @@ from metrology.reading import Average, Measurement
 from metrology.units import UnitError
 from protocols.hj212.commands import number
 from protocols.hj212.factors import Factor, decimal
-from protocols.hj212.frame import CP_MAX, SEGMENT_MAX, EncodeError, Frame, Item, area_text
+from protocols.hj212.frame import CP_MAX, SEGMENT_MAX, EncodeError, Frame, Item, SubValue, area_text
 from protocols.hj212.times import parse_time, render_time
 
 REALTIME: Final = "2011"
@@ -50,17 +50,24 @@ def average_item(factor: Factor, average: Average) -> Item:
     for suffix, value in (("Min", average.minimum), ("Avg", average.mean), ("Max", average.maximum)):
         if value is not None:
             pairs.append((f"{code}-{suffix}", factor.render(value, unit)))
-    return (*pairs, (f"{code}-Flag", letter(average.quality.causes)))
+    return (*pairs, _flag(code, average.quality.causes, average.mean))
 
 
 def realtime_item(factor: Factor, measurement: Measurement, *, silent: bool) -> Item:
     """Sub-values of one factor of 2011; `silent` where the measurement is too old to be called real-time (letter B)."""
     reading = measurement.reading
-    causes = reading.quality.causes | ({Cause.COMMUNICATION} if silent else frozenset())
-    flag = (f"{factor.code}-Flag", letter(causes))
-    if measurement.value is None or silent:
+    if silent:
+        return (_flag(factor.code, {*reading.quality.causes, Cause.COMMUNICATION}, None),)
+    flag = _flag(factor.code, reading.quality.causes, measurement.value)
+    if measurement.value is None:
         return (flag,)
     return ((f"{factor.code}-Rtd", factor.render(measurement.value, reading.unit)), flag)
+
+
+def _flag(code: str, causes: Iterable[Cause], value: float | None) -> SubValue:
+    """Letter of table 8. Where there is no number, "normal" would be untrue: D."""
+    sent = letter(causes)
+    return f"{code}-Flag", "D" if sent == "N" and value is None else sent
 
 
 def average_items(factors: Iterable[Factor], averages: Mapping[str, Average]) -> tuple[tuple[Item, ...], list[str]]:
