@@ -24,7 +24,7 @@ from drivers.base import (
     Text,
 )  # fmt: skip
 from drivers.picarro_marks import PortWatch, fresh_by_species, status_marks
-from drivers.picarro_reply import ENDS, Malformed, Record, buffer_records, single_line, whole_buffer
+from drivers.picarro_reply import ENDS, Malformed, Record, buffer_records, single_line, whole_buffer, whole_line
 from metrology.declaration import unknown
 from metrology.measurand import catalogue
 from metrology.quality import Cause, Mark, Quality
@@ -125,7 +125,7 @@ class Picarro:
         return scans
 
     def _status_register(self) -> Generator[Step, Answer, int]:
-        answer = yield Ask(b"_Instr_GetStatus\r\n", ENDS, TEXT_BYTES_MAX)
+        answer = yield Ask(b"_Instr_GetStatus\r\n", ENDS, TEXT_BYTES_MAX, whole_line)
         assert isinstance(answer, Text), "the bus answers Ask with Text"
         text = single_line(answer.data).strip()
         if not text.isdecimal():

@@ -53,6 +53,11 @@ def whole_buffer(answer: bytes) -> bool:
     return count is None or len(lines) > count or answer.endswith(_EMPTY_LINE)
 
 
+def whole_line(answer: bytes) -> bool:
+    """Tell whether a reply of one line is complete: line ends left over from the reply before are none."""
+    return bool(answer.strip())
+
+
 def single_line(answer: bytes) -> str:
     """Give the first line of a reply. Raises `BadAnswer` for an error code or an empty reply."""
     line = next(iter(_lines(answer)), "")
