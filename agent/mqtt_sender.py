@@ -56,9 +56,11 @@ class Sender:
         return self._windows[self._log.epoch]
 
     @property
-    def quiet(self) -> bool:
-        """Whether the centre has stopped answering although something waits for it."""
-        return any(window.quiet for window in self._windows.values())
+    def silence_s(self) -> float:
+        """Wall seconds since the centre stopped answering although something waits for it; 0 while it answers."""
+        if not any(window.quiet for window in self._windows.values()):
+            return 0.0
+        return self._clock.wall_monotonic() - self._heard
 
     # -- sending
 
@@ -66,6 +68,7 @@ class Sender:
         """A new connection begins."""
         for window in self._windows.values():
             window.restart()
+        self._heard = self._clock.wall_monotonic()
         self._stir()
 
     async def send_live(self, publish: Publish) -> None:
@@ -223,7 +226,7 @@ class Sender:
             "refused_batches": sum(window.refused for window in self._windows.values()),
             "foreign_acks": self.foreign_acks,
             "refused_acks": self.refused_acks,
-            "ack_age_s": round(self._clock.wall_monotonic() - self._heard, 1),
+            "silence_s": round(self.silence_s, 1),
         }
 
 

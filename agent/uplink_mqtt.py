@@ -30,6 +30,7 @@ FAREWELL_WALL_S: Final = 2.0
 WILL_DELAY_S: Final = 30
 EXPIRE_WALL_S: Final = 0.5
 STABLE_WALL_S: Final = 10.0
+SILENCE_WALL_S: Final = 10.0
 INCOMING_MAX: Final = 100
 RETRY_FIRST_S: Final = 0.5
 RETRY_FIRST_MINUTE_S: Final = 2.0
@@ -130,7 +131,6 @@ class MqttUplink:
         counts = self._sender.status() if self._loaded.is_set() else {}
         return {
             "connected": self._connected_at is not None,
-            "centre_answers": not self._sender.quiet,
             "last_error": self._last_error,
             **counts,
         }
@@ -189,7 +189,6 @@ class MqttUplink:
         await client.publish(self._topic("up", "birth"), build_message(birth), qos=1)
         self._sender.restart()
         self._connected_at = self._clock.wall_monotonic()
-        self._well()
 
     async def _farewell(self, client: aiomqtt.Client) -> None:
         # A clean DISCONNECT cancels the will, so the state is said here; a dead broker may not hold up the end.
@@ -212,7 +211,7 @@ class MqttUplink:
         while True:
             await self._clock.sleep_wall(EXPIRE_WALL_S)
             self._sender.expire()
-            if self._sender.quiet:
+            if self._sender.silence_s > SILENCE_WALL_S:
                 self._broken("the centre does not acknowledge")
 
     def _topic(self, direction: Direction, leaf: str) -> str:
@@ -221,7 +220,7 @@ class MqttUplink:
     def _state(self, *, online: bool) -> bytes:
         return build_message(State(station_id=self._station.id, online=online, t=iso(self._clock.now())))
 
-    # -- said once when it breaks, once when it is back
+    # -- said once when it breaks, once when the centre has a record again
 
     def _broken(self, why: str) -> None:
         self._last_error = why

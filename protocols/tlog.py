@@ -7,6 +7,7 @@ Notes and checkpoints: C2SP signed-note and tlog-checkpoint, Ed25519 (type 0x01)
 import base64
 import binascii
 import hashlib
+import json
 import re
 import struct
 from collections.abc import Iterable
@@ -81,6 +82,15 @@ class Frontier:
         if len(data) != 8 + HASH_BYTES * size.bit_count():
             raise ValueError(f"frontier of {len(data)} bytes does not fit size {size}")
         return cls(size, tuple(split_hashes(data[8:])))
+
+    def to_json(self) -> str:
+        """The bytes in base64, as a JSON string."""
+        return json.dumps(base64.b64encode(self.to_bytes()).decode())
+
+    @classmethod
+    def from_json(cls, text: str) -> "Frontier":
+        """Inverse of `to_json`. Raises ValueError."""
+        return cls.from_bytes(base64.b64decode(json.loads(text), validate=True))
 
 
 def split_hashes(data: bytes) -> list[bytes]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from protocols.mqtt.coverage import Coverage, Span
 from protocols.mqtt.payload import SEQ_MAX, Refusal
 
-MISSING_MAX: Final = 64
+MISSING_MAX: Final = 100
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 
 Seq = Annotated[int, Field(ge=0, le=SEQ_MAX)]
@@ -83,13 +83,12 @@ class BirthSeries(Message):
 
 
 class Birth(Message):
-    """Who the station is, after each connect: names, place, key, configuration, and the series it will send."""
+    """Who the station is, after each connect: names, place, key, and the series it will send."""
 
     station_id: str
     network: str
     t: str
     epoch: Seq
-    program: str
     name_zh: str
     name_en: str
     latitude: float
@@ -97,7 +96,6 @@ class Birth(Message):
     height_m: float
     simulated: bool
     vkey: str
-    config_sha256: str
     series: dict[str, BirthSeries]
 
 

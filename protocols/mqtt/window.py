@@ -1,6 +1,7 @@
 """What a station has sent of one epoch, what is acknowledged, and what is to be sent again. Time is given (wall s).
 
 Live records move `end` on; holes below it are the backlog. Nothing is done before the centre's `down/ack` covers it.
+An earlier epoch has no live records; its `end` is OPEN until the log has shown where it ends.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from protocols.mqtt.coverage import Coverage, Span
 from protocols.mqtt.messages import Ack
 
 RESEND_S: Final = 10.0
+PROBE_S: Final = 1.0
+UNHEARD_BATCHES: Final = 20
 MISSING_GRACE_S: Final = 2.0
 DOUBLINGS_MAX: Final = 5
 BATCHES_MAX: Final = 1000
@@ -40,7 +43,8 @@ class SendWindow:
     """At most BATCHES_MAX batches are unacknowledged; backfill may hold half of them.
 
     A batch the centre keeps refusing while it answers others waits twice as long each time (up to 2**DOUBLINGS_MAX
-    times) and never holds up the rest. A centre that answers nothing gets one batch at a time.
+    times) and never holds up the rest. A connection begins with UNHEARD_BATCHES, given up after PROBE_S: the centre may
+    come back later than the broker. Once they were, it gets one batch at a time, less and less often, until it answers.
     """
 
     def __init__(self, coverage: Coverage, end: int) -> None:
@@ -48,6 +52,7 @@ class SendWindow:
         self.end = end
         self.quiet = False
         self._heard = 0.0
+        self._probes: int | None = 0
         self._sent: dict[int, _Sent] = {}
         self._refused: dict[int, int] = {}
         self._claimed = coverage
@@ -70,12 +75,12 @@ class SendWindow:
     def restart(self) -> None:
         """A new connection: what was under way may be lost."""
         self._sent.clear()
-        self.quiet = False
+        self.quiet, self._probes = False, 0
         self._claimed = self.coverage
 
     def room(self, *, backfill: bool) -> bool:
         """Whether another batch may be sent."""
-        limit = 1 if self.quiet else BATCHES_MAX
+        limit = 1 if self.quiet else BATCHES_MAX if self._probes is None else UNHEARD_BATCHES
         return len(self._sent) < (max(limit // 2, 1) if backfill else limit)
 
     def gaps(self) -> Iterator[Span]:
@@ -89,11 +94,20 @@ class SendWindow:
         self._claimed = Coverage.of([*self._claimed.spans, (batch.prev + 1, batch.last)])
         self.end = max(self.end, batch.last)
 
+    def skip(self, prev: int, last: int) -> None:
+        """Nothing in (prev, last] is meant for the peer."""
+        self.coverage = self.coverage.add(prev, last)
+        self._claimed = self._claimed.add(prev, last)
+
     def acknowledge(self, ack: Ack, now: float) -> None:
-        """Take an acknowledgement of this epoch. What it leaves out and is not quite new goes out again."""
-        self._heard, self.quiet = now, False
+        """Take an acknowledgement of this epoch. What it leaves out and is not quite new goes out again.
+
+        Of an epoch whose end is not known yet only what was sent is believed: a place may lag, it never leads.
+        """
+        self._heard, self.quiet, self._probes = now, False, None
+        known = self._claimed.highest if self.end == OPEN else self.end
         for first, last in ack.stored():
-            self.coverage = self.coverage.add(first - 1, last)
+            self.coverage = self.coverage.add(first - 1, min(last, known))
         lost = []
         for sent in list(self._sent.values()):
             prev, last = sent.batch.prev, sent.batch.last
@@ -105,10 +119,12 @@ class SendWindow:
         self._drop(lost)
 
     def expire(self, now: float) -> bool:
-        """Give up batches unacknowledged for RESEND_S; True where there were any."""
-        late = [sent for sent in self._sent.values() if sent.overdue(now, RESEND_S)]
+        """Give up batches that are unacknowledged for too long; True where there were any."""
+        patience_s = RESEND_S if self._probes is None else min(PROBE_S * (1 << self._probes), RESEND_S)
+        late = [sent for sent in self._sent.values() if sent.overdue(now, patience_s)]
         if any(sent.at > self._heard for sent in late):
             self.quiet = True
+            self._probes = 0 if self._probes is None else min(self._probes + 1, DOUBLINGS_MAX)
         self._drop(late)
         return bool(late)
 

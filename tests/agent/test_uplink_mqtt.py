@@ -1,0 +1,431 @@
+"""The MQTT uplink against a real broker and a small centre that stores, then acknowledges."""
+
+import asyncio
+import base64
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from agent.config import MqttUplink as UplinkConfig
+from agent.config import Station
+from agent.log import Log, Place, Record
+from agent.uplink_mqtt import MqttUplink, is_loopback, retry_delay_s
+from host.clock import ManualClock, RealClock
+from protocols.mqtt.coverage import Coverage
+from protocols.mqtt.messages import Ack, Birth, State, build_message, parse_message
+from protocols.mqtt.payload import Payload, parse_payload
+from protocols.mqtt.topics import UP_FILTER, Topic, parse_topic
+from protocols.record import KINDS
+from protocols.tlog import signer_from_seed
+
+SIGNER = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/tower-01")
+STATION = Station.model_validate(
+    {
+        "id": "tower-01",
+        "network": "demo",
+        "name_zh": "塔",
+        "name_en": "Tower",
+        "position": {"latitude": 30.0, "longitude": 120.0, "height_m": 10.0, "datum": "WGS-84"},
+    }
+)
+BIRTH = Birth(
+    station_id="tower-01",
+    network="demo",
+    t="",
+    epoch=0,
+    name_zh="塔",
+    name_en="Tower",
+    latitude=30.0,
+    longitude=120.0,
+    height_m=10.0,
+    simulated=False,
+    vkey=SIGNER.vkey,
+    series={},
+)
+ACK_TOPIC = "plumeline/v1/demo/tower-01/down/ack"
+
+
+class HurriedClock(RealClock):
+    """Wall time-outs pass twenty times as fast; nothing else changes."""
+
+    def wall_monotonic(self) -> float:
+        return super().wall_monotonic() * 20
+
+    async def sleep_wall(self, wall_s: float) -> None:
+        await super().sleep_wall(wall_s / 20)
+
+
+class Centre:
+    """Stores what comes, in order of arrival, and acknowledges after storing."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.answers = True
+        self.knows_upto = True
+        self.overlook: set[int] = set()
+        self.arrived: list[tuple[int, int]] = []
+        self.bodies: dict[tuple[int, int], bytes] = {}
+        self.messages: list[Payload] = []
+        self.coverage: dict[int, Coverage] = {}
+        self.states: list[State] = []
+        self.births: list[Birth] = []
+        self.listening = asyncio.Event()
+
+    async def run(self) -> None:
+        while True:
+            with contextlib.suppress(aiomqtt.MqttError):
+                async with aiomqtt.Client(
+                    "127.0.0.1", self.port, identifier="centre", protocol=aiomqtt.ProtocolVersion.V5, clean_start=True
+                ) as client:
+                    await client.subscribe(UP_FILTER, qos=1)
+                    self.listening.set()
+                    async for message in client.messages:
+                        await self._take(client, message)
+            await asyncio.sleep(0.05)
+
+    async def _take(self, client: aiomqtt.Client, message: aiomqtt.Message) -> None:
+        topic = parse_topic(message.topic.value)
+        assert topic is not None
+        assert isinstance(message.payload, bytes)
+        if topic.leaf in ("state", "birth"):
+            self._take_message(topic, message.payload)
+            return
+        payload = parse_payload(topic, message.payload)
+        assert isinstance(payload, Payload), payload
+        self.messages.append(payload)
+        if self.overlook & {row.seq for row in payload.rows}:
+            self.overlook.clear()
+            return
+        for row in payload.rows:
+            self.arrived.append((payload.epoch, row.seq))
+            assert self.bodies.setdefault((payload.epoch, row.seq), row.body) == row.body
+        coverage = self.coverage.get(payload.epoch, Coverage()).add(payload.prev, payload.last)
+        self.coverage[payload.epoch] = coverage
+        if self.answers:
+            ack = Ack.of(payload.epoch, coverage)
+            if not self.knows_upto:
+                ack = ack.model_copy(update={"upto": None})
+            await client.publish(ACK_TOPIC, build_message(ack), qos=0)
+
+    def _take_message(self, topic: Topic, data: bytes) -> None:
+        if topic.leaf == "state":
+            state = parse_message(State, data)
+            assert isinstance(state, State)
+            self.states.append(state)
+        else:
+            birth = parse_message(Birth, data)
+            assert isinstance(birth, Birth)
+            self.births.append(birth)
+
+
+async def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+    assert condition(), what
+
+
+class Rig:
+    """A log, an uplink and the tasks that run them."""
+
+    def __init__(self, folder: Path, clock: RealClock, **uplink: Any) -> None:
+        self.clock = clock
+        self.log = Log(folder, clock, station_id="tower-01", signer=SIGNER, commit_s=0.0)
+        station = uplink.pop("station", STATION)
+        tls = uplink.pop("tls", None)
+        config = UplinkConfig.model_validate({"kind": "mqtt", "host": "127.0.0.1", **uplink})
+        self.uplink = MqttUplink("centre", config, station, self.log, clock, birth=BIRTH, tls=tls)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> "Rig":
+        self.tasks = [asyncio.create_task(self.log.run())]
+        return self
+
+    def connect(self) -> None:
+        self.tasks.insert(0, asyncio.create_task(self.uplink.run()))
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self.tasks:
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled() and (error := task.exception()):
+                raise error
+
+    async def events(self, count: int, kind: str = "event") -> None:
+        await asyncio.gather(*(self.log.append(kind, {"what": "tick", "i": i}) for i in range(count)))
+
+    async def rows(self, kinds: frozenset[str]) -> list[Record]:
+        found: list[Record] = []
+        while rows := await self.log.read(found[-1].seq if found else -1, kinds=kinds, limit=500):
+            found += rows
+        return found
+
+    async def own_events(self) -> list[str]:
+        rows = await self.rows(frozenset({"event"}))
+        return [str(row.fields["what"]) for row in rows if row.fields.get("origin") == "centre"]
+
+    def counts(self) -> dict[str, Any]:
+        return self.uplink.status()
+
+    async def all_acknowledged(self) -> None:
+        """The uplink itself writes an event when it is back, so what is committed may grow while we wait."""
+        async with asyncio.timeout(15):
+            while self.log.pending or self.uplink.status().get("acknowledged") != self.log.next_seq - 1:
+                await self.uplink.drain(15)
+                await asyncio.sleep(0.01)
+        await self.uplink.drain(15)
+        assert await self.log.load_place("centre") == Place(self.log.epoch, self.log.next_seq - 1, ())
+
+
+@contextlib.asynccontextmanager
+async def centre_of(port: int) -> AsyncIterator[Centre]:
+    centre = Centre(port)
+    task = asyncio.create_task(centre.run())
+    await asyncio.wait_for(centre.listening.wait(), 10)
+    yield centre
+    assert not task.done() or task.exception() is None, task.exception()
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled() and (error := task.exception()):
+        raise error
+
+
+async def assert_complete(rig: Rig, centre: Centre) -> None:
+    """Every committed record lies at the centre, byte for byte."""
+    rows = await rig.rows(KINDS)
+    assert [row.seq for row in rows] == list(range(rig.log.next_seq))
+    assert all(centre.bodies[row.epoch, row.seq] == row.body for row in rows)
+
+
+async def test_records_arrive_byte_for_byte_in_runs_of_one_kind_and_the_place_follows(
+    broker: Any, tmp_path: Path
+) -> None:
+    async with centre_of(broker.port) as centre, Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
+        rig.connect()
+        for kind in ("scan", "scan", "event", "scan"):
+            await rig.events(30, kind)
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        chain = sorted((m.prev, m.last) for m in centre.messages)
+        assert chain[0][0] == -1
+        assert all(later[0] == earlier[1] for earlier, later in itertools.pairwise(chain))
+        assert centre.arrived == sorted(set(centre.arrived))
+        assert centre.births[0].vkey == SIGNER.vkey
+        assert rig.counts()["connected"]
+        assert rig.counts()["unacknowledged"] == 0
+    assert await rig.own_events() == []
+
+
+async def test_only_selected_kinds_travel_and_prev_skips_the_others(broker: Any, tmp_path: Path) -> None:
+    async with (
+        centre_of(broker.port) as centre,
+        Rig(tmp_path / "log", RealClock(), port=broker.port, kinds=["scan"]) as rig,
+    ):
+        await rig.events(700)
+        await rig.events(3, "scan")
+        await rig.events(700)
+        rig.connect()
+        await rig.events(5)
+        await rig.events(1, "scan")
+        await rig.uplink.drain(15)
+        scans = [row.seq for row in await rig.rows(frozenset({"scan"}))]
+        assert sorted(seq for _, seq in centre.bodies) == scans
+        assert scans[:3] == [700, 701, 702]
+        assert centre.coverage[1].spans == ((0, scans[-1]),)
+
+
+async def test_a_broker_killed_in_mid_stream_loses_nothing(broker: Any, tmp_path: Path) -> None:
+    async with centre_of(broker.port) as centre, Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
+        rig.connect()
+        await rig.events(300)
+        await until(lambda: len(centre.bodies) >= 100, "stream runs")
+        broker.kill()
+        await rig.events(900)
+        await until(lambda: not rig.counts()["connected"], "noticed")
+        await rig.events(900)
+        broker.start()
+        await rig.events(100)
+        await until(lambda: rig.counts()["connected"], "back")
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        assert await rig.own_events() == ["uplink-down", "uplink-up"]
+
+
+async def test_a_centre_that_forgets_to_answer_is_probed_and_then_gets_everything(broker: Any, tmp_path: Path) -> None:
+    async with centre_of(broker.port) as centre, Rig(tmp_path / "log", HurriedClock(), port=broker.port) as rig:
+        centre.answers = False
+        rig.connect()
+        for _ in range(30):
+            await rig.events(20)
+        await until(lambda: rig.counts()["last_error"] == "the centre does not acknowledge", "silence is noticed")
+        assert rig.counts()["connected"]
+        assert rig.counts()["acknowledged"] == -1
+        centre.answers = True
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        assert await rig.own_events() == ["uplink-down", "uplink-up"]
+
+
+@pytest.mark.parametrize("knows_upto", [True, False])
+async def test_what_the_centre_misses_is_sent_again(broker: Any, tmp_path: Path, *, knows_upto: bool) -> None:
+    async with centre_of(broker.port) as centre, Rig(tmp_path / "log", HurriedClock(), port=broker.port) as rig:
+        centre.knows_upto = knows_upto
+        rig.connect()
+        await rig.events(10)
+        await rig.all_acknowledged()
+        centre.overlook = {14}
+        for _ in range(30):
+            await rig.events(1)
+        await until(lambda: not centre.overlook, "one message fell on the floor")
+        while rig.counts()["acknowledged"] < 14:
+            await rig.events(1)
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+
+
+async def test_live_records_overtake_a_backlog(broker: Any, tmp_path: Path) -> None:
+    async with (
+        centre_of(broker.port) as centre,
+        Rig(tmp_path / "log", RealClock(), port=broker.port, backfill_per_s=3000) as rig,
+    ):
+        await rig.events(5000)
+        before = rig.log.next_seq
+        rig.connect()
+        await until(lambda: len(centre.bodies) > 0, "backfill runs")
+        live = await rig.log.append("event", {"what": "now", "origin": "test"})
+        await until(lambda: (live.epoch, live.seq) in centre.bodies, "live arrives")
+        assert len(centre.bodies) < before
+        assert rig.counts()["backlog"] > 0
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        backlog = [seq for _, seq in centre.arrived if seq < before]
+        assert backlog == sorted(backlog)
+
+
+async def test_acknowledgements_of_others_and_rubbish_are_counted_and_move_nothing(broker: Any, tmp_path: Path) -> None:
+    async with Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
+        rig.connect()
+        await rig.events(5)
+        await until(lambda: rig.counts()["unacknowledged"] == 5, "sent")
+        async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as stranger:
+            for data in [
+                build_message(Ack(epoch=77, through=4)),
+                build_message(Ack(epoch=rig.log.epoch, through=1000)),
+                b"",
+                b"\xff\xfe",
+                b'{"v":1,"epoch":1,"through":"4"}',
+                b"[" * 60_000,
+                b'{"v":1,"epoch":1,"through":-1,"missing":[[3,1]]}',
+            ]:
+                await stranger.publish(ACK_TOPIC, data, qos=1)
+            await until(lambda: rig.counts()["refused_acks"] == 6, "rubbish is counted")
+            assert rig.counts()["foreign_acks"] == 1
+            assert rig.counts()["acknowledged"] == -1
+            await stranger.publish(ACK_TOPIC, build_message(Ack(epoch=rig.log.epoch, through=4)), qos=1)
+        await rig.all_acknowledged()
+
+
+async def test_a_restarted_station_goes_on_from_its_place(broker: Any, tmp_path: Path) -> None:
+    async with centre_of(broker.port) as centre:
+        async with Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
+            rig.connect()
+            await rig.events(50)
+            await rig.all_acknowledged()
+        await until(lambda: bool(centre.states) and not centre.states[-1].online, "it said goodbye")
+        assert [state.online for state in centre.states] == [True, False]
+        sent = len(centre.arrived)
+        async with Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
+            await rig.events(700)
+            rig.connect()
+            await rig.all_acknowledged()
+            await assert_complete(rig, centre)
+            assert len(centre.arrived) == sent + rig.log.next_seq - 50
+
+
+async def test_an_earlier_epoch_is_finished_as_backfill(broker: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    days = ManualClock(datetime(2026, 1, 1, 6, tzinfo=UTC))
+    old = Log(folder, days, station_id="tower-01", signer=SIGNER, commit_s=0.0)
+    task = asyncio.create_task(old.run())
+    bodies = [(await old.append("event", {"what": "first day", "i": i})).body for i in range(300)]
+    days.step(86400)
+    bodies.append((await old.append("event", {"what": "first of the second day"})).body)
+    await old.append("event", {"what": "lost with its file"})
+    await old.save_place("centre", Place(1, 99))
+    task.cancel()
+    await asyncio.wait([task])
+    newest = sorted(folder.glob("log-*.db"))[-1]
+    newest.write_bytes(b"rubbish" * 1000)
+
+    async with centre_of(broker.port) as centre, Rig(folder, RealClock(), port=broker.port) as rig:
+        assert rig.log.epoch == 2
+        rig.connect()
+        await rig.events(20)
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        assert rig.counts()["earlier_epochs"] == 0
+        old_rows = {seq: body for (epoch, seq), body in centre.bodies.items() if epoch == 1}
+        assert set(old_rows) >= set(range(100, 300))
+        assert all(bodies[seq] == body for seq, body in old_rows.items())
+        assert centre.coverage[1].spans[-1][1] == max(old_rows)
+
+
+async def test_simulated_records_are_refused_to_a_foreign_broker(tmp_path: Path) -> None:
+    simulated = STATION.model_copy(update={"simulated": True})
+    async with Rig(tmp_path / "log", RealClock(), port=1883, host="192.0.2.1", station=simulated) as rig:
+        rig.connect()
+        await until(lambda: bool(rig.counts()["last_error"]), "refusal is told")
+        assert "192.0.2.1" in rig.counts()["last_error"]
+        assert not rig.counts()["connected"]
+        await until(lambda: rig.log.next_seq == 1, "and recorded")
+        assert await rig.own_events() == ["uplink-down"]
+
+
+async def test_simulated_records_may_go_to_this_machine(broker: Any, tmp_path: Path) -> None:
+    simulated = STATION.model_copy(update={"simulated": True})
+    async with (
+        centre_of(broker.port) as centre,
+        Rig(tmp_path / "log", RealClock(), port=broker.port, station=simulated) as rig,
+    ):
+        rig.connect()
+        await rig.events(3)
+        await rig.all_acknowledged()
+        assert len(centre.bodies) == 3
+
+
+async def test_a_drain_without_a_broker_ends_in_time_and_moves_nothing(tmp_path: Path) -> None:
+    async with Rig(tmp_path / "log", HurriedClock(), port=1) as rig:
+        rig.connect()
+        await rig.events(3)
+        await rig.uplink.drain(0.2)
+        assert rig.counts()["acknowledged"] == -1
+        await until(lambda: bool(rig.counts()["last_error"]), "the refusal is shown")
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("10.0.0.1", False),
+        ("x.cn", False),
+    ],
+)
+def test_loopback(host: str, *, here: bool) -> None:
+    assert is_loopback(host) is here
+
+
+def test_retries_find_a_restarted_broker_soon_and_spare_a_dead_one() -> None:
+    first_minute = [retry_delay_s(attempt, 1.5 * attempt, 0.0) for attempt in range(40)]
+    assert first_minute[:3] == [0.5, 1.0, 2.0]
+    assert max(first_minute) == 2.0
+    assert retry_delay_s(10_000, 10**6, 0.0) == 60.0
+    assert retry_delay_s(10_000, 10**6, 1.0) == 30.0
