@@ -48,6 +48,8 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _field(arguments: argparse.Namespace) -> int:
+    if not 0.5 <= arguments.crds_row_s <= 600:
+        raise ValueError(f"--crds-row-s {arguments.crds_row_s}: allowed is 0.5 to 600")
     clock = clock_from(arguments.clock)
     scenario = Scenario(seed=arguments.seed, leaks=0 if arguments.no_leak else 1)
     if arguments.command == "field" and arguments.config_only:
@@ -79,3 +81,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(f"plumeline-sim: {error}", file=sys.stderr)
         return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

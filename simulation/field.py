@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from host.clock import AcceleratedClock, RealClock
+from metrology.clock import Clock
 from simulation import stations
 from simulation.boards import Board
 from simulation.cems import Cems
@@ -31,6 +31,7 @@ from simulation.wxt import Weather, Wxt
 _STRIDE_S: Final = 6.0
 _STATS_EVERY_S: Final = 2.0
 _TICK_WALL_S: Final = 0.05
+_LINGER_S: Final = 0.3  # closing a pty throws away what its reader has not yet taken
 CRDS_DECIMALS: Final = 7
 CRDS_RESPONSE: Final = Response(slope={"CO2": 1.0021, "CH4": 0.9964}, offset={"CO2": -0.42, "CH4": 0.0031})
 
@@ -54,9 +55,7 @@ def write_json(path: Path, content: object) -> None:
 class Plant:
     """Everything that is simulated, and how it hangs together. `only` opens one wire instead of all."""
 
-    def __init__(
-        self, out: Path, scenario: Scenario, clock: RealClock | AcceleratedClock, crds_row_s: float, only: str | None
-    ) -> None:
+    def __init__(self, out: Path, scenario: Scenario, clock: Clock, crds_row_s: float, only: str | None) -> None:
         start = clock.now()
         self._out = out
         self._clock = clock
@@ -133,6 +132,9 @@ class Plant:
         try:
             await self._live(stop, watchers)
         finally:
+            for pty in self._ptys.values():
+                pty.mute()
+            await asyncio.sleep(_LINGER_S)
             for task in watchers:
                 task.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from host.clock import AcceleratedClock, RealClock
+from host.clock import AcceleratedClock
+from metrology.clock import Clock
 from simulation.field import write_json
 from simulation.journal import Journal
 from simulation.picarro import Interface, Picarro, Row
@@ -64,7 +65,7 @@ def _row(path: Path, number: int, names: list[str], line: str) -> Row:
 
 
 async def play(
-    recording: Recording, out: Path, clock: RealClock | AcceleratedClock, interface: Interface, name: str,
+    recording: Recording, out: Path, clock: Clock, interface: Interface, name: str,
     port: int, stop: asyncio.Event,
 ) -> None:  # fmt: skip
     """Serve until `stop`; `name` is STATION.INSTRUMENT in the journal and in `wires/ports.json`."""

@@ -35,6 +35,7 @@ class Pty:
         self._poll.register(self._master, select.POLLIN)
         self._open_since: float | None = None
         self._rest = b""
+        self._muted = False
         self.dropped = 0
         self._link = link
         self._link.unlink(missing_ok=True)
@@ -44,7 +45,7 @@ class Pty:
         """Watch for programs that open the line, until cancelled."""
         try:
             while True:
-                if self._open_since is None and not self._hung_up():
+                if self._open_since is None and not self._muted and not self._hung_up():
                     self._opened()
                 await asyncio.sleep(_LOOK_S)
         finally:
@@ -59,6 +60,11 @@ class Pty:
             return True
         self.dropped += 1
         return False
+
+    def mute(self) -> None:
+        """Say nothing more. A reader still gets what was sent; `run` may end when it had the time to take it."""
+        self._closed()
+        self._muted = True
 
     def _hung_up(self) -> bool:
         return any(events & select.POLLHUP for _, events in self._poll.poll(0))
