@@ -91,7 +91,7 @@ def _diagnostics(found: Found, scheme: str) -> dict[str, Any]:
         "dropped": batch.dropped,
         "steps": len(batch.starts),
         "winds": scheme,
-        "sigma_z": "similarity (Venkatram 1992), neutral",
+        "sigma_z": "similarity (Venkatram 1992)",
         "factor_y": float(np.exp(state[0])),
         "factor_z": float(np.exp(state[1])),
         "model_error": error,

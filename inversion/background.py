@@ -20,9 +20,9 @@ _KNOT_WALK_PPM: Final = 0.05  # how far the background may move from knot to kno
 
 def first_guess(batch: Batch) -> Array:
     """Per row: low quantile over the sensors, smoothed over two hours, plus each sensor's median low residual."""
-    by_step = np.array(
-        [np.quantile(batch.mean[batch.step == step], _LOW_QUANTILE) for step in range(len(batch.starts))]
-    )
+    seen = np.unique(batch.step)  # a step may have wind and no reading at all
+    low = [float(np.quantile(batch.mean[batch.step == step], _LOW_QUANTILE)) for step in seen]
+    by_step = np.interp(np.arange(len(batch.starts)), seen, low)
     spacing = float(np.median(np.diff(batch.starts))) if len(batch.starts) > 1 else _SMOOTHING_S
     width = max(1, round(_SMOOTHING_S / spacing))
     level = np.asarray(median_filter(by_step, size=width, mode="nearest"), dtype=float)[batch.step]
@@ -31,8 +31,7 @@ def first_guess(batch: Batch) -> Array:
     for number in np.unique(batch.sensor):
         own = residual[batch.sensor == number]
         offsets[number] = np.median(own[own <= np.median(own)])
-    guess: Array = np.asarray(level + offsets[batch.sensor], dtype=float)
-    return guess
+    return np.asarray(level + offsets[batch.sensor], dtype=float)
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ class Basis:
         """The ridge solution: coefficients for `residual` (umol/mol) with standard deviations `sigma`."""
         scaled = self.columns / sigma[:, None] ** 2
         centre = float(np.median(residual))
-        coefficients: Array = np.linalg.solve(self.columns.T @ scaled + self.precision, scaled.T @ (residual - centre))
+        solved = np.linalg.solve(self.columns.T @ scaled + self.precision, scaled.T @ (residual - centre))
+        coefficients = np.asarray(solved, dtype=float)
         coefficients[: self.knots] += centre
         return coefficients
 

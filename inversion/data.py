@@ -67,6 +67,8 @@ class Settings:
     search_m: float = 25.0
     most_sources: int = 5
     roughness_m: float = 0.05
+    # None is neutral: a station without a sonic does not know better, the sigma-z factor absorbs the difference.
+    obukhov_length_m: float | None = None
     default_height_m: float = 2.0
     height_sd_m: float = 1.5
     # Standard deviations of the logarithm of the shared factors on sigma-y and sigma-z.

@@ -66,7 +66,7 @@ def _covariance(found: Found) -> tuple[Array, int]:
     size = len(state)
     curvature[:size, :size] += np.diag(problem.prior_precision(state))
     curvature[size:, size:] += problem.basis.precision
-    inverse = np.linalg.inv(curvature)
+    inverse = np.asarray(np.linalg.inv(curvature), dtype=float)
     meat, clusters = _meat(found, columns, sigma, model)
     return inverse + inverse @ meat @ inverse, clusters
 

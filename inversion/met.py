@@ -89,10 +89,10 @@ def _sigma_theta(rows: Sequence[MetRow]) -> tuple[NDArray[np.float64], str]:
     """Measured sigma_theta, gaps filled with the run's root mean square, or with the fall-back, in radians."""
     given = [row.sigma_theta for row in rows if row.sigma_theta is not None and row.sigma_theta > 0]
     if not given:
-        return np.full(len(rows), math.radians(FALLBACK_SIGMA_THETA_DEG)), "fall-back sigma_theta, neutral"
+        return np.full(len(rows), math.radians(FALLBACK_SIGMA_THETA_DEG)), "fall-back sigma_theta"
     usual = math.sqrt(sum(value**2 for value in given) / len(given))
     filled = [usual if row.sigma_theta is None else max(row.sigma_theta, 0.25 * usual) for row in rows]
-    return np.radians(np.array(filled)), "measured sigma_theta, neutral"
+    return np.radians(np.array(filled)), "measured sigma_theta"
 
 
 def _filled(values: Sequence[float | None], default: float) -> NDArray[np.float64]:

@@ -22,15 +22,17 @@ _WIDEST: Final = 2.0  # crosswind over downwind distance beyond which no plume r
 _TABLE_M: Final = np.geomspace(NEAREST_M, 20000.0, 400)
 
 
-def wind_ratio(height_m: Array, reference_m: float, roughness_m: float) -> Array:
-    """Speed at a height over the speed at the reference height, neutral logarithmic law."""
+def wind_shape(height_m: Array, roughness_m: float, length_m: float | None) -> Array:
+    """kappa U / u* of the surface layer (Monin-Obukhov similarity); `length_m` None is neutral."""
     usable = np.maximum(height_m, max(0.5, 5 * roughness_m))
-    ratio: Array = np.log(usable / roughness_m) / math.log(reference_m / roughness_m)
-    return ratio
+    shape: Array = np.log(usable / roughness_m)
+    if length_m is not None:
+        shape = shape - _stability(usable, length_m) + _stability(np.array([roughness_m]), length_m)
+    return shape
 
 
 def _stability(z: Array, length_m: float) -> Array:
-    """Integrated stability correction psi(z/L) (Businger-Dyer unstable, van Ulden and Holtslag stable)."""
+    """Integrated correction psi(z/L): Businger-Dyer where unstable, van Ulden and Holtslag (1985) where stable."""
     zeta = z / length_m
     if length_m > 0:
         stable: Array = -17.0 * (1 - np.exp(-0.29 * zeta))
@@ -40,31 +42,21 @@ def _stability(z: Array, length_m: float) -> Array:
     return psi
 
 
-def speed_at(z: Array, friction: float, roughness_m: float, length_m: float) -> Array:
-    """Mean wind in m/s at a height from Monin-Obukhov similarity; `length_m` infinite is neutral."""
-    usable = np.maximum(z, max(0.5, 5 * roughness_m))
-    shape = np.log(usable / roughness_m)
-    if math.isfinite(length_m):
-        shape = shape - _stability(usable, length_m) + _stability(np.array([roughness_m]), length_m)
-    speed: Array = friction / KARMAN * shape
-    return speed
+def sigma_z_similarity(x: Array, roughness_m: float, length_m: float | None) -> Array:
+    """Vertical spread sqrt(2/pi) (u* x / U) times a stability factor (Venkatram 1992), U taken at 0.6 sigma_z.
 
-
-def sigma_z_similarity(x: Array, friction: float, roughness_m: float, length_m: float = math.inf) -> Array:
-    """Vertical spread from surface-layer similarity (Venkatram 1992): implicit in the speed at 0.6 sigma_z.
-
-    Neutral, it depends on distance and roughness alone: the friction velocity cancels.
+    U is proportional to u*, which therefore cancels: distance, roughness and Obukhov length decide.
     """
     sigma = np.full_like(x, 2.0)
+    growth = math.sqrt(2 / math.pi) * KARMAN * x * _convection(x, length_m)
     for _ in range(30):
-        base = math.sqrt(2 / math.pi) * friction * x / speed_at(0.6 * sigma, friction, roughness_m, length_m)
-        sigma = np.maximum(0.5 * sigma + 0.5 * base * _convection(x, length_m), _LEAST_SIGMA_M)
+        sigma = np.maximum(0.5 * sigma + 0.5 * growth / wind_shape(0.6 * sigma, roughness_m, length_m), _LEAST_SIGMA_M)
     return sigma
 
 
-def _convection(x: Array, length_m: float) -> Array:
+def _convection(x: Array, length_m: float | None) -> Array:
     """How stability changes the neutral growth of sigma_z."""
-    if not math.isfinite(length_m):
+    if length_m is None:
         return np.ones_like(x)
     changed: Array = (1 + 0.7 * x / length_m) ** (-1 / 3) if length_m > 0 else np.sqrt(1 + 0.006 * (x / length_m) ** 2)
     return changed
@@ -84,28 +76,23 @@ def mean_height(sigma_z: Array, height_m: float) -> Array:
     return folded
 
 
-def plume(y: Array, z: Array, height_m: float, speed: Array, sigma_y: Array, sigma_z: Array) -> Array:
-    """The kernel: concentration (kg/m3) over rate (kg/s) at crosswind y and height z, ground reflecting."""
-    vertical = np.exp(-0.5 * ((z - height_m) / sigma_z) ** 2) + np.exp(-0.5 * ((z + height_m) / sigma_z) ** 2)
-    kernel: Array = np.exp(-0.5 * (y / sigma_y) ** 2) * vertical / (2 * math.pi * speed * sigma_y * sigma_z)
-    return kernel
-
-
 @dataclass(frozen=True)
 class Operator:
     """Mole fraction per rate, umol/mol per kg/h, for receptors (n, 3) under a table of winds.
 
-    Sigma-z depends on distance alone here (neutral), so that the vertical part is one table over distance.
+    The kernel is Q / (2 pi u sy sz) exp(-y2/2sy2) [exp(-(z-h)2/2sz2) + exp(-(z+h)2/2sz2)], u at the plume's mean
+    height. Sigma-z depends on distance alone, so that the vertical part is one table over distance.
     """
 
     winds: Winds
     receptors: Array
     roughness_m: float
+    obukhov_length_m: float | None = None
 
     @cached_property
     def sigma_z(self) -> Array:
         """Sigma-z at the distances of the table."""
-        return sigma_z_similarity(_TABLE_M, 1.0, self.roughness_m)
+        return sigma_z_similarity(_TABLE_M, self.roughness_m, self.obukhov_length_m)
 
     def response(self, x: float, y: float, height_m: float, factor_y: float, factor_z: float) -> Array:
         """Shape (winds, receptors): what 1 kg/h at a point gives at each receptor under each wind."""
@@ -129,11 +116,25 @@ class Operator:
         toward = (1.5 * math.pi - self.winds.direction_from)[:, None]
         return np.cos(toward), np.sin(toward)
 
+    def _speed_ratio(self, height_m: Array) -> Array:
+        """Speed at heights over the speed at the mast's height."""
+        mast = np.array([self.winds.height_m])
+        ratio: Array = wind_shape(height_m, self.roughness_m, self.obukhov_length_m) / wind_shape(
+            mast, self.roughness_m, self.obukhov_length_m
+        )
+        return ratio
+
+    @cached_property
+    def _levels(self) -> tuple[Array, NDArray[np.intp]]:
+        """The distinct receptor heights and which of them each receptor has."""
+        heights, which = np.unique(self.receptors[:, 2], return_inverse=True)
+        return heights, which
+
     def _vertical(self, down: Array, column: NDArray[np.intp], height_m: float, factor_z: float) -> Array:
         """Vertical term over the speed ratio at the plume's height, from one table for each receptor height."""
         sigma = factor_z * self.sigma_z + _LEAST_SIGMA_M
-        ratio = wind_ratio(mean_height(sigma, height_m), self.winds.height_m, self.roughness_m)
-        heights, which = np.unique(self.receptors[:, 2], return_inverse=True)
+        ratio = self._speed_ratio(mean_height(sigma, height_m))
+        heights, which = self._levels
         out = np.empty_like(down)
         for number, z in enumerate(heights):
             image = np.exp(-0.5 * ((z - height_m) / sigma) ** 2) + np.exp(-0.5 * ((z + height_m) / sigma) ** 2)

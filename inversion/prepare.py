@@ -66,7 +66,9 @@ def prepare(observations: Sequence[Observation], winds: Winds, domain: Domain, s
     keys = sorted(cells)
     rows = [_average(cells[key], settings) for key in keys]
     return Batch(
-        operator=Operator(kept_winds, np.array([places[name] for name in sensors]), settings.roughness_m),
+        operator=Operator(
+            kept_winds, np.array([places[name] for name in sensors]), settings.roughness_m, settings.obukhov_length_m
+        ),
         sensors=sensors,
         starts=np.array(sorted(slots), dtype=float) * step_s,
         first_wind=first,
