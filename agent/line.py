@@ -105,7 +105,7 @@ def _values(step: Step, frame: bytes) -> tuple[int, ...]:
     if answer.isError():
         code = answer.exception_code
         text = f"exception {code} ({EXCEPTIONS.get(code, 'unknown')})"
-        raise NoAnswerError(text) if code in GATEWAY_CODES else BadAnswer(text)
+        raise NoAnswerError(text) if code in GATEWAY_CODES else BadAnswer(text, modbus_exception=code)
     if isinstance(step, WriteCoil):
         return (int(step.on),)
     assert isinstance(step, ReadRegisters)
@@ -179,7 +179,7 @@ class TextLine:
         if not isinstance(step, Ask):
             raise TypeError("a register question on a text bus: the driver and the bus do not fit")
         return await _exchange(
-            self._wire, step.data, lambda came: came if came.endswith(step.ends) else None, step.answer_bytes_max,
+            self._wire, step.data, lambda came: came if step.complete(came) else None, step.answer_bytes_max,
             timeout_s,
         )  # fmt: skip
 
