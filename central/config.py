@@ -114,30 +114,30 @@ class Station(Strict):
 
 
 class Domain(Strict):
-    """The published area: `margin_m` around all sensors, or explicit corners in degrees."""
+    """The published area: `margin_m` around all sensors, or explicit sides in degrees."""
 
     margin_m: float = Field(default=150, ge=0, le=20000)
-    south: float | None = Field(default=None, ge=-90, le=90)
-    north: float | None = Field(default=None, ge=-90, le=90)
-    west: float | None = Field(default=None, ge=-180, le=180)
-    east: float | None = Field(default=None, ge=-180, le=180)
+    sides: "Sides | None" = None
 
-    @model_validator(mode="after")
-    def _all_or_none(self) -> "Domain":
-        given = [side is not None for side in (self.south, self.north, self.west, self.east)]
-        if any(given) != all(given):
-            raise ValueError("give all of south, north, west, east or none of them")
-        return self
+
+class Sides(Strict):
+    """A rectangle in degrees."""
+
+    south: float = Field(ge=-90, le=90)
+    north: float = Field(ge=-90, le=90)
+    west: float = Field(ge=-180, le=180)
+    east: float = Field(ge=-180, le=180)
 
 
 class Meteorology(Strict):
-    """Whose wind, temperature and pressure drive the plume, and how high the anemometer stands."""
+    """Whose wind, temperature and pressure drive the plume; the mast's place is the origin of the published grid."""
 
     station: Name
-    wind_speed: Series
-    wind_direction: Series
-    temperature: Series
-    pressure: Series
+    mast: Name
+    wind_speed: str = "wind_speed"
+    wind_direction: str = "wind_direction"
+    temperature: str = "air_temperature"
+    pressure: str = "air_pressure"
 
 
 class Attribution(Strict):
@@ -145,18 +145,16 @@ class Attribution(Strict):
 
     every_h: float = Field(default=1, gt=0, le=24)
     window_h: float = Field(default=6, ge=0.25, le=72)
-    period_s: Literal[60, 3600] = 60
     measurand: str = "ch4"
-    species: Literal["CH4", "CO2"] = "CH4"
+    gas: Literal["ch4", "co2"] = "ch4"
     domain: Domain = Domain()
     meteorology: Meteorology
-    threshold_kg_h: float = Field(default=1, gt=0)
-    sensor_sd: float = Field(default=0.02, gt=0, description="instrument uncertainty in umol/mol where none is sent")
+    threshold_kg_h: float = Field(default=0.5, gt=0)
 
     @model_validator(mode="after")
     def _known(self) -> "Attribution":
         if self.measurand not in catalogue():
-            raise ValueError(f"measurand {self.measurand!r} is not in the catalogue: try {self.species.lower()}")
+            raise ValueError(f"measurand {self.measurand!r} is not in the catalogue: try {self.gas}")
         return self
 
 
@@ -175,6 +173,10 @@ class Config(Strict):
         uses = Counter(outlet.mn for station in self.stations.values() for outlet in station.outlets.values())
         if twice := [mn for mn, count in uses.items() if count > 1]:
             raise ValueError(f"MN {twice[0]} is given to more than one outlet: an MN belongs to one")
-        if self.attribution and (name := self.attribution.meteorology.station) not in self.stations:
-            raise ValueError(f"attribution.meteorology.station {name!r} is not among the stations")
+        if self.attribution is not None:
+            met = self.attribution.meteorology
+            if met.station not in self.stations or met.mast not in self.stations[met.station].instruments:
+                raise ValueError(
+                    f"attribution.meteorology: {met.station}.{met.mast} has no position among the stations"
+                )
         return self

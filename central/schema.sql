@@ -115,20 +115,21 @@ CREATE TABLE station (
 ) WITHOUT ROWID;
 
 CREATE TABLE run (
-    id INTEGER PRIMARY KEY, at TEXT NOT NULL UNIQUE, from_at TEXT NOT NULL, species TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, at TEXT NOT NULL UNIQUE, from_at TEXT NOT NULL, gas TEXT NOT NULL,
     observations INTEGER NOT NULL, seconds REAL NOT NULL, detail TEXT NOT NULL
 );
 CREATE TABLE source (
     run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE, number INTEGER NOT NULL, latitude REAL NOT NULL,
     longitude REAL NOT NULL, height_m REAL NOT NULL, position_sd_m REAL NOT NULL, rate_kg_h REAL NOT NULL,
     low_kg_h REAL NOT NULL, high_kg_h REAL NOT NULL, probability REAL NOT NULL, evidence REAL NOT NULL,
+    cell TEXT NOT NULL,
     PRIMARY KEY (run, number)
 ) WITHOUT ROWID;
 CREATE TABLE cell (
-    run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE, number INTEGER NOT NULL, south REAL NOT NULL,
+    run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE, id TEXT NOT NULL, south REAL NOT NULL,
     west REAL NOT NULL, north REAL NOT NULL, east REAL NOT NULL, state TEXT NOT NULL, detection_kg_h REAL,
-    rate_kg_h REAL, low_kg_h REAL, high_kg_h REAL, probability REAL,
-    PRIMARY KEY (run, number)
+    rate_kg_h REAL,
+    PRIMARY KEY (run, id)
 ) WITHOUT ROWID;
 
 CREATE TABLE password (

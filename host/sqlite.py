@@ -47,6 +47,8 @@ def _own(connection: apsw.Connection, path: str, read_only: bool) -> None:
     if read_only:
         connection.pragma("query_only", True)
         return
+    # A transaction that reads before it writes must not lose its place to another process's commit.
+    connection.transaction_mode = "IMMEDIATE"
     if (mode := connection.pragma("journal_mode", "WAL")) != "wal" and connection.db_filename("main"):
         raise DatabaseRefusedError(f"{path}: journal mode stays {mode}, WAL is needed: is it on a network disk?")
     connection.pragma("synchronous", "FULL")

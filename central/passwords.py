@@ -1,0 +1,50 @@
+"""The page's password: set by a person before the first sign-in, kept as a scrypt hash; there is no default.
+
+scrypt: RFC 7914; n = 2**15, r = 8, p = 1 costs about 50 ms and 32 MiB (n is stored, so that it can be raised later).
+"""
+
+import hashlib
+import hmac
+import secrets
+from typing import Any, Final
+
+import apsw
+
+LENGTH_MIN: Final = 10
+LENGTH_MAX: Final = 200
+SALT_BYTES: Final = 16
+_N, _R, _P = 2**15, 8, 1
+
+
+class WeakPasswordError(ValueError):
+    """A password that is too short or too long; the message says what is wanted."""
+
+
+def _hash(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    memory = 128 * n * r * p + 1024 * 1024
+    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=memory, dklen=32)
+
+
+def set_password(db: apsw.Connection, password: str) -> None:
+    """Keep the hash of a password in place of the one before. Raises WeakPasswordError."""
+    if not LENGTH_MIN <= len(password) <= LENGTH_MAX:
+        raise WeakPasswordError(f"a password has {LENGTH_MIN} to {LENGTH_MAX} characters")
+    salt = secrets.token_bytes(SALT_BYTES)
+    row = (salt, _hash(password, salt, _N, _R, _P), _N, _R, _P)
+    with db:
+        db.execute("INSERT OR REPLACE INTO password VALUES(1, ?, ?, ?, ?, ?)", row)
+
+
+def is_set(db: apsw.Connection) -> bool:
+    """Whether anybody can sign in at all."""
+    return db.execute("SELECT count(*) FROM password").get == 1
+
+
+def check_password(db: apsw.Connection, password: str) -> bool:
+    """Whether this is the password; False while none is set."""
+    # Named columns: the connection may give rows as tuples or as dicts.
+    row: Any = {name: db.execute(f"SELECT {name} FROM password").get for name in ("salt", "hash", "n", "r", "p")}
+    if row["hash"] is None or len(password) > LENGTH_MAX:
+        return False
+    found = _hash(password, row["salt"], row["n"], row["r"], row["p"])
+    return hmac.compare_digest(found, row["hash"])
