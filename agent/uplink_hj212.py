@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from agent.config import Hj212Uplink as Hj212Config
 from agent.config import Station
+from agent.hj212_acts import Acts
 from agent.hj212_entries import Entry, Selection, is_loopback
 from agent.hj212_feed import Feed, Signal
 from agent.hj212_outbox import WINDOW, Outbox, Realtime
@@ -27,10 +28,9 @@ from protocols.hj212.station import StationSession
 from protocols.hj212.uploads import REALTIME
 
 SAVE_S: Final = 1.0
-REFUSAL_EVENT_S: Final = 60.0
 PIECE_S: Final = 15.0
 COUNTS: Final = (
-    "acknowledged", "sent_unconfirmed", "failed", "given_up", "bad_frames", "unexpected_frames", "refused_requests",
+    "acknowledged", "sent_unconfirmed", "failed", "given_up", "bad_frames", "unexpected_frames",
 )  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class Hj212Uplink:
         self._refused = (station.simulated or clock.rate != 1.0) and not allowed
         self._name, self._config, self._log, self._live, self._clock = name, config, log, live, clock
         self._set_time = set_time
+        self._acts = Acts(name, log, clock)
         self._selection = Selection(config, simulated_allowed=allowed)
         self._state = StationState(Timing(config.overtime_s, config.recount), config.realtime_s)
         self._session = StationSession(
@@ -75,7 +76,6 @@ class Hj212Uplink:
         self._tasks: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
         self._last_error = ""
-        self._last_refusal_event = float("-inf")
         self._signal = Signal()
 
     async def run(self) -> None:
@@ -83,7 +83,7 @@ class Hj212Uplink:
         if self._refused:
             self._last_error = "simulated data do not go to a platform that is not on this machine"
             logger.error("uplink %s: %s", self._name, self._last_error)
-            await self._log.append("event", self._event("uplink-refused", reason=self._last_error))
+            await self._acts.post("uplink-refused", reason=self._last_error)
             await asyncio.Event().wait()
         place = await self._log.load_place(self._name) or Place(min(await self._log.epochs()), -1)
         outbox = self._outbox = Outbox(place)
@@ -179,7 +179,7 @@ class Hj212Uplink:
             case Failed():
                 self._failed(outbox, link, output)
             case Commanded():
-                self._commanded(output)
+                self._acts.commanded(output)
             case SetTime(qn, at):
                 task = asyncio.create_task(self._apply_time(link, qn, at))
                 self._tasks.add(task)
@@ -199,45 +199,21 @@ class Hj212Uplink:
         elif isinstance(failed.key, Entry):
             news, given_up = outbox.set_aside(failed.key, link.now)
             if news:
-                self._post(self._entry_event("uplink-set-aside", failed.key, failed.reason))
+                self._acts.of_entry("uplink-set-aside", failed.key, failed.reason)
             if given_up is not None:
                 self._gave_up(given_up)
 
     def _gave_up(self, entry: Entry) -> None:
         self._counts["given_up"] += 1
-        self._post(self._entry_event("uplink-gave-up", entry, "refused again and again"))
-
-    def _commanded(self, act: Commanded) -> None:
-        """Acts done are recorded; refusals are counted and recorded once a minute, so that none can fill the log."""
-        if act.result == "done":
-            self._post(self._event("platform-request", cn=act.cn, fields=act.fields, result=act.result))
-            return
-        self._counts["refused_requests"] += 1
-        now = self._clock.wall_monotonic()
-        if now - self._last_refusal_event >= REFUSAL_EVENT_S:
-            self._last_refusal_event = now
-            refused = self._counts["refused_requests"]
-            self._post(self._event("platform-request-refused", cn=act.cn, result=act.result, refused_so_far=refused))
+        self._acts.of_entry("uplink-gave-up", entry, "refused again and again")
 
     async def _apply_time(self, link: Link, qn: str, at: datetime) -> None:
         assert self._set_time is not None
         offset = (at - self._clock.now()).total_seconds()
         done = await self._set_time(at)
         fields = {"SystemTime": iso(at), "offset_s": round(offset, 3)}
-        await self._log.append(
-            "event", self._event("platform-request", cn="1012", fields=fields, result="done" if done else "failed")
-        )
+        await self._acts.post("platform-request", cn="1012", fields=fields, result="done" if done else "failed")
         link.perform(self._session.executed(qn, done))
-
-    def _event(self, what: str, **detail: Any) -> dict[str, Any]:
-        return {"what": what, "origin": f"uplink {self._name}", **detail}
-
-    def _entry_event(self, what: str, entry: Entry, reason: str) -> dict[str, Any]:
-        of = {"epoch": entry.epoch, "seq": entry.seq}
-        return self._event(what, cn=entry.cn, start=iso(entry.start), record=of, reason=reason)
-
-    def _post(self, event: dict[str, Any]) -> None:
-        self._log.post("event", event)
 
     def status(self) -> dict[str, Any]:
         """State for people. `backlog` counts log records of any kind that this uplink has not yet passed."""
@@ -254,6 +230,7 @@ class Hj212Uplink:
             "realtime_s": self._state.realtime_s if self._state.realtime_on else None,
             "last_error": self._last_error or None,
             "factor_problems": self._selection.problems,
+            "refused_requests": self._acts.refused,
             **{name: self._counts[name] for name in COUNTS},
         }
 

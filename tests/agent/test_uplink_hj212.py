@@ -408,13 +408,13 @@ async def test_what_an_older_epoch_still_owes_goes_up_too(tmp_path: Path, platfo
 # -- order and places, without I/O
 
 
-def entry(seq: int, low: int | None = None) -> Record:
+def record_of(seq: int) -> Record:
     return Record(1, seq, "average", encode({**minute(seq), "v": 1, "epoch": 1, "seq": seq, "kind": "average"}))
 
 
 def outbox_with(count: int) -> tuple[Outbox, list[object]]:
     selection = Selection(config(9), simulated_allowed=True)
-    entries = [selection.entry(entry(seq), seq) for seq in range(count)]
+    entries = [selection.entry(record_of(seq), seq) for seq in range(count)]
     return Outbox(Place(1, -1)), list(entries)
 
 
