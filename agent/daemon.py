@@ -32,6 +32,7 @@ from metrology.periods import HOUR_S
 from protocols.tlog import signer_from_seed
 
 DRAIN_WALL_S: Final = 10.0
+PAGE_RESTART_WALL_S: Final = 30.0
 VERSION: Final = 1
 
 logger = logging.getLogger(__name__)
@@ -105,17 +106,14 @@ class Daemon:
                     self.clock_watch.run,
                     self._checkpoints,
                     self._watchdog,
+                    self._page,
                     Control(Path(self.config.socket), handlers(self)).run,
                 ]
             ]
-            page = await self._start_page()
             sending = [group.create_task(uplink.run(), name=name) for name, uplink in self.uplinks.items()]
             notify(READY)
             await self._stop.wait()
             notify(STOPPING)
-            if page:
-                page.terminate()
-                await page.wait()
             await _cancel(acquisition)
             writer.write_due()
             await self.log.append("event", {"what": "stopped", "origin": "daemon"})
@@ -139,15 +137,22 @@ class Daemon:
             "config", {"sha256": sha256, "document": document, "version": VERSION, "rate": self.clock.rate}
         )
 
-    async def _start_page(self) -> asyncio.subprocess.Process | None:
-        """The page is a process of its own: it may fail without touching a measurement, and it is not restarted."""
+    async def _page(self) -> None:
+        """The page is a process of its own: it may fail, and is started again, without touching a measurement."""
         page = self.config.page
-        if page is None:
-            return None
-        credentials = str(Path(self.config.store.path) / "page-password")
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent.page", self.config.socket, page.host, str(page.port), credentials
-        )
+        while page is not None:
+            credentials = str(Path(self.config.store.path) / "page-password")
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "agent.page", self.config.socket, page.host, str(page.port), credentials
+            )
+            try:
+                code = await process.wait()
+            except asyncio.CancelledError:
+                process.terminate()
+                await process.wait()
+                raise
+            self.event("page-ended", {"code": code})
+            await self.clock.sleep_wall(PAGE_RESTART_WALL_S)
 
     async def _checkpoints(self) -> None:
         while True:

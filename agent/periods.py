@@ -30,6 +30,8 @@ class PeriodWriter:
         self._watermarks = watermarks
         self._instruments = instruments
         self._grace = timedelta(seconds=max(GRACE_WORLD_S, GRACE_WALL_S * clock.rate))
+        # Right after a start the buffer of an instrument may still hold readings of periods before it.
+        self._not_before = clock.now() + self._grace
 
     async def run(self) -> None:
         """Close periods for ever."""
@@ -39,10 +41,13 @@ class PeriodWriter:
 
     def write_due(self) -> None:
         """Write what can be closed now. All records of one call lie in one commit: minute, hour and day together."""
-        due = self._clock.now() - self._grace
+        now = self._clock.now()
+        due = now - self._grace
         if len(self._watermarks) == self._instruments:
             due = max(due, min(self._watermarks.values(), default=due))
-        for averages in self._averager.close(min(due, self._clock.now())):
+        elif now < self._not_before:
+            return
+        for averages in self._averager.close(min(due, now)):
             if averages:
                 self._log.post("average", averages_fields(averages))
 

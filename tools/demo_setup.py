@@ -81,6 +81,12 @@ def write(path: Path, document: Block) -> None:
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def factors(name: str, station: Block) -> Block:
+    """HJ 212 factors of a station, as far as it has the instruments."""
+    every = FACTORS.get(name, {})
+    return {code: row for code, row in every.items() if row["series"].split(".")[0] in station["instruments"]}
+
+
 def _mn(number: int) -> str:
     return f"0100B1F2A00002A0{number:08d}"
 
@@ -100,7 +106,7 @@ def _instrument(name: str, block: Block, series: list[str]) -> Block:
     if "poll_s" in block:
         found["poll_s"] = POLL_S.get(name, block["poll_s"])
     if block["what"] == "picarro-crds":
-        found["options"] = {"columns": block["columns"], "decimals": block["decimals"]}
+        found["options"] = {"columns": block["columns"], "decimals": block["decimals"], "clock": "UTC"}
         found["expected_per_minute"] = 60 / block["row_s"] / 3
         found["series"] = {m: {} for m in ("co2", "co2_dry", "ch4", "ch4_dry", "h2o", "h2o_reported")}
     return found
@@ -143,7 +149,8 @@ def station_config(run: Run, name: str, station: Block, cylinders: Block, author
         password = write_private(private / f"{name}.pw", str(secrets.randbelow(900000) + 100000).encode())
         uplinks["province"] = {
             "kind": "hj212", "host": "127.0.0.1", "port": run.hj212_port, "outlet": "main", "mn": _mn(number),
-            "st": "31" if name == "stack-01" else "22", "pw": {"file": str(password)}, "factors": FACTORS[name],
+            "st": "31" if name == "stack-01" else "22", "pw": {"file": str(password)},
+            "factors": factors(name, station),
         }  # fmt: skip
     document: Block = {
         "station": {key: station[key] for key in ("network", "name_zh", "name_en", "position", "simulated")},
@@ -181,10 +188,10 @@ def central_config(run: Run, layout: Block, vkeys: dict[str, str], authority: Au
             stations[name]["outlets"] = {
                 "main": {
                     "mn": _mn(number), "st": "31" if name == "stack-01" else "22",
-                    "pw": {"file": str(run.out / "secrets" / f"{name}.pw")}, "factors": FACTORS[name],
+                    "pw": {"file": str(run.out / "secrets" / f"{name}.pw")}, "factors": factors(name, station),
                 }
             }  # fmt: skip
-    document = {
+    document: Block = {
         "store": str(run.store),
         "http": {"port": run.http_port},
         "hj212": {"port": run.hj212_port},
@@ -193,15 +200,12 @@ def central_config(run: Run, layout: Block, vkeys: dict[str, str], authority: Au
             "tls": {"ca": str(authority.certificate), "certificate": str(certificate), "key": {"file": str(key)}},
         },
         "stations": stations,
-        "attribution": {
-            "meteorology": {
-                "station": "field-01",
-                **{key: f"weather.{series}" for key, series in (
-                    ("wind_speed", "wind_speed"), ("wind_direction", "wind_direction"),
-                    ("temperature", "air_temperature"), ("pressure", "air_pressure"))},
-            }
-        },
     }  # fmt: skip
+    if "field-01" in stations:
+        names = {"temperature": "air_temperature", "pressure": "air_pressure"}
+        wanted = ("wind_speed", "wind_direction", "temperature", "pressure")
+        series = {key: f"weather.{names.get(key, key)}" for key in wanted}
+        document["attribution"] = {"meteorology": {"station": "field-01", **series}}
     write(run.config("central"), document)
 
 

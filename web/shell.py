@@ -86,7 +86,7 @@ class Shell:
     def application(self, routes: Sequence[BaseRoute]) -> Starlette:
         """The program's routes behind the sign-in."""
         own = [
-            Mount("/static", StaticFiles(packages=["web", self._package])),
+            Mount("/static", StaticFiles(packages=[("web", "static"), (self._package, "static")])),
             Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
             Route("/set-up", self._set_up, methods=["GET", "POST"]),
             Route("/sign-out", self._sign_out, methods=["POST"]),
