@@ -1,0 +1,204 @@
+"""Register maps: decoding, blocks, options of a site, what a table may not say."""
+
+import struct
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers import tables
+from drivers.base import BadAnswer, DriverError, ReadRegisters, Registers, Step
+from drivers.register_map import RegisterMapDriver, Span, decoded, joined
+from drivers.register_table import Register, RegisterMap
+from drivers.registry import driver
+from metrology.reading import Scan
+
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def register(**fields: Any) -> Register:
+    return Register.model_validate(
+        {"measurand": "co2", "unit": "umol/mol", "table": "holding", "address": 0, "type": "f32"} | fields
+    )
+
+
+def table(*registers: Register, largest_gap: int = 2, largest_block: int = 10) -> RegisterMap:
+    return RegisterMap.model_validate(
+        {
+            "maker": "m", "model": "x", "manual": {"title": "t", "revision": "r", "page": "p"}, "evidence": "src",
+            "largest_gap": largest_gap, "largest_block": largest_block,
+            "registers": [one.model_dump() for one in registers],
+        }
+    )  # fmt: skip
+
+
+class Unit:
+    """A Modbus unit with some registers; refuses a read that touches any other."""
+
+    def __init__(self, words: dict[int, int]) -> None:
+        self.words = words
+        self.asked: list[tuple[int, int]] = []
+
+    def poll(self, polled: Any) -> list[Scan]:
+        questions = polled.poll()
+        step = next(questions)
+        while True:
+            try:
+                step = self._answer(questions, step)
+            except StopIteration as end:
+                return list(end.value)
+
+    def _answer(self, questions: Any, step: Step) -> Step:
+        assert isinstance(step, ReadRegisters)
+        wanted = range(step.address, step.address + step.count)
+        self.asked.append((step.address, step.count))
+        if not self.words.keys() >= set(wanted):
+            return questions.throw(BadAnswer("exception 2", modbus_exception=2))  # type: ignore[no-any-return]
+        return questions.send(Registers(tuple(self.words[i] for i in wanted), AT))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("order", "wire"), [("ABCD", "41F47AE1"), ("CDAB", "7AE141F4"), ("BADC", "F441E17A"), ("DCBA", "E17AF441")]
+)
+def test_word_orders(order: str, wire: str) -> None:
+    words = struct.unpack(">HH", bytes.fromhex(wire))
+    assert decoded(words, register(word_order=order)) == pytest.approx(30.56, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "scale", "value"),
+    [
+        ("u16", (0xFFFF,), 1, 65535.0),
+        ("i16", (0xFFFF,), 1, -1.0),
+        ("i16", (0x0181,), 0.1, 38.5),
+        ("u16", (3,), 0.1, 0.3),
+        ("u32", (1, 0), 1, 65536.0),
+        ("i32", (0xFFFF, 0xFFFE), 0.01, -0.02),
+    ],
+)
+def test_integers_are_scaled_exactly(kind: str, words: tuple[int, ...], scale: float, value: float) -> None:
+    assert decoded(words, register(type=kind, scale=scale)) == value
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["holding", "input"]), st.integers(0, 300), st.integers(1, 2)), max_size=40),
+    st.integers(0, 10),
+    st.integers(2, 125),
+)
+def test_blocks_hold_every_value_whole_and_stay_small(raw: list[Any], gap: int, most: int) -> None:
+    spans = [Span(*one) for one in raw]
+    blocks = joined(spans, gap, most)
+    assert all(block.count <= most for block in blocks)
+    for span in spans:
+        assert any(b.table == span.table and b.address <= span.address and span.end <= b.end for b in blocks)
+    assert len(blocks) <= len(spans)
+
+
+def test_neighbours_are_read_together_up_to_the_largest_gap() -> None:
+    spans = [Span("holding", a, 2) for a in (0, 2, 6, 11)]
+    assert joined(spans, 2, 125) == [Span("holding", 0, 8), Span("holding", 11, 2)]
+    assert joined(spans, 2, 4) == [Span("holding", 0, 4), Span("holding", 6, 2), Span("holding", 11, 2)]
+
+
+def test_a_refused_gap_is_left_out_from_then_on() -> None:
+    polled = RegisterMapDriver(
+        table(register(type="u16"), register(type="u16", address=2, measurand="ch4")), "i"
+    )  # fmt: skip
+    unit = Unit({0: 400, 2: 2})
+    for _ in range(2):
+        (scan,) = unit.poll(polled)
+        assert [r.value for r in scan.readings] == [400, 2]
+    assert unit.asked == [(0, 3), (0, 1), (2, 1), (0, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("code", [None, 1, 4, 6])
+def test_other_exceptions_do_not_take_a_block_apart(code: int | None) -> None:
+    polled = RegisterMapDriver(table(register(), register(address=4, measurand="ch4")), "i")
+    for _ in range(2):
+        questions = polled.poll()
+        assert next(questions) == ReadRegisters("holding", 0, 6)
+        with pytest.raises(BadAnswer, match="busy"):
+            questions.throw(BadAnswer("busy", modbus_exception=code))
+
+
+def test_a_value_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(BadAnswer, match="exception 2"):
+        Unit({0: 1}).poll(RegisterMapDriver(table(register()), "i"))
+
+
+def test_an_answer_of_another_length_is_refused() -> None:
+    questions = RegisterMapDriver(table(register()), "i").poll()
+    next(questions)
+    with pytest.raises(BadAnswer, match="1 registers instead of 2"):
+        questions.send(Registers((1,), AT))
+
+
+def steps(options: dict[str, Any]) -> list[ReadRegisters]:
+    """What the block asks when every answer is zero."""
+    questions = driver("cems_block", instrument="i", unit=1, options=options).poll()
+    asked = [next(questions)]
+    try:
+        while True:
+            assert isinstance(asked[-1], ReadRegisters)
+            asked.append(questions.send(Registers((0,) * asked[-1].count, AT)))
+    except StopIteration:
+        return [step for step in asked if isinstance(step, ReadRegisters)]
+
+
+def test_a_site_sets_the_addresses_of_a_generic_block() -> None:
+    assert steps({}) == [ReadRegisters("holding", 0, 19)]
+    assert steps({"base_address": 1000, "table": "input"}) == [ReadRegisters("input", 1000, 19)]
+    assert steps({"addresses": ["status=100"]}) == [ReadRegisters("holding", 0, 18), ReadRegisters("holding", 100, 1)]
+
+
+def test_a_site_sets_the_word_order() -> None:
+    polled = driver("cems_block", instrument="i", unit=1, options={"word_order": "CDAB"})
+    (scan,) = Unit({i: (0x7AE1, 0x41F4)[i % 2] for i in range(19)}).poll(polled)
+    assert scan.readings[0].value == pytest.approx(30.56, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"addresses": ["so3=1"]}, "did you mean 'so2'"),
+        ({"addresses": ["so2=0x10"]}, 'write "so2=100"'),
+        ({"addresses": ["so2=70000"]}, "do not fit"),
+        ({"word_order": "big"}, "do not fit"),
+        ({"table": "coil"}, "do not fit"),
+        ({"base_adress": 1}, "did you mean 'base_address'"),
+        ({"base_address": "1"}, "is a whole number"),
+        ({"base_address": True}, "is a whole number"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(DriverError, match=words):
+        driver("cems_block", instrument="i", unit=1, options=options)
+
+
+MAP = """{
+  maker: "m", model: "x", manual: { title: "t", revision: "r", page: "p" }, evidence: "src"
+  largest_gap: 0, largest_block: 2
+  registers: [{ measurand: "co2", unit: "umol/mol", table: "input", address: 3, type: "i16" }]
+}"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "words"),
+    [
+        ('type: "i16"', 'type: "i16", type: "u16"', "duplicate key 'type'"),
+        ('type: "i16"', 'type: "i16", factor: 2', "factor"),
+        ('unit: "umol/mol"', 'unit: "ppm"', "kept in umol/mol"),
+        ('measurand: "co2"', 'measurand: "co9"', "not in the measurand catalogue"),
+        ('evidence: "src"', 'evidence: "sure"', "evidence"),
+        ('address: 3, type: "i16" }', 'address: 3, type: "i16" }, { measurand: "co2", unit: "umol/mol", '
+         'table: "input", address: 4, type: "i16" }', "one register only"),
+        ('address: 3, type: "i16" }', 'address: "0x10", type: "i16" }', "address"),
+        ("address: 3", "address: 0x10", "Expecting value"),
+    ],
+)  # fmt: skip
+def test_a_table_is_read_strictly(wrong: str, right: str, words: str) -> None:
+    assert tables.parse(MAP, RegisterMap).registers[0].address == 3
+    with pytest.raises(ValueError, match=words):
+        tables.parse(MAP.replace(wrong, right), RegisterMap)
