@@ -109,7 +109,7 @@ class TcpPort:
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self, port: int = 0) -> int:
         """Listen; returns the port."""
@@ -120,20 +120,20 @@ class TcpPort:
         """Stop listening and end the connections."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._connections.values():
+            writer.close()  # its handler reads the end of the stream and returns
+        await asyncio.gather(*self._connections)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._connections[task] = writer
         try:
             await self._handler(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the far end went away, which is its right
         finally:
-            self._tasks.discard(task)
+            del self._connections[task]
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
