@@ -211,11 +211,15 @@ async def test_a_tcp_peer_lost_and_back_is_told_once_each(events) -> None:
     clock = ManualClock(START)
     hang_up = True
 
+    served = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
         if not hang_up:
             question = await reader.readexactly(12)
             writer.write(question[:2] + bytes.fromhex("0000 0005 01 03 02 0007"))
-            await reader.read()
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -239,6 +243,7 @@ async def test_a_tcp_peer_lost_and_back_is_told_once_each(events) -> None:
     assert bus.status()["units"]["1"]["consecutive_failures"] == 0
     bus.close()
     server.close()
+    await asyncio.wait(served)
 
 
 async def test_an_adapter_unplugged_is_found_again_behind_its_name(serve_rtu, pty_line, events, eventually) -> None:
@@ -325,9 +330,11 @@ class TextPeer:
         self.answers: dict[bytes, list[bytes]] = {}
         self.asked: list[bytes] = []
         self.writers: list[asyncio.StreamWriter] = []
+        self.tasks: list[asyncio.Task[None]] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
+        self.tasks.append(asyncio.current_task())
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 question = await reader.readuntil(b"\r")
@@ -348,7 +355,7 @@ async def text_peer():
     for writer in peer.writers:
         writer.close()
     server.close()
-    await server.wait_closed()
+    await asyncio.wait(peer.tasks)
 
 
 async def test_text_answers_in_pieces_and_with_rubbish_before(text_peer, events, eventually) -> None:
