@@ -79,7 +79,7 @@ class Settings:
     floor_ppm: float = 0.01
     reading_uncertainty_ppm: float = 0.03
     offset_sd_ppm: float = 0.03
-    correlation_factor: float = 3.0
+    correlation_factor: float = 2.0
     merge_m: float = 60.0
     publication_floor_kg_h: float = 0.5
     covered_kg_h: float = 5.0
