@@ -41,6 +41,7 @@ class Outbox:
         self._old_flying: set[Entry] = set()
         self._next_old = float("-inf")
         self.realtime: Realtime | None = None
+        self.realtime_flying = False
 
     @property
     def epoch(self) -> int:
@@ -72,7 +73,7 @@ class Outbox:
         self._old.clear()
         self._fresh.clear()
         self._old_flying.clear()
-        self.realtime = None
+        self.realtime, self.realtime_flying = None, False
 
     def wanted(self, epoch: int, seq: int) -> bool:
         """True where a record is neither done nor set aside."""
@@ -103,8 +104,9 @@ class Outbox:
 
     def take(self, now: float) -> Realtime | Entry | None:
         """What to send now."""
-        if self.realtime is not None:
-            realtime, self.realtime = self.realtime, None
+        if self.realtime is not None and not self.realtime_flying:
+            # One at a time: a platform that leaves them unanswered shall not fill the window with them.
+            realtime, self.realtime, self.realtime_flying = self.realtime, None, True
             return realtime
         if self._fresh:
             return self._fresh.pop()

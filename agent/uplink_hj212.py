@@ -176,6 +176,9 @@ class Hj212Uplink:
                 self._counts["acknowledged" if confirmed else "sent_unconfirmed"] += 1
                 if isinstance(key, Entry):
                     outbox.delivered(key)
+                else:
+                    outbox.realtime_flying = False
+                    self._counts["realtime_delivered"] += 1
             case Failed():
                 self._failed(outbox, link, output)
             case Commanded():
@@ -194,7 +197,12 @@ class Hj212Uplink:
     def _failed(self, outbox: Outbox, link: Link, failed: Failed) -> None:
         self._counts["failed"] += 1
         self._trouble(failed.reason)
-        if not failed.others_answered:
+        realtime = not isinstance(failed.key, Entry)
+        if realtime:
+            outbox.realtime_flying = False
+        # Some platforms answer averages and never real-time data: no sign of a dead line.
+        mute = realtime and self._counts["delivered"] > self._counts["realtime_delivered"] == 0
+        if not failed.others_answered and not mute:
             link.abort()
         elif isinstance(failed.key, Entry):
             news, given_up = outbox.set_aside(failed.key, link.now)

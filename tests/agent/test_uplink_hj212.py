@@ -97,6 +97,7 @@ class Platform:
         self.odd: list[Output] = []
         self.server: asyncio.Server | None = None
         self.open: set[asyncio.Task[None]] = set()
+        self.connections = 0
 
     async def start(self, port: int = 0) -> int:
         self.server = await asyncio.start_server(self._accept, "127.0.0.1", port)
@@ -111,6 +112,7 @@ class Platform:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = PlatformSession({MN: Identity(MN, PASSWORD)}, self.clock.now)
+        self.connections += 1
 
         def take(output: Output) -> None:
             if not isinstance(output, Uploaded):
@@ -343,6 +345,22 @@ async def test_real_time_values_go_at_the_interval_of_world_time_and_the_platfor
             ("platform-request", "2012"),
             ("last", None),
         ]
+
+
+async def test_a_platform_that_answers_averages_and_never_real_time_values_stays_connected(tmp_path: Path) -> None:
+    clock = AcceleratedClock(datetime.now(UTC).timestamp(), T0.timestamp(), 200.0)
+    platform = Platform(clock, lambda one: one.frame.cn == "2011")
+    live = Live()
+    async with running_log(tmp_path, clock) as log:
+        async with running(uplink_of(log, await platform.start(), clock, live)) as uplink:
+            await log.append("average", minute(0))
+            await until(lambda: uplink.status()["acknowledged"] == 1)
+            live.update(Measurement(Reading("stack", "so2", 1.0, "mg/m3", T0), 1.25))
+            await until(lambda: uplink.status()["failed"] >= 1)
+            await log.append("average", minute(1))
+            await until(lambda: platform.minutes == [0, 1])
+            assert platform.connections == 1
+        await platform.stop()
 
 
 async def test_a_platform_may_set_the_time_where_the_station_gives_it_a_way(tmp_path: Path) -> None:
