@@ -5,7 +5,7 @@ An earlier epoch has no live records; its `end` is OPEN until the log has shown 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from protocols.mqtt.coverage import Coverage, Span
@@ -14,7 +14,7 @@ from protocols.mqtt.messages import Ack
 RESEND_S: Final = 10.0
 PROBE_S: Final = 1.0
 UNHEARD_BATCHES: Final = 20
-MISSING_GRACE_S: Final = 2.0
+MISSING_GRACE_S: Final = 1.0
 DOUBLINGS_MAX: Final = 5
 BATCHES_MAX: Final = 1000
 OPEN: Final = 2**53
@@ -34,8 +34,10 @@ class _Sent:
     batch: Batch
     at: float
     doublings: int
+    missing: bool = False
 
     def overdue(self, now: float, patience_s: float) -> bool:
+        patience_s = min(patience_s, MISSING_GRACE_S) if self.missing else patience_s
         return now - self.at >= patience_s * (1 << self.doublings)
 
 
@@ -100,7 +102,7 @@ class SendWindow:
         self._claimed = self._claimed.add(prev, last)
 
     def acknowledge(self, ack: Ack, now: float) -> None:
-        """Take an acknowledgement of this epoch. What it leaves out and is not quite new goes out again.
+        """Take an acknowledgement of this epoch. What it names as missing is soon given up (`expire`).
 
         Of an epoch whose end is not known yet only what was sent is believed: a place may lag, it never leads.
         """
@@ -108,15 +110,13 @@ class SendWindow:
         known = self._claimed.highest if self.end == OPEN else self.end
         for first, last in ack.stored():
             self.coverage = self.coverage.add(first - 1, min(last, known))
-        lost = []
-        for sent in list(self._sent.values()):
-            prev, last = sent.batch.prev, sent.batch.last
-            if self.coverage.covers(prev, last):
+        for prev, sent in list(self._sent.items()):
+            if self.coverage.covers(prev, sent.batch.last):
                 del self._sent[prev]
-            elif last <= ack.highest and sent.overdue(now, MISSING_GRACE_S):
-                lost.append(sent)
+            elif sent.batch.last <= ack.highest:
+                self._sent[prev] = replace(sent, missing=True)
         self._refused = {prev: n for prev, n in self._refused.items() if not self.coverage.covers(prev, prev + 1)}
-        self._drop(lost)
+        self._reclaim()
 
     def expire(self, now: float) -> bool:
         """Give up batches that are unacknowledged for too long; True where there were any."""
@@ -125,14 +125,17 @@ class SendWindow:
         if any(sent.at > self._heard for sent in late):
             self.quiet = True
             self._probes = 0 if self._probes is None else min(self._probes + 1, DOUBLINGS_MAX)
-        self._drop(late)
+        for sent in late:
+            self._give_up(sent)
+        self._reclaim()
         return bool(late)
 
-    def _drop(self, lost: list[_Sent]) -> None:
-        for sent in lost:
-            del self._sent[sent.batch.prev]
-            # Silence is nobody's fault; a centre that answered after this batch went out has left it out.
-            if self._heard > sent.at:
-                self._refused[sent.batch.prev] = min(sent.doublings + 1, DOUBLINGS_MAX)
+    def _give_up(self, sent: _Sent) -> None:
+        del self._sent[sent.batch.prev]
+        # Silence is nobody's fault; a centre that answered after this batch went out has left it out.
+        if self._heard > sent.at:
+            self._refused[sent.batch.prev] = min(sent.doublings + 1, DOUBLINGS_MAX)
+
+    def _reclaim(self) -> None:
         under_way = ((sent.batch.prev + 1, sent.batch.last) for sent in self._sent.values())
         self._claimed = Coverage.of([*self.coverage.spans, *under_way])

@@ -48,6 +48,7 @@ BIRTH = Birth(
     vkey=SIGNER.vkey,
     series={},
 )
+V5 = aiomqtt.ProtocolVersion.V5
 ACK_TOPIC = "plumeline/v1/demo/tower-01/down/ack"
 
 
@@ -80,8 +81,9 @@ class Centre:
     async def run(self) -> None:
         while True:
             with contextlib.suppress(aiomqtt.MqttError):
+                # A publish does not notice that the connection broke: it has to be given up soon.
                 async with aiomqtt.Client(
-                    "127.0.0.1", self.port, identifier="centre", protocol=aiomqtt.ProtocolVersion.V5, clean_start=True
+                    "127.0.0.1", self.port, identifier="centre", protocol=V5, clean_start=True, timeout=1
                 ) as client:
                     await client.subscribe(UP_FILTER, qos=1)
                     self.listening.set()
@@ -313,7 +315,7 @@ async def test_acknowledgements_of_others_and_rubbish_are_counted_and_move_nothi
         rig.connect()
         await rig.events(5)
         await until(lambda: rig.counts()["unacknowledged"] == 5, "sent")
-        async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as stranger:
+        async with aiomqtt.Client("127.0.0.1", broker.port, protocol=V5) as stranger:
             for data in [
                 build_message(Ack(epoch=77, through=4)),
                 build_message(Ack(epoch=rig.log.epoch, through=1000)),
