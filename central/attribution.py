@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import apsw
 
-from central.config import Attribution, Config
+from central.config import Attribution, Config, Position
 from central.rollup import is_valid
 from inversion.attribute import attribute
 from inversion.data import Domain, MetRow, Observation, Result, Settings
 from inversion.geo import around, to_local
-from metrology.periods import MINUTE_S, iso
+from metrology.periods import MINUTE_S, iso, parse_iso
 from metrology.units import convert
 
 KELVIN: Final = 273.15
@@ -43,28 +43,31 @@ def _minutes(db: apsw.Connection, station_id: str, series: str, start: datetime,
 def read_observations(
     config: Config, settings: Attribution, db: apsw.Connection, start: datetime, end: datetime
 ) -> list[Observation]:
-    """All valid minutes of the measurand at instruments with a position, in umol/mol."""
+    """All valid minutes of the measurands at instruments with a position, in umol/mol."""
     found = []
     for station_id, station in config.stations.items():
         for instrument, place in station.instruments.items():
-            series = f"{instrument}.{settings.measurand}"
-            for at, unit, n, mean, sd, uncertainty in _minutes(db, station_id, series, start, end):
-                scale = convert(1.0, unit, "umol/mol")
-                found.append(
-                    Observation(
-                        sensor=f"{station_id}.{instrument}",
-                        latitude=place.latitude,
-                        longitude=place.longitude,
-                        height_m=place.height_m,
-                        start=datetime.fromisoformat(at),
-                        period_s=MINUTE_S,
-                        mean=mean * scale,
-                        sd=(sd or 0.0) * scale,
-                        n=n or 1,
-                        uncertainty=None if uncertainty is None else uncertainty * scale,
-                    )
-                )
+            names = (f"{instrument}.{measurand}" for measurand in settings.measurands)
+            minutes = next(filter(None, (_minutes(db, station_id, name, start, end) for name in names)), [])
+            found += [_observation(f"{station_id}.{instrument}", place, row) for row in minutes]
     return found
+
+
+def _observation(sensor: str, place: Position, row: tuple[Any, ...]) -> Observation:
+    at, unit, n, mean, sd, uncertainty = row
+    scale = convert(1.0, unit, "umol/mol")
+    return Observation(
+        sensor=sensor,
+        latitude=place.latitude,
+        longitude=place.longitude,
+        height_m=place.height_m,
+        start=parse_iso(at),
+        period_s=MINUTE_S,
+        mean=mean * scale,
+        sd=(sd or 0.0) * scale,
+        n=n or 1,
+        uncertainty=None if uncertainty is None else uncertainty * scale,
+    )
 
 
 def read_met(
@@ -81,7 +84,7 @@ def read_met(
     temperature, pressure = series(met.temperature), series(met.pressure)
     return [
         MetRow(
-            start=datetime.fromisoformat(at),
+            start=parse_iso(at),
             period_s=MINUTE_S,
             speed=speed[at][3],
             direction_from=direction[at][3],

@@ -141,11 +141,14 @@ class Meteorology(Strict):
 
 
 class Attribution(Strict):
-    """Source attribution. `threshold_kg_h` is the rate above which a persistent source becomes an event."""
+    """Source attribution. `threshold_kg_h` is the rate above which a persistent source becomes an event.
+
+    Of each instrument with a position the first of `measurands` counts that it has.
+    """
 
     every_h: float = Field(default=1, gt=0, le=24)
     window_h: float = Field(default=6, ge=0.25, le=72)
-    measurand: str = "ch4"
+    measurands: list[str] = Field(default=["ch4_dry", "ch4"], min_length=1)
     gas: Literal["ch4", "co2"] = "ch4"
     domain: Domain = Domain()
     meteorology: Meteorology
@@ -153,8 +156,8 @@ class Attribution(Strict):
 
     @model_validator(mode="after")
     def _known(self) -> "Attribution":
-        if self.measurand not in catalogue():
-            raise ValueError(f"measurand {self.measurand!r} is not in the catalogue: try {self.gas}")
+        if unknown := [measurand for measurand in self.measurands if measurand not in catalogue()]:
+            raise ValueError(f"measurand {unknown[0]!r} is not in the catalogue: try {self.gas}")
         return self
 
 
@@ -176,7 +179,5 @@ class Config(Strict):
         if self.attribution is not None:
             met = self.attribution.meteorology
             if met.station not in self.stations or met.mast not in self.stations[met.station].instruments:
-                raise ValueError(
-                    f"attribution.meteorology: {met.station}.{met.mast} has no position among the stations"
-                )
+                raise ValueError(f"attribution.meteorology: no instrument {met.mast} stands at {met.station}")
         return self

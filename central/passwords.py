@@ -42,9 +42,8 @@ def is_set(db: apsw.Connection) -> bool:
 
 def check_password(db: apsw.Connection, password: str) -> bool:
     """Whether this is the password; False while none is set."""
-    # Named columns: the connection may give rows as tuples or as dicts.
-    row: Any = {name: db.execute(f"SELECT {name} FROM password").get for name in ("salt", "hash", "n", "r", "p")}
-    if row["hash"] is None or len(password) > LENGTH_MAX:
+    row: Any = db.execute("SELECT hash, salt, n, r, p FROM password").fetchone()
+    if row is None or len(password) > LENGTH_MAX:
         return False
-    found = _hash(password, row["salt"], row["n"], row["r"], row["p"])
-    return hmac.compare_digest(found, row["hash"])
+    kept: bytes = row[0]
+    return bool(hmac.compare_digest(_hash(password, *row[1:]), kept))

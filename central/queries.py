@@ -22,19 +22,13 @@ _PREFERENCE: Final = {"scan": 2, "average": 1, "hj212": 0}
 
 
 def open_reader(path: str) -> apsw.Connection:
-    """Open the store to read only, beside its writer; rows come as dicts. Raises apsw.Error where it is not there."""
-    connection = open_database(path, exclusive=False, read_only=True)
-    connection.row_trace = _as_dict
-    return connection
-
-
-def _as_dict(cursor: apsw.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
-    return {column[0]: value for column, value in zip(cursor.get_description(), row, strict=True)}
+    """Open the store to read only, beside its writer. Raises apsw.Error where it is not there."""
+    return open_database(path, exclusive=False, read_only=True)
 
 
 def _rows(db: apsw.Connection, sql: str, *values: Any) -> Rows:
-    found: Any = db.execute(sql, values).fetchall()
-    return list(found)
+    cursor = db.execute(sql, values)
+    return [{column[0]: cell for column, cell in zip(cursor.get_description(), row, strict=True)} for row in cursor]
 
 
 def station_states(db: apsw.Connection) -> Rows:
@@ -52,11 +46,7 @@ def latest_values(db: apsw.Connection, station_id: str) -> Rows:
     Scans are preferred while they are not older than STALE_AFTER_S against what came by another way.
     """
     best: dict[str, dict[str, Any]] = {}
-    rows = _rows(
-        db,
-        "SELECT series, source, at, value, unit, causes FROM latest WHERE station_id = ? ORDER BY series",
-        station_id,
-    )
+    rows = _rows(db, "SELECT series, source, at, value, unit, causes FROM latest WHERE station_id = ?", station_id)
     for row in sorted(rows, key=lambda row: -_PREFERENCE[row["source"]]):
         held = best.get(row["series"])
         margin = timedelta(seconds=STALE_AFTER_S)

@@ -1,0 +1,143 @@
+"""The centre's daemon: both ingests, the page, the attribution each world hour, around one store with one writer."""
+
+import asyncio
+import importlib
+import logging
+import os
+import signal
+import sys
+import time
+from datetime import datetime, timedelta
+from importlib.util import find_spec
+from typing import Any, Final
+
+from central.config import Config
+from central.ingest_hj212 import Hj212Ingest
+from central.ingest_mqtt import MqttIngest
+from central.store import Store
+from central.writer import Writer
+from host.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
+from metrology.clock import Clock
+from metrology.periods import EPOCH, iso
+
+log = logging.getLogger(__name__)
+
+# After the end of the hour: its last minute is averaged, sent and committed before the window is read.
+SETTLE_WORLD_S: Final = 60
+SETTLE_WALL_S: Final = 3
+ATTRIBUTION_WALL_S: Final = 900
+COMPLAINT_BYTES: Final = 2000
+
+
+def next_due(now: datetime, every_h: float) -> datetime:
+    """End of the window that is due next: whole multiples of `every_h` since 1970, UTC, after `now`."""
+    every = timedelta(hours=every_h)
+    return EPOCH + ((now - EPOCH) // every + 1) * every
+
+
+class Centre:
+    """Everything that runs. `path` is the configuration's own, for the attribution's process."""
+
+    def __init__(self, config: Config, path: str, clock: Clock, clock_spec: str | None) -> None:
+        """Open the store. Raises what the store, the secrets and the certificates raise."""
+        self.config = config
+        self.clock = clock
+        self._path = path
+        self._clock_spec = clock_spec
+        self.writer = Writer()
+        self.store = Store(config.store, config.stations, time.time)
+        parts = (config.stations, self.store, self.writer, clock)
+        self.mqtt = MqttIngest(config.mqtt, *parts) if config.mqtt else None
+        self.hj212 = Hj212Ingest(config.hj212, *parts) if config.hj212 else None
+        self.attribution: dict[str, Any] = {"at": None, "error": None}
+        self._stop = asyncio.Event()
+
+    def status(self) -> dict[str, Any]:
+        """What the page shows of the centre itself."""
+        return {
+            "rate": self.clock.rate,
+            "world": iso(self.clock.now()),
+            "mqtt": self.mqtt.status() if self.mqtt else None,
+            "hj212": self.hj212.status() if self.hj212 else None,
+            "attribution": self.attribution,
+        }
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Run until stopped; a crash of any part ends all and is raised."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                if self.hj212:
+                    log.info("HJ 212 on port %d", await self.hj212.start())
+                parts = [self.hj212, self.mqtt]
+                tasks = [group.create_task(part.run()) for part in parts if part is not None]
+                tasks += [group.create_task(part()) for part in (self._page, self._attribute, self._watchdog)]
+                notify(READY)
+                await self._stop.wait()
+                notify(STOPPING)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self.writer.close()
+            self.store.close()
+
+    async def _page(self) -> None:
+        """The map and the API, where the extra `page` is installed and an address is configured."""
+        if self.config.http is None or find_spec("central.app") is None:
+            return
+        server = importlib.import_module("central.app").server(self)
+        await server.serve()
+
+    async def _attribute(self) -> None:
+        settings = self.config.attribution
+        while settings is not None:
+            due = next_due(self.clock.now(), settings.every_h)
+            await self.clock.sleep((due - self.clock.now()).total_seconds() + SETTLE_WORLD_S)
+            await self.clock.sleep_wall(SETTLE_WALL_S)
+            error = await self._run_attribution(iso(due))
+            self.attribution = {"at": iso(due), "error": error}
+            if error:
+                log.warning("attribution of %s: %s", iso(due), error)
+
+    async def _run_attribution(self, at: str) -> str | None:
+        """Run one attribution to its end; what it complained of, None where it went well."""
+        command = [sys.executable, "-m", "central", "attribute", self._path, "--at", at]
+        clock = ["--clock", self._clock_spec] if self._clock_spec else []
+        # The ingest shares the processors with it: one thread is enough for a window of hours.
+        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            *clock,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **threads},
+        )
+        try:
+            async with asyncio.timeout(ATTRIBUTION_WALL_S):
+                _, complaint = await process.communicate()
+        except TimeoutError:
+            return f"not done after {ATTRIBUTION_WALL_S} s"
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return complaint[-COMPLAINT_BYTES:].decode("utf-8", "replace").strip() if process.returncode else None
+
+    async def _watchdog(self) -> None:
+        """Feed the service manager while the writer answers: an event loop that turns without it is no life."""
+        limit_s = watchdog_s()
+        while limit_s is not None:
+            await self.writer.run(notify, WATCHDOG)
+            await self.clock.sleep_wall(limit_s / 4)
+
+
+async def serve(config: Config, path: str, clock: Clock, clock_spec: str | None) -> None:
+    """Run a centre until SIGTERM or SIGINT."""
+    centre = Centre(config, path, clock, clock_spec)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, centre.stop)
+    await centre.run()
