@@ -37,6 +37,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("maintenance off", "agent.cli_live:maintenance_off", ("--who", "--socket", "--json")),
     ("config schema", "agent.cli_config:schema", ()),
     ("config example", "agent.cli_config:example", ("EXAMPLE",)),
+    ("config vkey", "agent.cli_ledger:vkey", ("CONFIG",)),
     ("config explain", "agent.cli_config:explain", ("KEY", "--json")),
 )
 

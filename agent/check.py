@@ -55,7 +55,7 @@ def check_file(path: str | Path, *, now: datetime, lang: Lang = "en") -> Checked
     check_gas(config, series, now, find)
     check_uplinks(config, series, find)
     _secrets(config, find)
-    _quota(config, known, find)
+    _quota(config, known, series, find)
     problems = sorted(problems + find.problems)
     return Checked(None if any(problem.severity == "error" for problem in problems) else config, problems)
 
@@ -89,19 +89,21 @@ def _is_key(secret: bytes) -> bool:
         return False
 
 
-def _quota(config: Config, known: Mapping[str, DriverInfo], find: Findings) -> None:
+def _quota(config: Config, known: Mapping[str, DriverInfo], series: Mapping[str, DriverInfo], find: Findings) -> None:
     """Everything is kept five years by law: compare what the configured rates will write with the quota."""
-    needed_GB = YEARS_KEPT * sum(_bytes_per_year(config, name, info) for name, info in known.items()) / 1e9
+    needed_GB = (
+        YEARS_KEPT * sum(_bytes_per_year(config, name, info, series[name]) for name, info in known.items()) / 1e9
+    )
     if needed_GB > config.store.quota_GB:
         years = YEARS_KEPT * config.store.quota_GB / needed_GB
         find.warn("quota-short", "store", "quota_GB", needed=f"{needed_GB:.0f}", years=f"{years:.1f}")
 
 
-def _bytes_per_year(config: Config, name: str, info: DriverInfo) -> float:
+def _bytes_per_year(config: Config, name: str, info: DriverInfo, series: DriverInfo) -> float:
     instrument = config.instruments[name]
     at = datetime(2026, 1, 1, tzinfo=UTC)
     scan = Scan(name, at, tuple(Reading(name, one, 1234.5678, unit, at) for one, unit in info.measurands.items()))
     body = encode({"v": 1, "epoch": 1, "seq": 10**8, "kind": "scan", "t": at.isoformat(), **scan_fields(scan)})
     per_minute = instrument.expected_per_minute or (60 / instrument.poll_s if instrument.poll_s else 60)
-    averages = len(info.measurands) * AVERAGES_PER_YEAR * AVERAGE_BYTES
+    averages = len(series.measurands) * AVERAGES_PER_YEAR * AVERAGE_BYTES
     return (len(body) + ROW_BYTES) * per_minute * YEAR_S / 60 + averages

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from textwrap import shorten
 from typing import Any, Final
 
 from agent.averaging import AMBIENT_FRACTION_MIN, READINGS_MIN_STACK
@@ -12,6 +13,7 @@ from drivers.registry import driver, driver_names, entry, stream_driver
 from metrology.declaration import DriverError, DriverInfo, OptionValue, settled
 
 MINUTE_S: Final = 60
+REASON_CHARACTERS_MAX: Final = 300
 # The protocols of a bus that carry what a driver says it speaks.
 _CARRIES: Final = {"modbus": ("modbus-rtu", "modbus-tcp"), "text": ("text",), "stream": ("stream",)}
 _SLOWEST_POLL_S: Final = {"hj-stack": 5.0, "hj-ambient": 60.0, "ghg": 60.0}
@@ -103,7 +105,7 @@ def _advice(name: str, instrument: Instrument, info: DriverInfo, find: Findings)
         for advised in entry(instrument.driver).advise(settled(info, instrument.options)):
             find.advise(advised, *path, advised.option)
     except DriverError as error:
-        find.error("driver-refuses", *path, at_key=True, reason=str(error))
+        find.error("driver-refuses", *path, at_key=True, reason=shorten(str(error), REASON_CHARACTERS_MAX))
 
 
 def _takes(info: DriverInfo, option: str, value: OptionValue) -> bool:

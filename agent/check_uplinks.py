@@ -46,7 +46,7 @@ def _factors(name: str, uplink: Hj212Uplink, config: Config, infos: Mapping[str,
         series = [f"{instrument}.{one}" for one in info.measurands]
         if find.known("series-unknown", factor.series, series, *path, "series"):
             _factor(path, factor, catalogue()[measurand], info.measurands[measurand], find)
-            if code in codes and codes[code].hj212_code != catalogue()[measurand].hj212_code:
+            if code in codes and catalogue()[measurand].hj212_code not in (None, code):
                 find.warn("code-of-other", *path, at_key=True, code=code, name=codes[code].id, series=factor.series)
 
 

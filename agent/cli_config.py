@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Final
 
 from agent.check import check_file
 from agent.config import Config
 from agent.keys import explained
 from host.problems import shown
+
+# The example of the other program, which lies in the same folder.
+CENTRE: Final = "central"
 
 
 def check(line: argparse.Namespace) -> int:
@@ -34,7 +38,7 @@ def schema(line: argparse.Namespace) -> int:
 
 def example(line: argparse.Namespace) -> int:
     """Print an example, or the names of all."""
-    found = {path.stem: path for path in _examples()}
+    found = {path.stem: path for path in _examples() if path.stem != CENTRE}
     if line.example is None:
         print("\n".join(sorted(found)))
         return 0

@@ -6,11 +6,11 @@ import getpass
 import json
 import sys
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from agent.control import RequestError, ask
-from metrology.periods import iso
+from metrology.periods import iso, parse_iso
 
 Answer = Mapping[str, Any]
 Show = Callable[[Answer], str]
@@ -84,9 +84,20 @@ def calibrate_abort(line: argparse.Namespace) -> int:
 
 def maintenance_on(line: argparse.Namespace) -> int:
     """Take the maintenance lock until so many hours from now."""
-    until = iso(datetime.now(UTC) + timedelta(hours=line.hours))
-    request = {"do": "maintenance", "on": True, "who": _who(line), "reason": line.reason, "until": until}
-    return _ask(line, request, _state)
+    request = {"do": "maintenance", "on": True, "who": _who(line), "reason": line.reason}
+
+    async def with_end() -> Answer:
+        # The end is a time of the daemon's world, whose clock need not be ours.
+        async for answer in ask(line.socket, {"do": "status"}):
+            return {**request, "until": iso(parse_iso(answer["now"]) + timedelta(hours=line.hours))}
+        raise RequestError(f"{line.socket}: the daemon gave no answer")
+
+    try:
+        ended = asyncio.run(with_end())
+    except RequestError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return _ask(line, ended, _state)
 
 
 def maintenance_off(line: argparse.Namespace) -> int:

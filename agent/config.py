@@ -166,6 +166,7 @@ class Sequence(Strict):
     instrument: Name
     injections: list[Injection] = Field(min_length=1)
     recovery_s: float = Field(ge=0, le=7200)
+    flow_L_min: float | None = Field(default=None, gt=0, le=100)
     schedule: Schedule | None = None
 
 

@@ -23,7 +23,7 @@ class Document:
         return self._steps(path)[0] == len(path)
 
     def problem(
-        self, code: str, path: KeyPath, *, severity: Severity = "error", at_key: bool = False, **values: Any
+        self, code: str, path: KeyPath, /, *, severity: Severity = "error", at_key: bool = False, **values: Any
     ) -> Problem:
         """Make a problem of the general table, placed at the value of `path` (at its key where asked)."""
         return self.placed(code, path, sentences().say(code, self.lang, **values), severity=severity, at_key=at_key)

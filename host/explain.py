@@ -54,7 +54,14 @@ def _path(document: Document, model: type[BaseModel], detail: ErrorDetails) -> t
         kind = inner
         if isinstance(kind, type) and issubclass(kind, BaseModel) and depth < last:
             block = kind
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        path = (*path, _discriminator(detail))
     return path, block
+
+
+def _discriminator(detail: ErrorDetails) -> str:
+    """The key that tells the members of a union apart."""
+    return str(detail["ctx"]["discriminator"]).strip("'")
 
 
 def _inner(kind: Any, step: str | int) -> Any:
@@ -128,7 +135,7 @@ def _choice(
         near = nearest(word.strip('"'), (part.strip(' "') for part in allowed.replace(" or ", ",").split(",")))
         return ("not-a-choice-near" if near else "not-a-choice"), {"found": word, "allowed": allowed, "near": near}
     if kind == "union_tag_not_found":
-        return "key-missing", {"key": str(context["discriminator"]).strip("'")}
+        return "key-missing", {"key": _discriminator(detail)}
     if kind == "string_pattern_mismatch":
         pattern = context["pattern"]
         return "wrong-form", {"found": found, "form": sentences().word(pattern, document.lang) or pattern}

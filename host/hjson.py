@@ -39,6 +39,7 @@ _SYNTAX: Final = (
     ("Found", "syntax-key"),
     ("Expecting ':'", "syntax-colon"),
     ("Extra data", "syntax-extra"),
+    ("Invalid control", "syntax-control"),
     ("Invalid", "syntax-escape"),
     ("Number too large", "syntax-number"),
 )
@@ -46,10 +47,14 @@ _SYNTAX: Final = (
 
 def _syntax_problem(error: HjsonDecodeError, reader: Reader, path: str, lang: Lang) -> Problem:
     code = next(code for start, code in _SYNTAX if error.msg.startswith(start))
+    if error.pos >= len(reader.text.rstrip()) and reader.opened and code != "syntax-control":
+        code = "syntax-open"
+    # The library places a sign that may not stand in quotes one too far.
+    line, column = line_and_column(reader.text, error.pos - (code == "syntax-control"))
     opened = line_and_column(reader.text, reader.opened[-1])[0] if reader.opened else 1
     found = shown(reader.text[error.pos : error.pos + 1])
     said = sentences().say(code, lang, opened=opened, found=found)
-    return Problem(path, error.lineno, error.colno, "error", code, "", *said)
+    return Problem(path, line, column, "error", code, "", *said)
 
 
 def _file_problem(path: str, code: str, lang: Lang, line: int = 1, column: int = 1, **values: Any) -> ConfigErrors:

@@ -61,7 +61,7 @@ class Sentences:
     def __init__(self, package: str, name: str) -> None:
         self.table = tomllib.loads(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
 
-    def say(self, code: str, lang: Lang, **values: Any) -> tuple[str, str]:
+    def say(self, code: str, lang: Lang, /, **values: Any) -> tuple[str, str]:
         """Give what is wrong and the remedy. Raises KeyError for a code or value that does not exist: our bug."""
         what, remedy = self.table[code][lang]
         return what.format(**values), remedy.format(**values)

@@ -1,0 +1,76 @@
+"""The units: known to systemd, closed to what they do not need, restarting for ever."""
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ANALYZE = shutil.which("systemd-analyze")
+UNITS = ("plumeline-agent", "plumeline-central")
+needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed here")
+
+
+@pytest.fixture(params=UNITS)
+def unit(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Path:
+    """A copy of a unit whose programs exist on this machine."""
+    text = (root / "systemd" / f"{request.param}.service").read_text(encoding="utf-8")
+    copy = tmp_path / f"{request.param}.service"
+    copy.write_text(re.sub(r"^(Exec\w+=-?)/opt\S+", r"\1/bin/true", text, flags=re.MULTILINE), encoding="utf-8")
+    return copy
+
+
+def analyze(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    assert ANALYZE is not None
+    return subprocess.run([ANALYZE, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+@needs_systemd
+def test_systemd_knows_every_line(unit: Path) -> None:
+    ended = analyze("verify", "--recursive-errors=yes", str(unit))
+    assert ended.returncode == 0, ended.stderr
+
+
+@needs_systemd
+def test_an_unknown_line_would_be_found(unit: Path) -> None:
+    unit.write_text(unit.read_text().replace("RestartSec=5", "RestratSec=5"))
+    assert analyze("verify", "--recursive-errors=yes", str(unit)).returncode != 0
+
+
+@needs_systemd
+def test_exposure_is_at_most_1_5(unit: Path) -> None:
+    ended = analyze("security", "--offline=true", "--threshold=15", "--no-pager", str(unit))
+    assert ended.returncode == 0, ended.stdout
+
+
+def lines(root: Path, name: str) -> dict[str, str]:
+    """Keys of the [Unit] and [Service] sections; of a repeated key the last value."""
+    parsed = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read_string((root / "systemd" / f"{name}.service").read_text(encoding="utf-8"))
+    return {**parsed["Unit"], **parsed["Service"]}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_restarts_without_limit(root: Path, name: str) -> None:
+    found = lines(root, name)
+    assert (found["StartLimitIntervalSec"], found["Restart"]) == ("0", "always")
+    # A denied system call is an error to the program, never its death.
+    assert found["SystemCallErrorNumber"] == "EPERM"
+
+
+def test_the_agent_is_watched_and_leaves_the_inlet_at_sample_air(root: Path) -> None:
+    found = lines(root, "plumeline-agent")
+    assert (found["Type"], found["WatchdogSec"]) == ("notify", "60")
+    assert found["ExecStart"].endswith(" run /etc/plumeline/station.hjson")
+    assert found["ExecStopPost"].endswith(" calibrate safe /etc/plumeline/station.hjson")
+
+
+@pytest.mark.parametrize(("unit", "examples"), [("agent", ("stack", "tower", "field")), ("central", ("central",))])
+def test_credentials_of_the_examples_are_loaded_by_the_unit(root: Path, unit: str, examples: tuple[str, ...]) -> None:
+    service = (root / "systemd" / f"plumeline-{unit}.service").read_text(encoding="utf-8")
+    loaded = set(re.findall(r"^LoadCredentialEncrypted=([\w-]+):", service, flags=re.MULTILINE))
+    texts = [(root / "config" / f"{example}.hjson").read_text(encoding="utf-8") for example in examples]
+    assert set(re.findall(r'credential: "([\w-]+)"', "".join(texts))) == loaded
