@@ -44,9 +44,9 @@ class ModbusPeer:
 
         async def act(function: int, _start: int, address: int, _count: int, _now: list[int], new: Any) -> None:
             if function == 5 and new is not None:
-                self.wrote(address, bool(new[0]))
                 if address in self.stuck:
                     new[0] = False
+                self.wrote(address, bool(new[0]))
             elif function in (3, 4):
                 self.reads.append(unit)
 
