@@ -1,6 +1,7 @@
 """`plumeline`: the command line of a station. Each command imports what it needs only when it runs."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -80,6 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(getattr(import_module(module), function)(line))
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not flush into the closed pipe either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

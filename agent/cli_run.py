@@ -21,7 +21,8 @@ def run(line: argparse.Namespace) -> int:
     checked = check_file(line.config, now=clock.now(), lang=line.lang)
     for problem in checked.problems:
         print(problem, file=sys.stderr)
-    if checked.config is None:
+    # What `check` may leave open outside the service is missing for good here.
+    if checked.config is None or any(problem.code == "secret-outside" for problem in checked.problems):
         return 1
     asyncio.run(serve(checked.config, clock))
     return 0

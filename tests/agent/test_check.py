@@ -281,6 +281,9 @@ def test_credentials_cannot_be_seen_outside_the_service(root: Path, etc: Path, m
     checked = check_file(path, now=NOW)
     assert checked.config is not None
     assert {(p.severity, p.code) for p in checked.problems} == {("warning", "secret-outside")}
+    assert main(["check", str(path)]) == 0
+    # A daemon cannot do without them.
+    assert main(["run", str(path)]) == 1
 
 
 def test_one_mn_to_two_platforms_of_one_outlet_is_well(root: Path, etc: Path) -> None:
