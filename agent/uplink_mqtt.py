@@ -25,6 +25,7 @@ from protocols.mqtt.messages import MESSAGE_BYTES_MAX, Birth, State, build_messa
 from protocols.mqtt.topics import Direction, Topic
 
 KEEPALIVE_WALL_S: Final = 30
+ANSWER_WALL_S: Final = 5.0
 PUBLISH_WALL_S: Final = 30.0
 FAREWELL_WALL_S: Final = 2.0
 WILL_DELAY_S: Final = 30
@@ -169,6 +170,7 @@ class MqttUplink:
             identifier=f"{self._station.id}-{self._name}",
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,
+            timeout=ANSWER_WALL_S,
             keepalive=KEEPALIVE_WALL_S,
             will=aiomqtt.Will(
                 self._topic("up", "state"), self._state(online=False), qos=1, retain=True, properties=will

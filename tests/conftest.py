@@ -1,11 +1,12 @@
 """What every test may ask for."""
 
+import getpass
 import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,8 @@ class Broker:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self._file = folder / f"mosquitto-{self.port}.conf"
-        self._file.write_text(f"listener {self.port} 127.0.0.1\n{listener}\n")
+        # Without `user` a broker started by root becomes another user, who may not read what the test wrote.
+        self._file.write_text(f"user {getpass.getuser()}\nlistener {self.port} 127.0.0.1\n{listener}\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -74,3 +76,18 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     running.start()
     yield running
     running.kill()
+
+
+@pytest.fixture
+def broker_with(tmp_path: Path) -> Iterator[Callable[[str], Broker]]:
+    """Start a broker with listener lines of one's own (certificates, access rules)."""
+    running: list[Broker] = []
+
+    def start(listener: str) -> Broker:
+        running.append(Broker(tmp_path, listener))
+        running[-1].start()
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.kill()

@@ -3,20 +3,26 @@
 import asyncio
 import base64
 import contextlib
+import ipaddress
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.config import MqttUplink as UplinkConfig
 from agent.config import Station
 from agent.log import Log, Place, Record
 from agent.uplink_mqtt import MqttUplink, is_loopback, retry_delay_s
 from host.clock import ManualClock, RealClock
+from host.tls import client_context
 from protocols.mqtt.coverage import Coverage
 from protocols.mqtt.messages import Ack, Birth, State, build_message, parse_message
 from protocols.mqtt.payload import Payload, parse_payload
@@ -65,8 +71,9 @@ class HurriedClock(RealClock):
 class Centre:
     """Stores what comes, in order of arrival, and acknowledges after storing."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None) -> None:
         self.port = port
+        self.tls = tls
         self.answers = True
         self.knows_upto = True
         self.overlook: set[int] = set()
@@ -83,7 +90,13 @@ class Centre:
             with contextlib.suppress(aiomqtt.MqttError):
                 # A publish does not notice that the connection broke: it has to be given up soon.
                 async with aiomqtt.Client(
-                    "127.0.0.1", self.port, identifier="centre", protocol=V5, clean_start=True, timeout=1
+                    "127.0.0.1",
+                    self.port,
+                    identifier="centre",
+                    protocol=V5,
+                    clean_start=True,
+                    timeout=1,
+                    tls_context=self.tls,
                 ) as client:
                     await client.subscribe(UP_FILTER, qos=1)
                     self.listening.set()
@@ -186,8 +199,8 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def centre_of(port: int) -> AsyncIterator[Centre]:
-    centre = Centre(port)
+async def centre_of(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Centre]:
+    centre = Centre(port, tls)
     task = asyncio.create_task(centre.run())
     await asyncio.wait_for(centre.listening.wait(), 10)
     yield centre
@@ -376,6 +389,137 @@ async def test_an_earlier_epoch_is_finished_as_backfill(broker: Any, tmp_path: P
         assert set(old_rows) >= set(range(100, 300))
         assert all(bodies[seq] == body for seq, body in old_rows.items())
         assert centre.coverage[1].spans[-1][1] == max(old_rows)
+
+
+async def test_a_kind_that_is_no_longer_selected_leaves_no_hole_at_the_centre(broker: Any, tmp_path: Path) -> None:
+    async with centre_of(broker.port) as centre:
+        async with Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
+            rig.connect()
+            await rig.events(5, "scan")
+            await rig.events(5)
+            await rig.all_acknowledged()
+            await rig.log.save_place("centre", Place(rig.log.epoch, 1, ((5, 9),)))
+        centre.coverage = {1: Coverage(((0, 1), (5, 9)))}
+        async with Rig(tmp_path / "log", RealClock(), port=broker.port, kinds=["event"]) as rig:
+            rig.connect()
+            await rig.events(2)
+            await rig.all_acknowledged()
+            assert centre.coverage[1].spans == ((0, rig.log.next_seq - 1),)
+
+
+class Certificates:
+    """A certification authority and what it signs, as PEM files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test authority")])
+        self.ca = folder / "ca.pem"
+        self._write(self.ca, self._sign(self._name, self._key.public_key(), ca=True))
+
+    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, ca: bool) -> x509.Certificate:
+        now = datetime.now(UTC)
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        return (
+            x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca, None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(x509.KeyUsage(True, False, False, False, False, ca, ca, False, False), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    @staticmethod
+    def _write(path: Path, certificate: x509.Certificate) -> None:
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, name: str) -> tuple[Path, Path]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        self._write(self.folder / f"{name}.pem", self._sign(subject, key.public_key(), ca=False))
+        (self.folder / f"{name}.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return self.folder / f"{name}.pem", self.folder / f"{name}.key"
+
+    def context(self, name: str) -> ssl.SSLContext:
+        return client_context(self.ca, *self.issue(name))
+
+
+ACCESS = """
+user centre
+topic read plumeline/v1/+/+/up/#
+topic write plumeline/v1/+/+/down/ack
+pattern write plumeline/v1/+/%u/up/#
+pattern read plumeline/v1/+/%u/down/#
+"""
+
+
+@pytest.fixture
+def guarded(broker_with: Callable[[str], Any], tmp_path: Path) -> tuple[Any, Certificates]:
+    """A broker that wants certificates and gives each station its own branch."""
+    certificates = Certificates(tmp_path / "pki")
+    certificate, key = certificates.issue("broker")
+    rules = tmp_path / "acl"
+    rules.write_text(ACCESS)
+    rules.chmod(0o600)
+    listener = (
+        f"cafile {certificates.ca}\ncertfile {certificate}\nkeyfile {key}\nrequire_certificate true\n"
+        f"use_identity_as_username true\nacl_file {rules}"
+    )
+    return broker_with(listener), certificates
+
+
+async def test_a_station_delivers_with_its_certificate(guarded: tuple[Any, Certificates], tmp_path: Path) -> None:
+    broker, pki = guarded
+    async with (
+        centre_of(broker.port, pki.context("centre")) as centre,
+        Rig(tmp_path / "log", RealClock(), port=broker.port, tls=pki.context("tower-01")) as rig,
+    ):
+        rig.connect()
+        await rig.events(20)
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+
+
+async def test_the_certificate_of_another_station_is_of_no_use(
+    guarded: tuple[Any, Certificates], tmp_path: Path
+) -> None:
+    broker, pki = guarded
+    async with (
+        centre_of(broker.port, pki.context("centre")) as centre,
+        Rig(tmp_path / "log", HurriedClock(), port=broker.port, tls=pki.context("tower-02")) as rig,
+    ):
+        rig.connect()
+        await rig.events(5)
+        await until(lambda: rig.counts()["last_error"] == "the centre does not acknowledge", "silence is told")
+        assert centre.bodies == {}
+        assert rig.counts()["acknowledged"] == -1
+
+
+# The MQTT library leaves a socket whose handshake failed to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("stranger", ["no certificate", "another authority"])
+async def test_a_connection_the_broker_or_we_do_not_trust_carries_nothing(
+    guarded: tuple[Any, Certificates], tmp_path: Path, stranger: str
+) -> None:
+    broker, pki = guarded
+    if stranger == "no certificate":
+        tls = ssl.create_default_context(cafile=str(pki.ca))
+    else:
+        tls = Certificates(tmp_path / "other").context("tower-01")
+    async with Rig(tmp_path / "log", HurriedClock(), port=broker.port, tls=tls) as rig:
+        rig.connect()
+        await rig.events(5)
+        await until(lambda: bool(rig.counts()["last_error"]), "the failure is told")
+        assert not rig.counts()["connected"]
+        assert rig.counts()["acknowledged"] == -1
 
 
 async def test_simulated_records_are_refused_to_a_foreign_broker(tmp_path: Path) -> None:
