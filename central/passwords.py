@@ -37,7 +37,7 @@ def set_password(db: apsw.Connection, password: str) -> None:
 
 def is_set(db: apsw.Connection) -> bool:
     """Whether anybody can sign in at all."""
-    return db.execute("SELECT count(*) FROM password").get == 1
+    return bool(db.execute("SELECT count(*) FROM password").get)
 
 
 def check_password(db: apsw.Connection, password: str) -> bool:
@@ -46,4 +46,4 @@ def check_password(db: apsw.Connection, password: str) -> bool:
     if row is None or len(password) > LENGTH_MAX:
         return False
     kept: bytes = row[0]
-    return bool(hmac.compare_digest(_hash(password, *row[1:]), kept))
+    return hmac.compare_digest(_hash(password, *row[1:]), kept)
