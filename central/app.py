@@ -1,10 +1,12 @@
 """The centre's pages and their API: map, station pages, events, health. Everything behind the sign-in."""
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
+import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -173,6 +175,24 @@ def _names(row: dict[str, Any]) -> dict[str, str]:
 
 def _refusal(text: str) -> JSONResponse:
     return JSONResponse({"error": text}, 400)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to the daemon."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+def server(config: Config, clock: Clock) -> uvicorn.Server:
+    """The web server of a centre, not yet running; config.http must be given."""
+    if config.http is None:
+        raise ValueError("no http address is configured")
+    settings = uvicorn.Config(
+        build(config, clock), host=config.http.host, port=config.http.port, loop="asyncio", http="h11", ws="none",
+        log_level="warning", server_header=False, access_log=False, timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    return _Server(settings)
 
 
 def build(config: Config, clock: Clock) -> Starlette:

@@ -88,7 +88,7 @@ class Centre:
         """The map and the API, where the extra `page` is installed and an address is configured."""
         if self.config.http is None or find_spec("central.app") is None:
             return
-        server = importlib.import_module("central.app").server(self)
+        server = importlib.import_module("central.app").server(self.config, self.clock)
         await server.serve()
 
     async def _attribute(self) -> None:

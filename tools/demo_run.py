@@ -83,7 +83,7 @@ class Demo:
     def set_password(self) -> None:
         """Give the centre its first password, as an administrator would."""
         command = [BIN / "plumeline-central", "password", self.run.config("central")]
-        subprocess.run(command, input=self.password.encode(), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, input=f"{self.password}\n".encode(), check=True, stdout=subprocess.DEVNULL)
 
     def broker(self, processes: Processes) -> None:
         """Start mosquitto."""

@@ -44,6 +44,8 @@ FACTORS: dict[str, Block] = {
         "a01008": {"series": "weather.wind_direction", "decimals": 1},
     },
 }
+# A board beside a leak reads more than air ever holds: its sensor's range is its own.
+RANGES = {"ch4": {"minimum": 0, "maximum": 1000}}
 # A poll each second of a world that runs a hundred times as fast is no test of the wires.
 POLL_S = {"cems": 3.0, "weather": 6.0, "ndir": 6.0, "crds": 10.0}
 
@@ -98,7 +100,7 @@ def _instrument(name: str, block: Block, series: list[str]) -> Block:
         "kind": block["kind"],
         "rule": block["rule"],
         "position": block["position"],
-        "series": {measurand: block.get("ranges", {}).get(measurand, {}) for measurand in series},
+        "series": {measurand: block.get("ranges", RANGES).get(measurand, {}) for measurand in series},
     }
     for key in ("unit", "expected_per_minute"):
         if key in block:
@@ -202,10 +204,8 @@ def central_config(run: Run, layout: Block, vkeys: dict[str, str], authority: Au
         "stations": stations,
     }  # fmt: skip
     if "field-01" in stations:
-        names = {"temperature": "air_temperature", "pressure": "air_pressure"}
-        wanted = ("wind_speed", "wind_direction", "temperature", "pressure")
-        series = {key: f"weather.{names.get(key, key)}" for key in wanted}
-        document["attribution"] = {"meteorology": {"station": "field-01", **series}}
+        document["attribution"] = {"meteorology": {"station": "field-01", "mast": "weather"}}
+    run.store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     write(run.config("central"), document)
 
 
