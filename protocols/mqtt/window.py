@@ -4,6 +4,7 @@ Live records move `end` on; holes below it are the backlog. Nothing is done befo
 An earlier epoch has no live records; its `end` is OPEN until the log has shown where it ends.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -53,7 +54,7 @@ class SendWindow:
         self.coverage = coverage
         self.end = end
         self.quiet = False
-        self._heard = 0.0
+        self._heard = -math.inf
         self._probes: int | None = 0
         self._sent: dict[int, _Sent] = {}
         self._refused: dict[int, int] = {}
@@ -122,7 +123,7 @@ class SendWindow:
         """Give up batches that are unacknowledged for too long; True where there were any."""
         patience_s = RESEND_S if self._probes is None else min(PROBE_S * (1 << self._probes), RESEND_S)
         late = [sent for sent in self._sent.values() if sent.overdue(now, patience_s)]
-        if any(sent.at > self._heard for sent in late):
+        if any(sent.at >= self._heard for sent in late):
             self.quiet = True
             self._probes = 0 if self._probes is None else min(self._probes + 1, DOUBLINGS_MAX)
         for sent in late:
