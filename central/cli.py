@@ -166,20 +166,15 @@ def _station_block(station_id: str, station: Station, config: Config) -> dict[st
 
 def password(line: argparse.Namespace) -> int:
     """Set the page's password; there is none before that."""
-    from central.passwords import WeakPasswordError, set_password
-    from central.store import Store
+    from central.app import credentials
+    from web.signin import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, hash_password
 
     config = _load(line)
     if config is None:
         return 1
-    os.umask(PRIVATE)
     chosen = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().removesuffix("\n")
-    store = Store(config.store, config.stations, time.time)
-    try:
-        set_password(store.db, chosen)
-    except WeakPasswordError as error:
-        print(error, file=sys.stderr)
+    if not PASSWORD_LENGTH_MIN <= len(chosen) <= PASSWORD_LENGTH_MAX:
+        print(f"a password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters", file=sys.stderr)
         return 1
-    finally:
-        store.close()
+    credentials(config).save(hash_password(chosen))
     return 0

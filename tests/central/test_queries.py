@@ -1,4 +1,4 @@
-"""What pages read of the store, and the password they ask for."""
+"""What pages read of the store, and the small commands of the centre."""
 
 import io
 import json
@@ -12,13 +12,14 @@ import pytest
 
 from central import queries
 from central.__main__ import main
+from central.app import credentials
 from central.config import Config
-from central.passwords import LENGTH_MIN, WeakPasswordError, check_password, is_set, set_password
 from central.store import Store
 from host.hjson import load
 from host.problems import ConfigErrors
 from metrology.periods import parse_iso
 from protocols.mqtt.messages import State
+from web.signin import matches
 
 Maker = Callable[..., Any]
 NOW = parse_iso("2026-03-01T05:00:00Z")
@@ -111,19 +112,6 @@ def test_before_the_first_run_there_is_none(db: apsw.Connection) -> None:
     assert queries.newest_run(db) is None
 
 
-def test_no_password_opens_before_one_is_set(filled: Store, db: apsw.Connection) -> None:
-    assert not is_set(db)
-    assert not check_password(db, "")
-    with pytest.raises(WeakPasswordError):
-        set_password(filled.db, "x" * (LENGTH_MIN - 1))
-    set_password(filled.db, "三站一线 and more")
-    assert is_set(db)
-    assert check_password(db, "三站一线 and more")
-    assert not check_password(db, "三站一线 and mor")
-    set_password(filled.db, "another password")
-    assert not check_password(db, "三站一线 and more")
-
-
 def test_the_example_loads_and_shows_a_station_its_block(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example = root / "config" / "central.hjson"
     assert main(["check", str(example)]) == 0
@@ -143,9 +131,10 @@ def test_the_password_command_reads_one_line(
     for line, code in (("short\n", 1), ("long enough for it\n", 0)):
         monkeypatch.setattr("sys.stdin", io.StringIO(line))
         assert main(["password", str(path)]) == code
-    db = queries.open_reader(str(tmp_path / "store.db"))
-    assert check_password(db, "long enough for it")
-    db.close()
+    stored = credentials(load(path, Config)).stored()
+    assert stored is not None
+    assert matches("long enough for it", stored)
+    assert not matches("short", stored)
 
 
 @pytest.mark.parametrize(
