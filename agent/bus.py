@@ -149,6 +149,7 @@ class AskedBus:
 
     def _alive(self, unit: int | None, response_s: float) -> None:
         self._unanswered = 0
+        self._kept.alive()
         if self._units[unit].answered(response_s):
             self._on_event("unit-back", {"bus": self._name, "unit": unit})
 

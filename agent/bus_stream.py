@@ -42,6 +42,7 @@ class StreamBus:
         await self._kept.open()
         while True:
             data = await self._kept.wire.read()
+            self._kept.alive()
             self._bytes += len(data)
             await self._feed(data, self._clock.now())
 

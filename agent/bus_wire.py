@@ -48,6 +48,9 @@ class KeptWire:
                 await self.wire.open()
         except TimeoutError:
             raise WireError(f"cannot be opened within {OPEN_TIMEOUT_S:g} s") from None
+
+    def alive(self) -> None:
+        """Note that something came. Opening alone proves nothing: a peer may accept and hang up for ever."""
         self._failures, self.error = 0, None
         if self._down_since is not None:
             self._down_since = None

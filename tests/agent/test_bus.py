@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
 from datetime import UTC, datetime
 
@@ -103,7 +102,7 @@ async def test_a_silent_unit_is_left_alone_ever_longer_and_told_once(serve_modbu
     bus = AskedBus("b", peer.bus, clock, events, {9: 15.0})
     await bus.run_poll(1, read())
     tried_at = []
-    for second in range(120):
+    for second in range(75):
         before = bus.status()["units"]["9"]["requests"]
         with pytest.raises(BusSilentError) as caught:
             await bus.run_poll(9, read())
@@ -112,10 +111,9 @@ async def test_a_silent_unit_is_left_alone_ever_longer_and_told_once(serve_modbu
         assert caught.value.since == START
         await bus.run_poll(1, read())
         await clock.advance(1)
-    assert tried_at[:8] == [0, 2, 6, 12, 20, 30, 42, 56]
-    assert [b - a for a, b in itertools.pairwise(tried_at[7:])] == [15] * 4
+    assert tried_at == [0, 2, 6, 12, 20, 30, 42, 56, 71]
     assert list(events) == ["unit-silent"]
-    assert peer.reads.count(1) == 121
+    assert peer.reads.count(1) == 76
     bus.close()
 
 
@@ -140,20 +138,15 @@ async def test_healthy_units_beside_dead_ones_lose_nothing(serve_modbus, events)
     peer = await serve_modbus(1, 2, 3)
     clock = ManualClock(START)
     bus = AskedBus("b", peer.bus, clock, events)
-    loop = asyncio.get_running_loop()
-    slow: list[int] = []
-    for cycle in range(40):
-        began = loop.time()
+    for _ in range(25):
         results = await asyncio.gather(
             *(bus.run_poll(unit, read()) for unit in (4, 1, 5, 2, 6, 3)), return_exceptions=True
         )
-        if loop.time() - began > 0.19 and cycle > 2:
-            slow.append(cycle)
         assert [isinstance(one, BusSilentError) for one in results] == [True, False] * 3
         await clock.advance(1)
-    assert peer.reads.count(1) == peer.reads.count(2) == peer.reads.count(3) == 40
-    tries = [silent(bus, unit)["requests"] for unit in (4, 5, 6)]
-    assert all(3 <= int(str(n)) <= 7 for n in tries)
+    assert peer.reads.count(1) == peer.reads.count(2) == peer.reads.count(3) == 25
+    tries = [int(str(silent(bus, unit)["requests"])) for unit in (4, 5, 6)]
+    assert all(3 <= n <= 6 for n in tries), tries
     bus.close()
 
 
@@ -431,3 +424,33 @@ async def test_a_stream_is_heard_and_outlives_its_wire(pty_line, events, eventua
     task.cancel()
     await asyncio.wait({task})
     assert not bus.status()["open"]
+
+
+async def test_a_peer_that_accepts_and_hangs_up_is_told_once_and_tried_ever_less(events, eventually) -> None:
+    connections = 0
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.close()
+
+    async def feed(data: bytes, at: datetime) -> None:
+        raise AssertionError("nothing came")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    wire = {"kind": "tcp", "host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+    clock = ManualClock(START)
+    config = Bus.model_validate({"wire": wire, "protocol": "stream"})
+    bus = StreamBus("s", config, clock, events, feed)
+    task = asyncio.create_task(bus.run())
+    waited = 0
+    while connections < 8:
+        asleep = connections
+        await eventually(lambda seen=asleep: connections > seen or clock._sleepers)
+        waited += 1
+        await clock.advance(1)
+    assert waited >= 15
+    assert list(events) == ["bus-lost"]
+    task.cancel()
+    await asyncio.wait({task})
+    server.close()

@@ -66,7 +66,7 @@ def config_for(folder: Path, port: int, kind: str = "research", **valve: Any) ->
             },
             "store": {"path": str(folder)},
             "ledger": {"key": {"file": str(folder / "key")}},
-            "buses": {"relays": {"wire": wire, "protocol": "modbus-tcp", "timeout_s": 0.3}},
+            "buses": {"relays": {"wire": wire, "protocol": "modbus-tcp", "timeout_s": 0.15}},
             "instruments": {
                 "ndir": {
                     "driver": "senseair_s8", "bus": "relays", "unit": 2, "poll_s": 5, "kind": kind,
