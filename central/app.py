@@ -189,7 +189,7 @@ def server(config: Config, clock: Clock) -> uvicorn.Server:
     if config.http is None:
         raise ValueError("no http address is configured")
     settings = uvicorn.Config(
-        build(config, clock), host=config.http.host, port=config.http.port, loop="asyncio", http="h11", ws="none",
+        build(config, clock), host=config.http.host, port=config.http.port, loop="asyncio", http="h11", ws="none", lifespan="off",
         log_level="warning", server_header=False, access_log=False, timeout_graceful_shutdown=2,
     )  # fmt: skip
     return _Server(settings)
