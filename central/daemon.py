@@ -1,14 +1,12 @@
 """The centre's daemon: both ingests, the page, the attribution each world hour, around one store with one writer."""
 
 import asyncio
-import importlib
 import logging
 import os
 import signal
 import sys
 import time
 from datetime import datetime, timedelta
-from importlib.util import find_spec
 from typing import Any, Final
 
 from central.config import Config
@@ -85,11 +83,11 @@ class Centre:
             self.store.close()
 
     async def _page(self) -> None:
-        """The map and the API, where the extra `page` is installed and an address is configured."""
-        if self.config.http is None or find_spec("central.app") is None:
-            return
-        server = importlib.import_module("central.app").server(self.config, self.clock)
-        await server.serve()
+        """The map and the API, where an address is configured; a centre without them needs no web libraries."""
+        if self.config.http is not None:
+            from central.app import server
+
+            await server(self.config, self.clock).serve()
 
     async def _attribute(self) -> None:
         settings = self.config.attribution

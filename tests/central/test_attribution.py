@@ -1,7 +1,9 @@
 """From minutes in the store to a source on the map, and when a source becomes an event."""
 
+import asyncio
 import json
 import math
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,10 +15,11 @@ from central import queries
 from central.__main__ import main
 from central.attribution import domain_of, read_met, read_observations
 from central.config import Attribution, Config, Position
-from central.daemon import next_due
+from central.daemon import Centre, next_due
 from central.persistence import Sighting, persistent
 from central.results import keep, publish
 from central.store import Store
+from host.clock import clock_from
 from inversion.attribute import attribute
 from inversion.data import Domain
 from inversion.geo import to_degrees
@@ -197,3 +200,26 @@ def test_windows_end_on_whole_hours() -> None:
     assert next_due(parse_iso("2026-03-01T04:00:00Z"), 1) == parse_iso("2026-03-01T05:00:00Z")
     assert next_due(parse_iso("2026-03-01T04:59:59Z"), 1) == parse_iso("2026-03-01T05:00:00Z")
     assert next_due(parse_iso("2026-03-01T04:20:00Z"), 0.25) == parse_iso("2026-03-01T04:30:00Z")
+
+
+async def test_the_daemon_looks_for_sources_at_the_end_of_each_world_hour(
+    config: Config, filled: Callable[[float], Store], tmp_path: Path
+) -> None:
+    filled(12.0).close()
+    path = tmp_path / "central.hjson"
+    path.write_text(json.dumps(config.model_dump(mode="json", exclude_none=True)))
+    end = START + timedelta(hours=4)
+    spec = f"{time.time()},{end.timestamp() - 60},60"
+    centre = Centre(config, str(path), clock_from(spec), spec)
+    running = asyncio.create_task(centre.run())
+    async with asyncio.timeout(30):
+        while centre.status()["attribution"]["at"] is None:
+            await asyncio.sleep(0.05)
+    centre.stop()
+    await running
+    assert centre.status()["attribution"] == {"at": iso(end), "error": None}
+    db = queries.open_reader(config.store)
+    run = queries.newest_run(db)
+    assert run is not None
+    assert (run["at"], len(queries.sources(db, run["id"]))) == (iso(end), 1)
+    db.close()
