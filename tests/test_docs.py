@@ -137,11 +137,22 @@ def test_every_command_number_is_described() -> None:
     assert described == numbers
 
 
+def anchors(document: Path) -> set[str]:
+    """Fragments a document's headings answer to."""
+    headings = re.findall(r"^#+ (.+)$", CODE_BLOCK.sub("", document.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(path: Path) -> None:
     prose = CODE_BLOCK.sub("", path.read_text(encoding="utf-8"))
-    targets = [target.partition("#")[0] for target in LINK.findall(prose) if not re.match(r"https?:|#", target)]
-    assert [target for target in targets if not (path.parent / target).exists()] == []
+    broken = []
+    for link in (link for link in LINK.findall(prose) if not re.match(r"https?:", link)):
+        target, _, anchor = link.partition("#")
+        document = path.parent / target if target else path
+        if not document.exists() or (anchor and anchor not in anchors(document)):
+            broken.append(link)
+    assert broken == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
