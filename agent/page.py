@@ -14,11 +14,12 @@ from starlette.routing import Route
 
 from agent.control import RequestError, ask
 from web.credentials import Credentials
+from web.serve import config
 from web.shell import Shell
 
 
 class Page:
-    """State of one station."""
+    """State of one station; `socket` is the daemon's."""
 
     def __init__(self, socket: str, credentials: Credentials) -> None:
         self._socket = socket
@@ -31,7 +32,7 @@ class Page:
         )
 
     async def _state(self, request: Request) -> Response:
-        return self._shell.page(request, "state.html", {"texts": self._shell.words(request).all("")})
+        return self._shell.page(request, "state.html", {})
 
     async def _status(self, request: Request) -> Response:
         return await self._asked("status")
@@ -40,19 +41,19 @@ class Page:
         return await self._asked("events")
 
     async def _asked(self, what: str) -> Response:
+        """The daemon's one answer; 503 with its reason where there is none."""
         try:
-            async for answer in ask(self._socket, {"do": what}):
-                return JSONResponse(answer)
-        except RequestError as error:
+            answers = [answer async for answer in ask(self._socket, {"do": what})]
+        except (RequestError, OSError) as error:
             return JSONResponse({"error": str(error)}, 503)
-        return JSONResponse({"error": "no answer"}, 503)
+        return JSONResponse(answers[0]) if answers else JSONResponse({"error": f"{self._socket}: hung up"}, 503)
 
 
 def main() -> None:
     """Serve until SIGTERM."""
     socket, host, port, credentials = sys.argv[1:]
     page = Page(socket, Credentials(Path(credentials)))
-    uvicorn.run(page.application(), host=host, port=int(port), log_level="warning", server_header=False)
+    uvicorn.Server(config(page.application(), host, int(port))).run()
 
 
 if __name__ == "__main__":

@@ -85,9 +85,10 @@ class Centre:
     async def _page(self) -> None:
         """The map and the API, where an address is configured; a centre without them needs no web libraries."""
         if self.config.http is not None:
-            from central.app import server
+            from central.app import build, listen
+            from web.serve import serve
 
-            await server(self.config, self.clock).serve()
+            await serve(build(self.config, self.clock, self.status), listen(self.config.http))
 
     async def _attribute(self) -> None:
         settings = self.config.attribution

@@ -45,11 +45,24 @@ def latest_values(db: apsw.Connection, station_id: str) -> Rows:
 
     Scans are preferred while they are not older than STALE_AFTER_S against what came by another way.
     """
+    return _preferred(
+        _rows(db, "SELECT series, source, at, value, unit, causes FROM latest WHERE station_id = ?", station_id)
+    )
+
+
+def latest_by_station(db: apsw.Connection) -> dict[str, Rows]:
+    """Rows of `latest_values` by station, of all that ever sent a value."""
+    found: dict[str, Rows] = {}
+    for row in _rows(db, "SELECT station_id, series, source, at, value, unit, causes FROM latest"):
+        found.setdefault(row["station_id"], []).append(row)
+    return {station: _preferred(rows) for station, rows in found.items()}
+
+
+def _preferred(rows: Rows) -> Rows:
     best: dict[str, dict[str, Any]] = {}
-    rows = _rows(db, "SELECT series, source, at, value, unit, causes FROM latest WHERE station_id = ?", station_id)
+    margin = timedelta(seconds=STALE_AFTER_S)
     for row in sorted(rows, key=lambda row: -_PREFERENCE[row["source"]]):
         held = best.get(row["series"])
-        margin = timedelta(seconds=STALE_AFTER_S)
         if held is None or parse_iso(row["at"]) > parse_iso(held["at"]) + margin:
             best[row["series"]] = row
     return [best[series] for series in sorted(best)]

@@ -3,6 +3,7 @@
 import hmac
 import os
 import secrets
+from hashlib import sha256
 from pathlib import Path
 
 
@@ -12,10 +13,15 @@ class Credentials:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.setup_path = path.with_name(path.name + ".setup")
+        # A browser sends a host's cookies to all of its ports: two pages on one machine need two names.
+        self.cookie = f"plumeline-{sha256(str(path.absolute()).encode()).hexdigest()[:8]}"
 
     def stored(self) -> str | None:
         """The hash, None before the first password."""
-        return self._path.read_text().strip() if self._path.exists() else None
+        try:
+            return self._path.read_text().strip()
+        except FileNotFoundError:
+            return None
 
     def save(self, hashed: str) -> None:
         """Set the password's hash durably; the set-up code ends with it."""
@@ -37,7 +43,9 @@ class Credentials:
     def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + ".new")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        temporary.unlink(missing_ok=True)
+        # A new file, so that its mode is ours whatever lay there before.
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(text + "\n")
             file.flush()

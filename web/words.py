@@ -28,9 +28,9 @@ class Words:
         """Text of a key with its `{places}` filled in."""
         return self._table[key][self.lang].format(**values)
 
-    def all(self, prefix: str) -> dict[str, str]:
-        """Texts whose key begins with `prefix`, for a script on the page."""
-        return {key: texts[self.lang] for key, texts in self._table.items() if key.startswith(prefix)}
+    def all(self) -> dict[str, str]:
+        """Every text by its key, for the scripts of a page."""
+        return {key: texts[self.lang] for key, texts in self._table.items()}
 
 
 def language(cookies: Mapping[str, str], accept: str) -> Lang:

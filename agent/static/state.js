@@ -1,53 +1,64 @@
 "use strict";
-// The state of the station, asked for every two seconds. Text is set as text, never as markup.
-const texts = JSON.parse(document.getElementById("texts").textContent);
-const lang = document.documentElement.lang;
+// The state of the station, asked for every two seconds.
+const HEAD = new Set(["v", "epoch", "seq", "kind", "t", "sim", "what", "origin"]);
 
-function local(iso) {
-  return new Date(iso).toLocaleString(lang, { timeZone: "Asia/Shanghai", hour12: false });
+function pill(good, yes, no) {
+  return element("span", good ? yes : no, `pill ${good ? "online" : "offline"}`);
 }
 
-function rows(id, table) {
-  const body = document.getElementById(id);
-  body.replaceChildren(...table.map((cells) => {
-    const row = document.createElement("tr");
-    for (const cell of cells) {
-      const td = document.createElement("td");
-      td.textContent = cell === null || cell === undefined ? "–" : typeof cell === "object" ? JSON.stringify(cell) : cell;
-      row.append(td);
-    }
-    return row;
+function figure(value, bad) {
+  return element("span", value ?? "–", bad ? "number bad" : "number");
+}
+
+function runs(calibration) {
+  const now = calibration.runs.map((run) => `${run.instrument}: ${run.phase} (${run.port})`);
+  const due = Object.entries(calibration.due).map(([name, at]) => fill(texts.due, { name, at: local(at) }));
+  return [...now, ...due].join(" · ") || texts.no_calibration;
+}
+
+function lock(held) {
+  return held ? `${held.owner}: ${held.reason} (${local(held.since)} – ${held.until ? local(held.until) : ""})` : texts.no_lock;
+}
+
+function drawState(state) {
+  const speed = document.getElementById("speed");
+  put(document.getElementById("station"), lang === "zh" ? state.station.name_zh : state.station.name_en);
+  speed.hidden = state.rate === 1;
+  put(speed, fill(texts.speed, { rate: state.rate }));
+  rows("state", [
+    [texts.now, local(state.now)],
+    [texts.log, fill(texts.records, { count: state.log.records, epoch: state.log.epoch })],
+    [texts.calibration, runs(state.calibration)],
+    [texts.maintenance, state.maintenance.held ? element("span", lock(state.maintenance.held), "flagged") : texts.no_lock],
+  ]);
+}
+
+function drawBuses(buses) {
+  rows("buses", Object.entries(buses).flatMap(([name, bus]) => {
+    const head = [name, pill(bus.open, texts.open, texts.closed)];
+    const units = Object.entries(bus.units ?? {});
+    if (!units.length) { return [[...head, "", "", "", bus.error]]; }
+    return units.map(([address, unit], i) => [
+      ...(i ? [element("span", ""), element("span", "")] : head), address === "None" ? "" : address,
+      figure(unit.requests), figure(unit.timeouts + unit.bad_answers, unit.consecutive_failures > 0), unit.consecutive_failures ? unit.last_error : "",
+    ]);
   }));
 }
 
-function short(value) {
-  return typeof value === "number" ? Number(value.toPrecision(7)).toString() : value;
+function drawEvents(events) {
+  rows("events", events.reverse().map((e) => [
+    local(e.t), element("b", named("event", e.what ?? e.reason)), e.origin ?? named("kind", e.kind),
+    element("span", detail(Object.fromEntries(Object.entries(e).filter(([name]) => !HEAD.has(name)))), "detail"),
+  ]));
 }
 
-function flat(object) {
-  return Object.entries(object || {}).map(([name, value]) => [name, value]);
-}
-
-async function refresh() {
-  const note = document.getElementById("note");
-  const answer = await fetch("/api/status");
-  if (answer.status === 401) { location.reload(); return; }
-  const state = await answer.json();
-  if (state.error) { note.textContent = texts.no_daemon.replace("{error}", state.error); return; }
-  document.getElementById("station").textContent = lang.startsWith("zh") ? state.station.name_zh : state.station.name_en;
-  note.textContent = `${local(state.now)} · ${texts.log}: ${state.log.records} ${texts.records}` +
-    (state.rate === 1 ? "" : ` · ${texts.rate.replace("{rate}", state.rate)}`);
+every(2, async () => {
+  const state = await get("/api/status");
+  drawState(state);
   rows("values", Object.entries(state.values).map(([series, v]) =>
-    [series, short(v.value), v.unit, local(v.at), v.causes.join(", ") || texts.good]));
-  rows("uplinks", flat(state.uplinks));
-  rows("buses", flat(state.buses));
-  rows("gas", [[texts.calibration, state.calibration], [texts.maintenance, state.maintenance.held]]);
-  const events = await (await fetch("/api/events")).json();
-  rows("events", (events.events || []).slice().reverse().map((e) => [local(e.t), e.kind, e.what || e.reason, e.origin || ""]));
-}
-
-async function forever() {
-  try { await refresh(); } catch (error) { document.getElementById("note").textContent = String(error); }
-  setTimeout(forever, 2000);
-}
-forever();
+    [series, figure(number(v.value, 7)), unit(v.unit), local(v.at), qualityMark(v.causes)]));
+  rows("uplinks", Object.entries(state.uplinks).map(([name, up]) =>
+    [name, pill(up.connected, texts.connected, texts.not_connected), figure(up.unacknowledged), figure(up.backlog, up.backlog > 1000), up.last_error]));
+  drawBuses(state.buses);
+  drawEvents((await get("/api/events")).events);
+});

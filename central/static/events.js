@@ -1,5 +1,10 @@
 "use strict";
+const names = JSON.parse(document.getElementById("names").textContent);
 every(3, async () => {
-  const found = await get("/api/events");
-  rows("events", found.events.map((e) => [local(e.at), e.station_id, e.what, e.origin, element("span", JSON.stringify(e.detail))]));
+  const { events } = await get("/api/events");
+  rows("events", events.map((e) => [
+    local(e.at), link(`/station/${e.station_id}`, names[e.station_id] ?? e.station_id), element("b", named("event", e.what)),
+    e.origin, element("span", detail(e.detail), "detail"),
+  ]));
+  document.getElementById("no-events").hidden = events.length > 0;
 });

@@ -1,53 +1,115 @@
 "use strict";
-// Latest values and one chart of a station; both move by themselves.
+// Latest values and one chart of a station; both move by themselves. The address keeps what is shown.
 const station = document.getElementById("station").dataset.station;
 const chosen = document.getElementById("series");
 const period = document.getElementById("period");
 const chartBox = document.getElementById("chart");
+const HEIGHT_PX = 340;
+const FLAGGED = "#c77700", LINE = "#0b6e8a", BAND = "#0b6e8a22";
 let chart = null;
 let drawn = "";
+let wanted = new URLSearchParams(location.search).get("series");
+period.value = new URLSearchParams(location.search).get("period_s") ?? "60";
 
-function draw(rows, unit) {
-  const x = rows.map((r) => Date.parse(r.start) / 1000);
-  const mean = rows.map((r) => r.mean);
-  const valid = rows.map((r) => (r.causes ? null : r.mean));
-  const data = [x, mean, valid];
-  const key = `${chosen.value}/${period.value}/${unit}`;
+// Axis labels: the time, with the date where a day begins or the labels do.
+function timeLabels(_, splits) {
+  let day = "";
+  return splits.map((seconds) => {
+    const [date, time] = local(new Date(seconds * 1000).toISOString()).split(" ");
+    if (period.value === "86400") { return date.slice(5); }
+    const label = date === day ? time.slice(0, 5) : `${time.slice(0, 5)}\n${date.slice(5)}`;
+    day = date;
+    return label;
+  });
+}
+
+function make(data, name, circular) {
+  const value = (_, v) => number(v);
+  const dots = uPlot.paths.points();
+  return new uPlot({
+    width: chartBox.clientWidth, height: HEIGHT_PX,
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Asia/Shanghai"),
+    series: [
+      { label: texts.time, value: (_, seconds) => (seconds === null ? "–" : local(new Date(seconds * 1000).toISOString())) },
+      { label: texts.lowest, value, paths: () => null, points: { show: false } },
+      { label: texts.highest, value, paths: () => null, points: { show: false } },
+      { label: `${texts.mean} ${name}`, value, stroke: LINE, width: 2, paths: circular ? dots : undefined, points: { show: circular, size: 4 } },
+      { label: texts.flagged, value, stroke: FLAGGED, paths: () => null, points: { show: true, size: 5, fill: FLAGGED } },
+    ],
+    bands: circular ? [] : [{ series: [2, 1], fill: BAND }],
+    axes: [{ values: timeLabels, space: 70, size: 44 }, { size: 70, values: (_, splits) => splits.map((v) => number(v)) }],
+  }, data, chartBox);
+}
+
+function draw(found) {
+  const good = (value, i) => (found.causes[i] ? null : value);
+  const data = [
+    found.start.map((start) => Date.parse(start) / 1000), found.minimum.map(good), found.maximum.map(good), found.mean.map(good),
+    found.mean.map((value, i) => (found.causes[i] ? value : null)),
+  ];
+  const key = [found.series, found.period_s, found.unit].join("/");
   if (chart && drawn === key) { chart.setData(data); } else {
     chart?.destroy();
+    chart = make(data, found.unit ? `(${unit(found.unit)})` : "", found.circular);
     drawn = key;
-    chart = new uPlot({
-      width: chartBox.clientWidth, height: 320,
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Asia/Shanghai"),
-      series: [
-        { label: texts.time },
-        { label: `${texts.value} (${unit})`, stroke: "#c3ccd3", width: 1, points: { size: 3 } },
-        { label: texts.good, stroke: "#0b6e8a", width: 2, points: { show: false } },
-      ],
-      axes: [{}, { size: 70 }],
-    }, data, chartBox);
   }
-  chartBox.dataset.points = rows.length;
-  chartBox.dataset.newest = rows.length ? rows[rows.length - 1].start : "";
+  document.getElementById("no-points").hidden = data[0].length > 0;
+  chartBox.dataset.points = data[0].length;
+  chartBox.dataset.newest = found.start.at(-1) ?? "";
 }
 
 async function refreshChart() {
   if (!chosen.value) { return; }
-  const found = await get(`/api/stations/${station}/averages?period_s=${period.value}&series=${encodeURIComponent(chosen.value)}`);
-  draw(found.rows, found.rows.length ? found.rows[found.rows.length - 1].unit : "");
+  const asked = `period_s=${period.value}&series=${encodeURIComponent(chosen.value)}`;
+  const found = await get(`/api/stations/${station}/averages?${asked}`);
+  if (found.series === chosen.value && String(found.period_s) === period.value) { draw(found); }
 }
 
-function offer(series) {
-  if (chosen.options.length === series.length) { return; }
-  const kept = chosen.value;
-  chosen.replaceChildren(...series.map((name) => element("option", name)));
-  chosen.value = series.includes(kept) ? kept : series[0];
+function offer(values) {
+  if (chosen.length === values.length) { return; }
+  const groups = new Map();
+  for (const v of values) {
+    const instrument = v.series.split(".")[0];
+    if (!groups.has(instrument)) { groups.set(instrument, element("optgroup", [])); groups.get(instrument).label = instrument; }
+    const option = element("option", `${v.series} · ${v[`name_${lang}`]}`);
+    option.value = v.series;
+    groups.get(instrument).append(option);
+  }
+  const before = wanted ?? chosen.value;
+  chosen.replaceChildren(...groups.values());
+  if (values.some((v) => v.series === before)) { chosen.value = before; }
 }
 
-every(1.5, async () => {
-  const found = await get(`/api/stations/${station}/values`);
-  offer(found.values.map((v) => v.series));
-  rows("values", found.values.map((v) => [v.series, v[`name_${lang}`], number(v.value, 7), v.unit, local(v.at), quality(v.causes)]));
+function choose(series) {
+  chosen.value = series;
+  remember();
+}
+
+function remember() {
+  wanted = chosen.value;
+  const address = `${location.pathname}?series=${encodeURIComponent(chosen.value)}&period_s=${period.value}`;
+  history.replaceState(null, "", address);
+  const other = document.getElementById("other-language");
+  other.href = `${other.href.split("?")[0]}?next=${encodeURIComponent(address)}`;
+  refreshChart().catch(console.warn);
+}
+
+function seriesButton(series) {
+  const made = element("button", series, "link");
+  made.dataset.series = series;
+  return made;
+}
+
+every(2, async () => {
+  const { values } = await get(`/api/stations/${station}/values`);
+  offer(values);
+  rows("values", values.map((v) => [
+    seriesButton(v.series), v[`name_${lang}`], element("span", number(v.value, 7), "number"), unit(v.unit), local(v.at), qualityMark(v.causes),
+  ]));
   await refreshChart();
 });
-for (const control of [chosen, period]) { control.addEventListener("change", () => refreshChart().catch(console.warn)); }
+for (const control of [chosen, period]) { control.addEventListener("change", remember); }
+document.getElementById("values").addEventListener("click", (event) => {
+  if (event.target.dataset.series) { choose(event.target.dataset.series); scrollTo({ top: 0, behavior: "smooth" }); }
+});
+addEventListener("resize", () => chart?.setSize({ width: chartBox.clientWidth, height: HEIGHT_PX }));
