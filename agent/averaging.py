@@ -50,13 +50,20 @@ class _Bucket:
 class Averager:
     """All series of a station. `late` counts readings of periods already closed: they stay raw, in no average."""
 
-    def __init__(self, specs: Iterable[SeriesSpec], start: datetime, day_offset_s: int = 8 * HOUR_S) -> None:
-        """Minutes before the one that holds `start` count as closed."""
+    def __init__(
+        self, specs: Iterable[SeriesSpec], start: datetime, day_offset_s: int = 8 * HOUR_S, *, resumed: bool = True
+    ) -> None:
+        """Minutes before the one that holds `start` count as closed.
+
+        A first start that is not `resumed` leaves that open until the first `close`: an instrument with a memory may
+        hand over readings from before it.
+        """
         self._specs = {spec.series: spec for spec in specs}
         self._day_offset_s = day_offset_s
         self._minutes: dict[datetime, dict[str, _Bucket]] = {}
         self._lower: dict[tuple[int, datetime], dict[str, list[Average]]] = {}
         self._closed_until = period_start(start, MINUTE_S)
+        self._begun = resumed
         self.late = 0
 
     @property
@@ -70,7 +77,7 @@ class Averager:
         if reading.series not in self._specs or Cause.STALE in reading.quality.causes:
             return
         start = period_start(reading.at, MINUTE_S)
-        if start < self._closed_until:
+        if start < self._closed_until and self._begun:
             self.late += 1
             return
         bucket = self._minutes.setdefault(start, {}).setdefault(reading.series, _Bucket())
@@ -98,6 +105,9 @@ class Averager:
         """Close every period that ends at or before `until`, oldest first; one list per period."""
         closed: list[list[Average]] = []
         until = period_start(until, MINUTE_S)
+        if not self._begun:
+            self._begun = True
+            self._closed_until = min([self._closed_until, *self._minutes])
         first_empty = until - timedelta(minutes=EMPTY_MINUTES_MAX)
         while self._closed_until < until:
             start, end = self._closed_until, self._closed_until + timedelta(minutes=1)

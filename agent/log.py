@@ -27,7 +27,7 @@ from protocols.tlog import Frontier, Signer, leaf_hash, make_checkpoint
 __all__ = ["Log", "Place", "Record"]
 
 PENDING_MAX: Final = 20_000
-TAIL_RECORDS: Final = 4_000
+TAIL_RECORDS: Final = 500
 CHECKPOINT_RECORDS_MAX: Final = 1_000
 RETRY_WALL_S: Final = 1.0
 VERIFY_RECORDS: Final = 2_000

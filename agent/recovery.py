@@ -34,7 +34,7 @@ def restored_averager(index: Index, specs: list[SeriesSpec], now: datetime, day_
     """Averager that goes on where the last average record ended, with the open hour and day filled."""
     newest = index.averages(MINUTE_S, iso(now - timedelta(days=2)), iso(now))
     if not newest:
-        return Averager(specs, now, day_offset_s)
+        return Averager(specs, now, day_offset_s, resumed=False)
     until = parse_iso(newest[-1]["end"])
     averager = Averager(specs, until, day_offset_s)
     for lower, upper in ((HOUR_S, DAY_S), (MINUTE_S, HOUR_S)):

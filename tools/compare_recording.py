@@ -35,8 +35,9 @@ def rows_of(path: Path) -> list[Row]:
     port, changed = None, None
     for line in filter(str.strip, lines[1:]):
         row: Row = dict(zip(names, line.split(), strict=True))
-        at = datetime.fromisoformat(f"{row['DATE']}T{row['TIME']}").replace(tzinfo=UTC)
-        row = {"at": at, **{name: float(text) for name, text in row.items() if name not in ("DATE", "TIME")}}
+        row = {name: float(text) for name, text in row.items() if name not in ("DATE", "TIME")}
+        # TIME is cut to the millisecond where EPOCH_TIME is rounded; the recording is played by EPOCH_TIME.
+        at = row["at"] = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=round(row["EPOCH_TIME"] * 1000))
         between = not row["MPVPosition"].is_integer()
         if not between and row["MPVPosition"] != port:
             changed = at if port is not None else None

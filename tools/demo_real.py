@@ -67,7 +67,7 @@ class RealDemo(Demo):
         described = layout(json.loads(ports.read_text())[f"{STATION}.crds"], 10)
         (out / "secrets").mkdir(mode=0o700)
         authority = Authority(out / "secrets" / "tls")
-        vkey = station_config(self.run, STATION, described["stations"][STATION], {}, authority, 2)
+        vkey = station_config(self.run, STATION, described["stations"][STATION], {}, authority)
         central_config(self.run, described, {STATION: vkey}, authority)
         broker_config(self.run, authority)
         self.stations = [STATION]

@@ -89,8 +89,10 @@ def factors(name: str, station: Block) -> Block:
     return {code: row for code, row in every.items() if row["series"].split(".")[0] in station["instruments"]}
 
 
-def _mn(number: int) -> str:
-    return f"0100B1F2A00002A0{number:08d}"
+def _identity(name: str) -> Block:
+    """MN and system type of a station's outlet: 31 is stack gas, 22 ambient air (HJ 212-2017 table 5)."""
+    number = list(FACTORS).index(name) + 1
+    return {"mn": f"0100B1F2A00002A0{number:08d}", "st": "31" if name == "stack-01" else "22"}
 
 
 def _instrument(name: str, block: Block, series: list[str]) -> Block:
@@ -136,7 +138,7 @@ def _sequences(station: str) -> Block:
     }
 
 
-def station_config(run: Run, name: str, station: Block, cylinders: Block, authority: Authority, number: int) -> str:
+def station_config(run: Run, name: str, station: Block, cylinders: Block, authority: Authority) -> str:
     """Write one station's configuration; gives its verification key."""
     private = run.out / "secrets"
     seed = random_seed(private / f"{name}.seed")
@@ -150,9 +152,8 @@ def station_config(run: Run, name: str, station: Block, cylinders: Block, author
     if name in FACTORS:
         password = write_private(private / f"{name}.pw", str(secrets.randbelow(900000) + 100000).encode())
         uplinks["province"] = {
-            "kind": "hj212", "host": "127.0.0.1", "port": run.hj212_port, "outlet": "main", "mn": _mn(number),
-            "st": "31" if name == "stack-01" else "22", "pw": {"file": str(password)},
-            "factors": factors(name, station),
+            "kind": "hj212", "host": "127.0.0.1", "port": run.hj212_port, "outlet": "main",
+            **_identity(name), "pw": {"file": str(password)}, "factors": factors(name, station),
         }  # fmt: skip
     document: Block = {
         "station": {key: station[key] for key in ("network", "name_zh", "name_en", "position", "simulated")},
@@ -162,12 +163,12 @@ def station_config(run: Run, name: str, station: Block, cylinders: Block, author
         "instruments": {n: _instrument(n, b, b.get("measurands", [])) for n, b in station["instruments"].items()},
         "valves": station["valves"],
         "cylinders": {n: c for n, c in cylinders.items() if n.startswith(name)},
-        "sequences": _sequences(name),
+        "sequences": _sequences(name) if station["valves"] else {},
         "uplinks": uplinks,
         "socket": str(run.out / "stations" / name / "control.sock"),
     }
     document["station"]["id"] = name
-    if run.page_port and number == 1:
+    if run.page_port and name == "stack-01":
         document["page"] = {"port": run.page_port}
     write(run.config(name), document)
     return signer_from_seed(seed, f"plumeline/{name}").vkey
@@ -177,7 +178,7 @@ def central_config(run: Run, layout: Block, vkeys: dict[str, str], authority: Au
     """Write the centre's configuration."""
     certificate, key = authority.issue("plumeline-central")
     stations: Block = {}
-    for number, (name, station) in enumerate(layout["stations"].items(), 1):
+    for name, station in layout["stations"].items():
         stations[name] = {
             "network": station["network"],
             "name_zh": station["name_zh"],
@@ -189,7 +190,7 @@ def central_config(run: Run, layout: Block, vkeys: dict[str, str], authority: Au
         if name in FACTORS:
             stations[name]["outlets"] = {
                 "main": {
-                    "mn": _mn(number), "st": "31" if name == "stack-01" else "22",
+                    **_identity(name),
                     "pw": {"file": str(run.out / "secrets" / f"{name}.pw")}, "factors": factors(name, station),
                 }
             }  # fmt: skip
@@ -238,8 +239,7 @@ def set_up(run: Run) -> list[str]:
     cylinders = json.loads((run.out / "cylinders.json").read_text())
     authority = Authority(run.out / "secrets" / "tls")
     vkeys = {
-        name: station_config(run, name, station, cylinders, authority, number)
-        for number, (name, station) in enumerate(layout["stations"].items(), 1)
+        name: station_config(run, name, station, cylinders, authority) for name, station in layout["stations"].items()
     }
     central_config(run, layout, vkeys, authority)
     broker_config(run, authority)

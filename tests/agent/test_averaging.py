@@ -145,3 +145,13 @@ def test_direction_is_averaged_as_unit_vectors_across_north() -> None:
     assert average.mean is not None
     assert min(average.mean, 360 - average.mean) == pytest.approx(0, abs=1e-9)
     assert average.sd == pytest.approx(10.0, rel=0.02)
+
+
+def test_a_first_start_takes_what_an_instrument_kept_from_before_it() -> None:
+    averager = Averager([spec("ghg")], START, resumed=False)
+    fill(averager, START - timedelta(minutes=3), 30)
+    groups = averager.close(START + timedelta(minutes=1))
+    assert [(g[0].start, g[0].n) for g in groups][0] == (START - timedelta(minutes=3), 30)
+    assert averager.late == 0
+    fill(averager, START - timedelta(minutes=3), 30)
+    assert averager.late == 30

@@ -1,6 +1,6 @@
 """Score source attribution against the simulated truth, in memory: world -> observations -> sources, per seed.
 
-    python tools/bench/attribution.py --seeds 1-10 [--hours 6] [--leaks 1] [--json]
+    tools/bench attribution --seeds 1-10 [--hours 6] [--leaks 1] [--json]
 
 Prints per seed the distance of the nearest found source, the error of its rate, whether the 95 % interval holds the
 truth, false sources, and the CPU seconds of the attribution. Exit code 1 where a leak is missed (farther than 50 m or
