@@ -40,6 +40,10 @@ class Processes:
                 start_new_session=True,
             )
 
+    def pid(self, name: str) -> int:
+        """Process id of a running program."""
+        return self._running[name].pid
+
     def kill(self, name: str) -> None:
         """SIGKILL, as a power cut would."""
         process = self._running.pop(name)
