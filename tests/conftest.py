@@ -1,13 +1,20 @@
 """What every test may ask for."""
 
+import asyncio
 import getpass
+import http.client
+import json
 import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
+from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,3 +98,76 @@ def broker_with(tmp_path: Path) -> Iterator[Callable[[str], Broker]]:
     yield start
     for one in running:
         one.kill()
+
+
+class Answer:
+    """One HTTP answer, read whole."""
+
+    def __init__(self, answer: http.client.HTTPResponse) -> None:
+        self.status = answer.status
+        self.headers = answer.headers
+        self.text = answer.read().decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Visitor:
+    """A browser without a window: keeps cookies, follows nothing, sends a path exactly as it is given."""
+
+    def __init__(self, address: str, language: str = "en") -> None:
+        self.address = address
+        self.cookies: dict[str, str] = {}
+        self._headers = {"accept-language": language}
+
+    def ask(self, method: str, path: str, form: dict[str, str] | None = None) -> Answer:
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.address).netloc, timeout=10)
+        headers = {**self._headers, "cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        if form is not None:
+            headers["content-type"] = "application/x-www-form-urlencoded"
+        try:
+            connection.request(method, path, None if form is None else urllib.parse.urlencode(form), headers)
+            answer = Answer(connection.getresponse())
+        finally:
+            connection.close()
+        for line in answer.headers.get_all("set-cookie", []):
+            for name, morsel in SimpleCookie(line).items():
+                self.cookies[name] = morsel.value
+        return answer
+
+    def get(self, path: str) -> Answer:
+        return self.ask("GET", path)
+
+    def post(self, path: str, **form: str) -> Answer:
+        return self.ask("POST", path, form)
+
+
+@pytest.fixture
+def visitor() -> type[Visitor]:
+    """Maker of visitors of an address."""
+    return Visitor
+
+
+@pytest.fixture
+def serve_page() -> Iterator[Callable[[Any], str]]:
+    """Serve an application on a free port in a thread of its own; gives its address."""
+    from web.serve import serve
+
+    running = []
+
+    def start(app: Any) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(serve(app, listener))
+        thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([task])))
+        thread.start()
+        running.append((loop, task, thread))
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for loop, task, thread in running:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        loop.close()
