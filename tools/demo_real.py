@@ -1,6 +1,7 @@
 """`tools/demo --real`: the recorded Picarro hour through driver, agent, log and both uplinks to the centre."""
 
 import argparse
+import contextlib
 import json
 import os
 import sqlite3
@@ -53,8 +54,9 @@ class RealDemo(Demo):
 
     def __init__(self, options: argparse.Namespace, out: Path, say: Callable[[str], None]) -> None:
         super().__init__(options, out, say)
-        self.clock = f"{time.time():.3f},{WORLD_START:.0f},{RATE:g}"
-        self.ends = time.monotonic() + WORLD_END_S / RATE
+        self.rate = options.rate or RATE
+        self.clock = f"{time.time():.3f},{WORLD_START:.0f},{self.rate:g}"
+        self.ends = time.monotonic() + WORLD_END_S / self.rate
 
     def start(self, processes: Processes) -> None:
         """Start player, broker, centre and station."""
@@ -85,10 +87,11 @@ def real(options: argparse.Namespace, out: Path) -> int:
     with Processes(out / "logs") as processes:
         demo.start(processes)
         say(f"map http://127.0.0.1:{demo.run.http_port}/  password {demo.password}")
-        say(f"playing one recorded hour {RATE:g} times as fast; ends in {WORLD_END_S / RATE:.0f} s")
-        while time.monotonic() < demo.ends or not options.check:
-            processes.check()
-            time.sleep(0.2)
+        say(f"playing one recorded hour {demo.rate:g} times as fast; ends in {WORLD_END_S / demo.rate:.0f} s")
+        with contextlib.suppress(KeyboardInterrupt):
+            while time.monotonic() < demo.ends or not options.check:
+                processes.check()
+                time.sleep(0.2)
         processes.stop(STATION, "sim")
         processes.stop("central", "broker")
     from compare_recording import compare

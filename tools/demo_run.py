@@ -9,15 +9,16 @@ tools/demo --real [--check]        the recorded Picarro hour through driver, log
 import argparse
 import json
 import secrets
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from demo_processes import Processes, StartError
 from demo_setup import Run, free_port, set_up
@@ -25,13 +26,13 @@ from demo_verdict import judge
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
-WORLD_START = 1781483400.0  # 2026-06-15 00:30 UTC: a morning, wind turns during the hours that follow
+WORLD_START = 1781483280.0  # 2026-06-15 00:28 UTC: a morning, wind turns during the hours that follow
 RATE = 120.0
-CHECK_RUN_S = 165.0
-KILL_AT_S = 45.0
-OUTAGE_AT_S = 75.0
+CHECK_RUN_S = 184.0  # up to the attribution of the sixth world hour
+# Shares of the run at which an agent is killed and the broker goes away.
+KILL_AT = 0.25
+OUTAGE_AT = 0.4
 OUTAGE_S = 20.0
-SETTLE_S = 12.0
 
 
 def arguments() -> argparse.Namespace:
@@ -44,7 +45,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="another seed is another field, wind and leak")
     parser.add_argument("--no-leak", action="store_true", help="a field without a leak")
     parser.add_argument("--out", type=Path, help="folder for everything of the run (default: a new temporary one)")
-    parser.add_argument("--rate", type=float, default=RATE, help="world seconds per wall second")
+    parser.add_argument("--rate", type=float, help="world seconds per wall second (default 120, with --real 60)")
+    parser.add_argument("--seconds", type=float, default=CHECK_RUN_S, help="with --check: how long the line runs")
     parser.add_argument("--real", action="store_true", help="play the recorded analyzer instead of a simulated world")
     return parser.parse_args()
 
@@ -58,7 +60,8 @@ class Demo:
         self.say = say
         self.stations: list[str] = []
         self.outages: list[tuple[float, float]] = []
-        self.clock = f"{time.time():.3f},{WORLD_START:.0f},{options.rate:g}"
+        self.rate = options.rate or RATE
+        self.clock = f"{time.time():.3f},{WORLD_START:.0f},{self.rate:g}"
         self.password = secrets.token_urlsafe(9)
 
     def start(self, processes: Processes) -> None:
@@ -98,8 +101,8 @@ class Demo:
         """Whether every station's socket is there."""
         return all((self.run.out / "stations" / name / "control.sock").exists() for name in self.stations)
 
-    def breakages(self, processes: Processes) -> None:
-        """Kill an agent, take the broker away, and let the run end; wall seconds from now."""
+    def breakages(self, processes: Processes, length_s: float) -> None:
+        """Kill an agent, take the broker away, and let the run end `length_s` wall seconds from now."""
         began = time.monotonic()
 
         def until(second: float) -> None:
@@ -107,18 +110,18 @@ class Demo:
                 processes.check()
                 time.sleep(min(0.2, max(0.0, began + second - time.monotonic())))
 
-        until(KILL_AT_S)
+        until(KILL_AT * length_s)
         self.say("SIGKILL to the field's agent, and start again")
         processes.kill("field-01")
         self.agent(processes, "field-01")
-        until(OUTAGE_AT_S)
+        until(OUTAGE_AT * length_s)
         self.say(f"the broker is gone for {OUTAGE_S:g} s")
         gone = time.time()
         processes.kill("broker")
-        until(OUTAGE_AT_S + OUTAGE_S)
+        until(OUTAGE_AT * length_s + OUTAGE_S)
         self.broker(processes)
         self.outages.append((gone, time.time()))
-        until(CHECK_RUN_S)
+        until(length_s)
 
     def finish(self, processes: Processes) -> None:
         """Stop in order: instruments first, so that nothing is answered that nobody can keep."""
@@ -135,7 +138,7 @@ def check(options: argparse.Namespace, out: Path) -> int:
     demo = Demo(options, out, say)
     with Processes(out / "logs") as processes:
         demo.start(processes)
-        demo.breakages(processes)
+        demo.breakages(processes, options.seconds)
         demo.finish(processes)
     result = judge(demo.run, demo.outages, leak=not options.no_leak)
     result["seconds"] = round(time.monotonic() - began, 1)
@@ -144,38 +147,59 @@ def check(options: argparse.Namespace, out: Path) -> int:
     return 0 if result["ok"] else 1
 
 
-def truth_text(out: Path) -> str:
-    """Where the leak is, in words."""
-    truth: dict[str, Any] = json.loads((out / "truth.json").read_text())
+def reveal(run: Run) -> str:
+    """Say where the leak is, and lay it on the map as the extra layer."""
+    leaks: list[dict[str, Any]] = json.loads((run.out / "truth.json").read_text())["leaks"]
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [leak["longitude"], leak["latitude"]]},
+            "properties": {
+                "name_en": f"truth: {leak['rate_kg_h']:g} kg/h",
+                "name_zh": f"真值：{leak['rate_kg_h']:g} kg/h",
+            },
+        }
+        for leak in leaks
+    ]
+    layer = run.store.with_name("layer.geojson")
+    layer.write_text(json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False))
     lines = [
         f"  {leak['gas']} {leak['rate_kg_h']:g} kg/h at {leak['latitude']:.5f}, {leak['longitude']:.5f}"
-        for leak in truth["leaks"]
+        for leak in leaks
     ]
     return "\n".join(lines) or "  no leak"
+
+
+def lines_from(source: TextIO) -> Iterator[str | None]:
+    """Lines as they are typed, and None each second without one; after the end of the input only None."""
+    open_ = True
+    while True:
+        ready = select.select([source], [], [], 1.0)[0] if open_ else time.sleep(1.0)
+        line = source.readline() if ready else None
+        open_ = open_ and line != ""
+        yield line or None
 
 
 def interactive(options: argparse.Namespace, out: Path) -> int:
     """Run with a page until Ctrl-C."""
     demo = Demo(options, out, lambda text: print(text, flush=True))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Processes(out / "logs") as processes:
-        demo.start(processes)
-        print(
-            f"\n  map      http://127.0.0.1:{demo.run.http_port}/\n  password {demo.password}\n"
-            f"  station  http://127.0.0.1:{demo.run.page_port}/ (set its password with the code in\n"
-            f"           {out}/stations/{demo.stations[0]}/page-password.setup)\n"
-            f"  the world runs {options.rate:g} times as fast as the clock; a leak shows after some hours of wind\n"
-            f"  everything of this run lies in {out}\n\n"
-            "  type `truth` to be shown where the leak is; Ctrl-C ends everything\n",
-            flush=True,
-        )
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            for line in iter(sys.stdin.readline, ""):
-                if line.strip() == "truth":
-                    print(truth_text(out), flush=True)
-            while True:
-                time.sleep(1)
+            demo.start(processes)
+            print(
+                f"\n  map      http://127.0.0.1:{demo.run.http_port}/\n  password {demo.password}\n"
+                f"  station  http://127.0.0.1:{demo.run.page_port}/ (set its password with the code in\n"
+                f"           {out}/stations/{demo.stations[0]}/page-password.setup)\n"
+                f"  the world runs {demo.rate:g} times as fast as the clock; a leak shows after some hours of wind\n"
+                f"  everything of this run lies in {out}\n\n"
+                "  type `truth` to be shown where the leak is; Ctrl-C ends everything\n",
+                flush=True,
+            )
+            for line in lines_from(sys.stdin):
                 processes.check()
+                if line and line.strip() == "truth":
+                    print(reveal(demo.run), flush=True)
         except KeyboardInterrupt:
             print("ending", flush=True)
             demo.finish(processes)
