@@ -3,9 +3,11 @@
 A driver is loaded when it is asked for, never all of them. Third parties and the firmware bridge come by entry points.
 """
 
+import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from typing import Final
 
 from drivers import tables
@@ -25,9 +27,19 @@ GROUP: Final = "plumeline.drivers"
 _PYTHON: Final = {"picarro": "drivers.picarro"}
 
 
+@cache
+def _found_on(_path: tuple[str, ...]) -> EntryPoints:
+    """Drivers that packages on this search path bring. Finding them reads every package's metadata: once is enough."""
+    return entry_points(group=GROUP)
+
+
+def _points() -> EntryPoints:
+    return _found_on(tuple(sys.path))
+
+
 def driver_names() -> list[str]:
     """All known drivers."""
-    found = tables.names("maps") | tables.names("lines") | _PYTHON.keys() | set(entry_points(group=GROUP).names)
+    found = tables.names("maps") | tables.names("lines") | _PYTHON.keys() | set(_points().names)
     return sorted(found)
 
 
@@ -39,7 +51,7 @@ def entry(name: str) -> PolledEntry | StreamEntry:
         return import_module("drivers.text_line").entry(name)  # type: ignore[no-any-return]
     if name in _PYTHON:
         return import_module(_PYTHON[name]).ENTRY  # type: ignore[no-any-return]
-    for point in entry_points(group=GROUP, name=name):
+    for point in _points().select(name=name):
         loaded = point.load()
         if not isinstance(loaded, PolledEntry | StreamEntry):
             raise DriverError(f"entry point {point.value} of {GROUP} is neither a PolledEntry nor a StreamEntry")
