@@ -24,6 +24,14 @@ def sequence_of(config: Config, name: str) -> Sequence:
     )
 
 
+def marked_by(config: Config, name: str) -> tuple[str, ...]:
+    """What a sequence's runs mark: the series its gas touches, or the whole instrument."""
+    declared = config.sequences[name]
+    if declared.affects is None:
+        return (declared.instrument,)
+    return tuple(f"{declared.instrument}.{measurand}" for measurand in declared.affects)
+
+
 def _cylinder(config: Config, name: str) -> Cylinder:
     row = config.cylinders[name]
     assigned = {m: Assigned(one.value, one.unit, one.uncertainty, one.scale) for m, one in row.assigned.items()}

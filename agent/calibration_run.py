@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, Final, Literal
 
 from agent.calibration_results import Results
@@ -35,11 +35,11 @@ RunPhase = Literal["starting", "flush", "collect", "recovery", "to-sample"]
 
 
 class GasMarks:
-    """The mark that a run holds on its instrument: calibration while gas may flow, then recovery, then none."""
+    """The mark a run holds on series or an instrument: calibration while gas may flow, then recovery, then none."""
 
-    def __init__(self, intake: Intake, instrument: str, run: str, clock: Clock) -> None:
+    def __init__(self, intake: Intake, targets: Iterable[str], run: str, clock: Clock) -> None:
+        self.targets = tuple(targets)
         self._intake = intake
-        self._instrument = instrument
         self._origin = f"run:{run}"
         self._clock = clock
         self._mark: Mark | None = None
@@ -48,25 +48,33 @@ class GasMarks:
         """Replace the mark; the same cause keeps its start."""
         if self._mark is not None and self._mark.cause == cause:
             return
-        before, self._mark = self._mark, None
-        if cause is not None:
-            self._mark = Mark(cause, self._origin, self._clock.now())
-            self._intake.add_mark(self._instrument, self._mark)
-        if before is not None:
-            self._intake.remove_mark(self._instrument, before)
+        before = self._mark
+        self._mark = None if cause is None else Mark(cause, self._origin, self._clock.now())
+        for target in self.targets:
+            if self._mark is not None:
+                self._intake.add_mark(target, self._mark)
+            if before is not None:
+                self._intake.remove_mark(target, before)
 
 
 class CalibrationRun:
     """`execute` ends with results or raises; bringing the inlet home afterwards is the calibrator's part."""
 
     def __init__(
-        self, who: str, sequence: Sequence, valve: ValveBlock, intake: Intake, results: Results, clock: Clock
+        self,
+        who: str,
+        sequence: Sequence,
+        valve: ValveBlock,
+        marks: GasMarks,
+        intake: Intake,
+        results: Results,
+        clock: Clock,
     ) -> None:
         self.id = results.run
         self.sequence = sequence
         self.valve = valve
         self.results = results
-        self.marks = GasMarks(intake, sequence.instrument, self.id, clock)
+        self.marks = marks
         self.phase: RunPhase = "starting"
         self.port = sequence.sample_port
         self.end_reason: str | None = None
@@ -91,7 +99,12 @@ class CalibrationRun:
         ]
         # Committed before the first valve moves: a run cut short by a power cut is found at the next start.
         await self.results.record(
-            "run-started", who=self._who, valve=self.valve.name, gases=gases, planned_s=self.sequence.seconds
+            "run-started",
+            who=self._who,
+            valve=self.valve.name,
+            gases=gases,
+            planned_s=self.sequence.seconds,
+            marked=list(self.marks.targets),
         )
         for step in plan(self.sequence):
             await self._carry_out(step)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from agent.bus import AskedBus
-from agent.calibration_plan import due_after, sequence_of
+from agent.calibration_plan import due_after, marked_by, sequence_of
 from agent.calibration_results import Results
 from agent.calibration_run import CalibrationRun, GasMarks
 from agent.config import Config, Schedule
@@ -73,7 +73,7 @@ class Calibrator:
         found: list[tuple[Mapping[str, Any], GasMarks]] = []
         for row in index.newest("calibration", "run-started", RUNS_LOOKED_BACK):
             if row["run"] not in ended:
-                marks = GasMarks(self._intake, row["instrument"], row["run"], self._clock)
+                marks = GasMarks(self._intake, row["marked"], row["run"], self._clock)
                 if row["valve"] in self._valves:
                     marks.put(Cause.CALIBRATION)
                 found.append((row, marks))
@@ -142,7 +142,8 @@ class Calibrator:
             self._clock,
         )
         valve = self._valves[self._config.sequences[name].valve]
-        return CalibrationRun(who, sequence, valve, self._intake, results, self._clock)
+        marks = GasMarks(self._intake, marked_by(self._config, name), results.run, self._clock)
+        return CalibrationRun(who, sequence, valve, marks, self._intake, results, self._clock)
 
     def _refusal(self, name: str) -> str | None:
         declared = self._config.sequences.get(name)

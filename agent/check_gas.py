@@ -45,11 +45,15 @@ def _valve(name: str, valve: Valve, config: Config, find: Findings) -> None:
 def _sequence(name: str, sequence: Sequence, config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:
     find.known("valve-unknown", sequence.valve, config.valves, "sequences", name, "valve")
     find.known("instrument-unknown", sequence.instrument, config.instruments, "sequences", name, "instrument")
+    if info := infos.get(sequence.instrument):
+        for index, measurand in enumerate(sequence.affects or []):
+            find.known("measurand-unknown", measurand, info.measurands, "sequences", name, "affects", index)
     for index, injection in enumerate(sequence.injections):
         path = ("sequences", name, "injections", index)
         known_gas = find.known("gas-unknown", injection.gas, config.cylinders, *path, "gas")
         if info := infos.get(sequence.instrument):
             _measurands(path, injection, info, find)
+            _roles_affected(path, injection, sequence, find)
             if known_gas:
                 _assigned(path, injection, config, info, find)
         poll_s = config.instruments[sequence.instrument].poll_s if sequence.instrument in config.instruments else None
@@ -63,6 +67,13 @@ def _measurands(path: tuple[str | int, ...], injection: Injection, info: DriverI
     for key in ("roles", "stdev_max"):
         for measurand in getattr(injection, key):
             find.known("measurand-unknown", measurand, info.measurands, *path, key, measurand, at_key=True)
+
+
+def _roles_affected(path: tuple[str | int, ...], injection: Injection, sequence: Sequence, find: Findings) -> None:
+    """A measurand that is calibrated is one the gas touches."""
+    for measurand in injection.roles:
+        if sequence.affects is not None and measurand not in sequence.affects:
+            find.error("role-not-affected", *path, "roles", measurand, at_key=True, measurand=measurand)
 
 
 def _assigned(

@@ -160,10 +160,14 @@ class Schedule(Strict):
 
 
 class Sequence(Strict):
-    """A calibration run on one instrument. For research series its zero and span points give a two-point correction."""
+    """A calibration run on one instrument. For research series its zero and span points give a two-point correction.
+
+    `affects` names the measurands the gas touches, where it does not touch all: only those are marked during a run.
+    """
 
     valve: Name
     instrument: Name
+    affects: list[str] | None = Field(default=None, min_length=1)
     injections: list[Injection] = Field(min_length=1)
     recovery_s: float = Field(ge=0, le=7200)
     flow_L_min: float | None = Field(default=None, gt=0, le=100)

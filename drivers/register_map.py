@@ -11,7 +11,7 @@ from typing import Final
 
 from drivers import tables
 from drivers.base import Answer, BadAnswer, DriverInfo, Options, Poll, PolledEntry, ReadRegisters, Registers, Step
-from drivers.register_table import FORMS, SITE_OPTIONS, Kind, Register, RegisterMap, placed
+from drivers.register_table import FORMS, SITE_OPTIONS, Bit, Kind, Register, RegisterMap, placed
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Reading, Scan
 
@@ -112,18 +112,18 @@ class RegisterMapDriver:
         return joined(inside, 0, self._map.largest_block)
 
     def _scan(self, words: dict[tuple[str, int], int], at: datetime) -> Scan:
-        quality, status = Quality(), {}
+        status: dict[str, int] = {}
+        bits: list[Bit] = []
         if self._map.status is not None:
             word = words[self._map.status.table, self._map.status.address]
             status[self._map.status.name] = word
-            set_bits = (bit for bit in self._map.status.bits if word >> bit.bit & 1)
-            quality = quality.plus(Mark(bit.cause, bit.meaning, at) for bit in set_bits)
-        readings = tuple(self._reading(register, words, at, quality) for register in self._map.registers)
+            bits = [bit for bit in self._map.status.bits if word >> bit.bit & 1]
+        readings = tuple(self._reading(register, words, at, bits) for register in self._map.registers)
         return Scan(self._instrument, at, readings, status)
 
-    def _reading(
-        self, register: Register, words: dict[tuple[str, int], int], at: datetime, quality: Quality
-    ) -> Reading:
+    def _reading(self, register: Register, words: dict[tuple[str, int], int], at: datetime, bits: list[Bit]) -> Reading:
+        concerned = (bit for bit in bits if not bit.of or register.measurand in bit.of)
+        quality = Quality.of(*(Mark(bit.cause, bit.meaning, at) for bit in concerned))
         taken = tuple(words[register.table, register.address + i] for i in range(register.words))
         value: float | None = decoded(taken, register)
         if value is None or not math.isfinite(value):

@@ -20,11 +20,12 @@ REGISTERS_MAX: Final = 125
 
 
 class Bit(tables.Strict):
-    """One bit of a status word (0 is the lowest), the cause it sets on every reading of the scan, and its meaning."""
+    """One bit of a status word (0 is the lowest), the cause it sets on the measurands `of` (all where empty)."""
 
     bit: int = Field(ge=0, le=15)
     cause: Cause
     meaning: str
+    of: tuple[str, ...] = ()
 
 
 class StatusWord(tables.Strict):
@@ -68,6 +69,9 @@ class RegisterMap(tables.Table):
         measurands = [register.measurand for register in self.registers]
         if len(set(measurands)) != len(measurands):
             raise ValueError("a measurand is read from one register only")
+        bits = self.status.bits if self.status else ()
+        if strangers := {measurand for bit in bits for measurand in bit.of} - set(measurands):
+            raise ValueError(f"status bits name {', '.join(sorted(strangers))}, which no register holds")
         return self
 
 

@@ -131,6 +131,8 @@ def _sequences(station: str) -> Block:
         "daily": {
             "valve": "gas",
             "instrument": "crds" if station == "tower-01" else "cems",
+            # The gas fills the cell of the CRDS, of the CEMS only what its gas path touches.
+            **({} if station == "tower-01" else {"affects": series}),
             "injections": injections,
             "recovery_s": 240,
             "schedule": {"every_h": 3, "offset_h": 1.5},

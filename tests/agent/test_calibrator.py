@@ -230,6 +230,43 @@ async def test_a_run_of_840_s_corrects_a_research_series(rig) -> None:
     assert one.intake._live.latest["ndir.co2"].value == pytest.approx(AIR)
 
 
+async def test_only_what_the_gas_touches_is_marked_also_after_a_kill(tmp_path: Path, serve_modbus) -> None:
+    peer = await serve_modbus(1)
+    document = config_for(tmp_path, peer.port).model_dump(mode="json")
+    document["sequences"]["daily"]["affects"] = ["co2"]
+    config = Config.model_validate(document)
+    one = Rig(config, ManualClock(START), peer)
+
+    async def causes_now() -> dict[str, frozenset[Cause]]:
+        at, seq = one.clock.now(), one.log.next_seq
+        readings = [Reading("ndir", name, 21.5, unit, at) for name, unit in (("co2", "umol/mol"), ("room", "degC"))]
+        await one.intake.take(Scan("ndir", at, tuple(readings)))
+        async with asyncio.timeout(5):
+            for head in itertools.count(seq - 1):
+                await one.log.wait(head)
+                if rows := await one.log.read(seq - 1, kinds=frozenset({"scan"}), limit=1):
+                    break
+        return {reading.measurand: reading.quality.causes for reading in scan_of(rows[0].fields).readings}
+
+    one.begin()
+    await one.until(lambda: one.ready)
+    await one.calibrator.start("daily", "li")
+    for phase, cause in (("collect", Cause.CALIBRATION), ("recovery", Cause.RECOVERY)):
+        await one.until(lambda phase=phase: one.phase == phase)
+        assert await causes_now() == {"co2": {cause}, "room": set()}
+    (started,) = await one.records("run-started")
+    assert started["marked"] == ["ndir.co2"]
+    one.tasks[1].cancel()
+    await asyncio.wait([one.tasks[1]])
+    await one.log.append("calibration", {**started, "run": "r2"})
+    await one.end()
+
+    again = one = Rig(config, one.clock, peer)
+    again.tasks = [asyncio.create_task(again.log.run())]  # the calibrator has not begun: nothing has moved yet
+    assert await causes_now() == {"co2": {Cause.CALIBRATION}, "room": set()}
+    await again.end()
+
+
 async def test_marks_name_the_run_and_hold_to_the_second_of_the_valve(rig) -> None:
     one = await rig()
     run = (await one.calibrator.start("daily", "li"))["run"]
@@ -461,6 +498,7 @@ async def test_a_run_cut_by_a_kill_is_aborted_at_the_next_start_and_never_resume
     killed.peer.coils[SPAN] = True
     killed.tasks = [asyncio.create_task(killed.log.run())]
     started = {"what": "run-started", "run": "r1", "sequence": "daily", "instrument": "ndir", "valve": "gas"}
+    started["marked"] = ["ndir.co2"]
     await killed.log.append("calibration", started)
     await killed.end()
 

@@ -134,6 +134,12 @@ BROKEN: dict[str, tuple[str, tuple[str, str], str, str, str]] = {
     "role without assigned value": (
         "stack", ('nox: "zero", o2', 'nox: "zero", dust: "zero", o2'), '^dust: "zero"', "not-assigned",
         "cylinders.zero.assigned"),
+    "gas on a measurand that nothing affects": (
+        "stack", ('affects: ["so2", "nox", "o2"', 'affects: ["so2", "nox"'), 'nox: "zero", ^o2: "zero"',
+        "role-not-affected", 'Add "o2" to affects'),
+    "affected measurand that does not exist": (
+        "stack", ('"co2_percent"] //', '"co2_percnt"] //'), '^"co2_percnt"', "measurand-unknown",
+        'Did you mean "co2_percent"?'),
     "assigned in another kind of unit": (
         "stack", ('value: 80.2, unit: "mg/m3"', 'value: 80.2, unit: "umol/mol"'), '80.2, unit: ^"umol/mol"',
         "assigned-unit", "mg/m3"),

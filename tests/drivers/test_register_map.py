@@ -24,12 +24,12 @@ def register(**fields: Any) -> Register:
     )
 
 
-def table(*registers: Register, largest_gap: int = 2, largest_block: int = 10) -> RegisterMap:
+def table(*registers: Register, largest_gap: int = 2, largest_block: int = 10, **more: Any) -> RegisterMap:
     return RegisterMap.model_validate(
         {
             "maker": "m", "model": "x", "manual": {"title": "t", "revision": "r", "page": "p"}, "evidence": "src",
             "largest_gap": largest_gap, "largest_block": largest_block,
-            "registers": [one.model_dump() for one in registers],
+            "registers": [one.model_dump() for one in registers], **more,
         }
     )  # fmt: skip
 
@@ -100,6 +100,21 @@ def test_neighbours_are_read_together_up_to_the_largest_gap() -> None:
     spans = [Span("holding", a, 2) for a in (0, 2, 6, 11)]
     assert joined(spans, 2, 125) == [Span("holding", 0, 8), Span("holding", 11, 2)]
     assert joined(spans, 2, 4) == [Span("holding", 0, 4), Span("holding", 6, 2), Span("holding", 11, 2)]
+
+
+def test_a_status_bit_flags_all_values_or_those_it_names() -> None:
+    status = {"name": "status", "table": "holding", "address": 4, "bits": [
+        {"bit": 0, "cause": "fault", "meaning": "fault"},
+        {"bit": 1, "cause": "calibration", "meaning": "gas", "of": ["ch4"]},
+    ]}  # fmt: skip
+    polled = RegisterMapDriver(
+        table(register(type="u16"), register(type="u16", address=2, measurand="ch4"), status=status), "i"
+    )
+    for word, expected in ((0, [[], []]), (1, [["fault"], ["fault"]]), (2, [[], ["calibration"]])):
+        (scan,) = Unit({0: 400, 1: 0, 2: 2, 3: 0, 4: word}).poll(polled)
+        assert [sorted(r.quality.causes) for r in scan.readings] == expected
+    with pytest.raises(ValueError, match="no register holds"):
+        table(register(type="u16"), status=status)
 
 
 def test_a_refused_gap_is_left_out_from_then_on() -> None:
