@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from agent.bus import AskedBus, BusSilentError
 from agent.config import Instrument
@@ -13,6 +13,8 @@ from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Reading, Scan
 
 Sink = Callable[[Scan], Awaitable[None]]
+# The origin of a mark says what happened; a system's whole story stays in the status and in the event.
+ORIGIN_CHARS_MAX: Final = 160
 
 
 def missed(instrument: str, measurands: dict[str, str], at: datetime, mark: Mark) -> Scan:
@@ -83,7 +85,7 @@ class Poller:
     def _missed(self, cause: Cause, error: str, since: datetime) -> Scan:
         self.missed += 1
         self.last_error = error
-        return missed(self.instrument, self._driver.measurands, self._clock.now(), Mark(cause, error, since))
+        return missed(self.instrument, self._driver.measurands, self._clock.now(), Mark(cause, error[:ORIGIN_CHARS_MAX], since))
 
     def status(self) -> dict[str, Any]:
         """Counters for people; `polls` also tells a watchdog that this instrument's work goes on."""

@@ -20,9 +20,10 @@ def _canonical(text: str) -> str:
 
 Instant = Annotated[str, Field(max_length=40), AfterValidator(_canonical)]
 Text = Annotated[str, Field(max_length=200)]
+Origin = Annotated[str, Field(max_length=2000)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 # A JSON array is a list, which the strict mode would not take for a tuple.
-Marks = list[Annotated[tuple[Text, Text, Instant], Strict(False)]]
+Marks = list[Annotated[tuple[Text, Origin, Instant], Strict(False)]]
 
 
 class _Shape(BaseModel):

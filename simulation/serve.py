@@ -109,7 +109,7 @@ class TcpPort:
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._server: asyncio.Server | None = None
-        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int = 0) -> int:
         """Listen; returns the port."""
@@ -120,20 +120,22 @@ class TcpPort:
         """Stop listening and end the connections."""
         if self._server is not None:
             self._server.close()
-        for writer in self._connections.values():
-            writer.close()  # its handler reads the end of the stream and returns
-        await asyncio.gather(*self._connections)
+        # A handler is ended where it waits for a request: closing its writer first would let it answer, and journal,
+        # a request that it already holds, into a closed connection.
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connections[task] = writer
+        self._connections.add(task)
         try:
             await self._handler(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the far end went away, which is its right
         finally:
-            del self._connections[task]
+            self._connections.discard(task)
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
