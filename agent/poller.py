@@ -85,7 +85,8 @@ class Poller:
     def _missed(self, cause: Cause, error: str, since: datetime) -> Scan:
         self.missed += 1
         self.last_error = error
-        return missed(self.instrument, self._driver.measurands, self._clock.now(), Mark(cause, error[:ORIGIN_CHARS_MAX], since))
+        mark = Mark(cause, error[:ORIGIN_CHARS_MAX], since)
+        return missed(self.instrument, self._driver.measurands, self._clock.now(), mark)
 
     def status(self) -> dict[str, Any]:
         """Counters for people; `polls` also tells a watchdog that this instrument's work goes on."""

@@ -132,8 +132,8 @@ class TcpPort:
         self._connections.add(task)
         try:
             await self._handler(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the far end went away, which is its right
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the far end went away, which is its right; or `close` ends this task, of which asyncio would complain
         finally:
             self._connections.discard(task)
             writer.close()
