@@ -133,7 +133,7 @@ class TcpPort:
         try:
             await self._handler(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the far end went away, which is its right; or `close` ends this task, of which asyncio would complain
+            pass  # the far end went away, or `close` ends this task, of which asyncio would complain
         finally:
             self._connections.discard(task)
             writer.close()
