@@ -221,6 +221,7 @@ class Hj212Uplink(Strict):
     overtime_s: float = Field(default=10, ge=1, le=99)
     recount: int = Field(default=3, ge=1, le=99)
     realtime_s: int = Field(default=30, ge=30, le=3600)
+    set_clock: bool = False
     periods: list[Literal["minute", "hour", "day"]] = Field(default=["minute", "hour", "day"])
     factors: dict[str, Factor] = Field(min_length=1)
 

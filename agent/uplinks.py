@@ -67,4 +67,5 @@ def _hj212(name: str, block: Hj212Uplink, config: Config, log: Log, live: Live, 
     from agent import uplink_hj212
 
     password = read_secret(block.pw).decode()
-    return uplink_hj212.Hj212Uplink(name, block, config.station, log, live, clock, password)
+    set_time = clock.set_wall if block.set_clock else None
+    return uplink_hj212.Hj212Uplink(name, block, config.station, log, live, clock, password, set_time=set_time)

@@ -32,6 +32,14 @@ class RealClock:
         """Wait."""
         await asyncio.sleep(wall_s)
 
+    async def set_wall(self, at: datetime) -> bool:
+        """Set CLOCK_REALTIME; needs CAP_SYS_TIME (clock_settime(2))."""
+        try:
+            time.clock_settime(time.CLOCK_REALTIME, at.timestamp())
+        except PermissionError:
+            return False
+        return True
+
 
 class AcceleratedClock:
     """World time runs `rate` times as fast as wall time from the pair (`wall0`, `world0`), unix seconds."""
@@ -62,6 +70,10 @@ class AcceleratedClock:
     async def sleep_wall(self, wall_s: float) -> None:
         """Wait for a span of wall time."""
         await asyncio.sleep(wall_s)
+
+    async def set_wall(self, at: datetime) -> bool:
+        """Refuse: a simulated world has its own time."""
+        return False
 
 
 class ManualClock:
@@ -96,6 +108,11 @@ class ManualClock:
     async def sleep_wall(self, wall_s: float) -> None:
         """Wait until `advance` has gone past."""
         await self.sleep(wall_s)
+
+    async def set_wall(self, at: datetime) -> bool:
+        """Step to `at`."""
+        self._now = at
+        return True
 
     def step(self, seconds: float) -> None:
         """Step the wall clock without the monotonic one, as NTP or a person does."""

@@ -25,3 +25,6 @@ class Clock(Protocol):
 
     async def sleep_wall(self, wall_s: float) -> None:
         """Wait for a span of wall time."""
+
+    async def set_wall(self, at: datetime) -> bool:
+        """Set the machine's clock to an aware time; False where that is not allowed or the clock is not real."""
