@@ -1,7 +1,6 @@
 """What of the log an HJ 212 uplink sends, and which of it is done."""
 
 import bisect
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -117,11 +116,3 @@ class Selection:
     def _count(self, problems: list[str]) -> None:
         for problem in problems:
             self.problems[problem] = self.problems.get(problem, 0) + 1
-
-
-def is_loopback(host: str) -> bool:
-    """True where a peer can only be this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -5,7 +5,6 @@ a record becomes `hj212_entries`, the dialogue `protocols.hj212.station`; here t
 """
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
@@ -14,11 +13,13 @@ from typing import Any, Final
 from agent.config import Hj212Uplink as Hj212Config
 from agent.config import Station
 from agent.hj212_acts import Acts
-from agent.hj212_entries import Entry, Selection, is_loopback
+from agent.hj212_entries import Entry, Selection
 from agent.hj212_feed import Feed, Signal
 from agent.hj212_outbox import WINDOW, Outbox, Realtime
 from agent.live import Live
 from agent.log import Log, Place
+from agent.outage import Outage
+from host.address import is_loopback
 from host.hj212 import Link, keep_connected, until_first_ends, wait_first
 from metrology.clock import Clock
 from metrology.periods import iso
@@ -28,12 +29,12 @@ from protocols.hj212.station import StationSession
 from protocols.hj212.uploads import REALTIME
 
 SAVE_S: Final = 1.0
+# Without acknowledgements a connection that lasts so long counts as of use.
+STABLE_WALL_S: Final = 10.0
 PIECE_S: Final = 15.0
 COUNTS: Final = (
     "acknowledged", "sent_unconfirmed", "failed", "given_up", "bad_frames", "unexpected_frames",
 )  # fmt: skip
-
-logger = logging.getLogger(__name__)
 
 
 class Hj212Uplink:
@@ -73,17 +74,16 @@ class Hj212Uplink:
         )
         self._outbox: Outbox | None = None
         self._link: Link | None = None
+        self._connected_at, self._end_reason = 0.0, ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
-        self._last_error = ""
+        self._outage = Outage(name, log, clock)
         self._signal = Signal()
 
     async def run(self) -> None:
         """Send for ever."""
         if self._refused:
-            self._last_error = "simulated data do not go to a platform that is not on this machine"
-            logger.error("uplink %s: %s", self._name, self._last_error)
-            await self._acts.post("uplink-refused", reason=self._last_error)
+            self._outage.broken("simulated data do not go to a platform that is not on this machine")
             await asyncio.Event().wait()
         place = await self._log.load_place(self._name) or Place(min(await self._log.epochs()), -1)
         outbox = self._outbox = Outbox(place)
@@ -93,23 +93,18 @@ class Hj212Uplink:
                 self._config.port,
                 self._clock,
                 lambda reader, writer: self._carry(outbox, reader, writer),
-                self._trouble,
+                self._outage.broken,
             )
         finally:
             await self._log.save_place(self._name, outbox.place())
 
-    def _trouble(self, reason: str) -> None:
-        if reason != self._last_error:
-            logger.warning("uplink %s: %s", self._name, reason)
-        self._last_error = reason
-
     async def _carry(self, outbox: Outbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One connection; of use where anything was delivered."""
-        before = self._counts["delivered"]
+        """One connection; of use where anything was acknowledged."""
+        acknowledged = self._counts["acknowledged"]
+        self._connected_at, self._end_reason = self._clock.wall_monotonic(), "the connection ended"
         link = self._link = Link(
             self._session, reader, writer, self._clock, lambda output: self._take(outbox, link, output)
         )
-        logger.info("uplink %s: connected to %s", self._name, link.peer)
         feed = Feed(self._log, self._selection, outbox, self._signal, self._gave_up)
         start = await feed.start_of_newest()
         parts = (feed.follow(start), feed.refill(start), self._measure(outbox), self._send(outbox, link))
@@ -119,8 +114,12 @@ class Hj212Uplink:
             self._link = None
             self._session.disconnected()
             outbox.disconnected()
-        self._trouble("the connection ended")
-        return self._counts["delivered"] > before
+        self._outage.broken(self._end_reason)
+        return self._counts["acknowledged"] > acknowledged or (self._config.ack == "none" and self._stable)
+
+    @property
+    def _stable(self) -> bool:
+        return self._clock.wall_monotonic() - self._connected_at > STABLE_WALL_S
 
     async def _measure(self, outbox: Outbox) -> None:
         """Offer a 2011 every real-time interval of world time, cut to whole intervals; never afterwards."""
@@ -174,6 +173,8 @@ class Hj212Uplink:
             case Delivered(key, confirmed):
                 self._counts["delivered"] += 1
                 self._counts["acknowledged" if confirmed else "sent_unconfirmed"] += 1
+                if confirmed or self._stable:
+                    self._outage.well()
                 if isinstance(key, Entry):
                     outbox.delivered(key)
                 else:
@@ -189,22 +190,24 @@ class Hj212Uplink:
                 task.add_done_callback(self._tasks.discard)
             case BadBytes(error):
                 self._counts["bad_frames"] += 1
-                self._last_error = f"the platform sent no frame: {error.fault.value} ({error.detail})"
+                self._outage.last_error = f"the platform sent no frame: {error.fault.value} ({error.detail})"
             case _:
                 self._counts["unexpected_frames"] += 1
         self._signal.tell()
 
     def _failed(self, outbox: Outbox, link: Link, failed: Failed) -> None:
         self._counts["failed"] += 1
-        self._trouble(failed.reason)
         realtime = not isinstance(failed.key, Entry)
         if realtime:
             outbox.realtime_flying = False
         # Some platforms answer averages and never real-time data: no sign of a dead line.
         mute = realtime and self._counts["delivered"] > self._counts["realtime_delivered"] == 0
         if not failed.others_answered and not mute:
+            self._end_reason = failed.reason
             link.abort()
-        elif isinstance(failed.key, Entry):
+            return
+        self._outage.last_error = failed.reason
+        if isinstance(failed.key, Entry):
             news, given_up = outbox.set_aside(failed.key, link.now)
             if news:
                 self._acts.of_entry("uplink-set-aside", failed.key, failed.reason)
@@ -236,7 +239,7 @@ class Hj212Uplink:
             "backlog": open_records,
             "set_aside": outbox.aside if outbox else 0,
             "realtime_s": self._state.realtime_s if self._state.realtime_on else None,
-            "last_error": self._last_error or None,
+            **self._outage.status(),
             "factor_problems": self._selection.problems,
             "refused_requests": self._acts.refused,
             **{name: self._counts[name] for name in COUNTS},

@@ -5,7 +5,6 @@ counts as delivered only when `down/ack` covers it. Reason codes of PUBACK do no
 """
 
 import asyncio
-import ipaddress
 import logging
 import random
 import ssl
@@ -19,6 +18,8 @@ from agent.config import MqttUplink as MqttUplinkConfig
 from agent.config import Station
 from agent.log import Log
 from agent.mqtt_sender import Sender
+from agent.outage import Outage
+from host.address import is_loopback
 from metrology.clock import Clock
 from metrology.periods import iso
 from protocols.mqtt.messages import MESSAGE_BYTES_MAX, Birth, State, build_message
@@ -57,14 +58,6 @@ def retry_delay_s(attempt: int, broken_s: float, jitter: float) -> float:
     return delay * (1 - jitter / 2)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine and no other."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 class MqttUplink:
     """A reader of the log. `birth` says who the station is; its epoch and time are set at each connect."""
 
@@ -89,15 +82,15 @@ class MqttUplink:
         self._sender = Sender(name, config, station.id, log, clock)
         self._loaded = asyncio.Event()
         self._connected_at: float | None = None
-        self._broken_since: float | None = None
-        self._last_error: str | None = None
+        self._outage = Outage(name, log, clock)
 
     async def run(self) -> None:
         """Connect, send, and connect again, until cancelled. Simulated records never leave this machine."""
         await self._sender.load()
         self._loaded.set()
         if (self._station.simulated or self._clock.rate != 1.0) and not is_loopback(self._config.host):
-            self._broken(f"simulated records are refused to {self._config.host}: only a loopback broker may have them")
+            host = self._config.host
+            self._outage.broken(f"simulated records are refused to {host}: only a loopback broker may have them")
             await asyncio.Event().wait()
         try:
             await self._connect_for_ever()
@@ -110,7 +103,7 @@ class MqttUplink:
             try:
                 await self._connection()
             except* aiomqtt.MqttError as group:
-                self._broken(_first(group))
+                self._outage.broken(_first(group))
             now, connected_at, self._connected_at = self._clock.wall_monotonic(), self._connected_at, None
             # One that is thrown out at once was no success: two clients of one name would take turns for ever.
             if connected_at is not None and now - connected_at > STABLE_WALL_S:
@@ -132,7 +125,7 @@ class MqttUplink:
         counts = self._sender.status() if self._loaded.is_set() else {}
         return {
             "connected": self._connected_at is not None,
-            "last_error": self._last_error,
+            **self._outage.status(),
             **counts,
         }
 
@@ -207,36 +200,20 @@ class MqttUplink:
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
             if isinstance(message.payload, bytes) and self._sender.acknowledge(message.payload):
-                self._well()
+                self._outage.well()
 
     async def _expire(self) -> None:
         while True:
             await self._clock.sleep_wall(EXPIRE_WALL_S)
             self._sender.expire()
             if self._sender.silence_s > SILENCE_WALL_S:
-                self._broken("the centre does not acknowledge")
+                self._outage.broken("the centre does not acknowledge")
 
     def _topic(self, direction: Direction, leaf: str) -> str:
         return str(Topic(self._station.network, self._station.id, direction, leaf))
 
     def _state(self, *, online: bool) -> bytes:
         return build_message(State(station_id=self._station.id, online=online, t=iso(self._clock.now())))
-
-    # -- said once when it breaks, once when the centre has a record again
-
-    def _broken(self, why: str) -> None:
-        self._last_error = why
-        if self._broken_since is None:
-            self._broken_since = self._clock.wall_monotonic()
-            logger.warning("%s: %s", self._name, why)
-            self._log.post("event", {"what": "uplink-down", "origin": self._name, "reason": why})
-
-    def _well(self) -> None:
-        if self._broken_since is not None:
-            seconds = round(self._clock.wall_monotonic() - self._broken_since, 1)
-            self._broken_since = None
-            logger.warning("%s: works again after %g s", self._name, seconds)
-            self._log.post("event", {"what": "uplink-up", "origin": self._name, "outage_wall_s": seconds})
 
 
 def _properties(packet: int, **values: int) -> Properties:
