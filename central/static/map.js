@@ -5,11 +5,18 @@ const measurands = JSON.parse(box.dataset.measurands);
 const meteorology = JSON.parse(box.dataset.meteorology);
 const map = L.map(box, { attributionControl: false, zoomSnap: 0.25, preferCanvas: true });
 L.control.scale({ imperial: false }).addTo(map);
+const legend = L.control({ position: "bottomright" });
+legend.onAdd = () => {
+  const made = element("div", [document.getElementById("legend").content.cloneNode(true)], "map-legend");
+  L.DomEvent.disableClickPropagation(made);
+  return made;
+};
+legend.addTo(map);
 const layers = Object.fromEntries(["cells", "sources", "extra"].map((name) => [name, L.layerGroup().addTo(map)]));
 const marks = new Map(); // stations, instruments, wind: updated in place, so that an open popup stays open
 const CELLS = { covered: "#cfe8d5", weak: "#f6edc8", none: "#e6e9ec" };
 const FLAGGED = "#9aa5ae";
-let framed = false;
+let framed = "";
 let run = null;
 let layer = null;
 let sources = [];
@@ -36,13 +43,13 @@ function gasOf(instrument) {
   return name ? { name, ...instrument.values[name] } : null;
 }
 
-function popup(station, name, instrument) {
+function describeInstrument({ station, name, instrument }) {
   const lines = Object.entries(instrument.values).map(([measurand, v]) => element("tr", [
     element("td", [link(`/station/${station.id}?series=${name}.${measurand}`, measurand)]),
     element("td", `${number(v.value)} ${unit(v.unit)}`, "number"), element("td", [qualityMark(v.causes)]),
   ]));
   const newest = Object.values(instrument.values).map((v) => v.at).sort().at(-1);
-  return element("div", [element("b", `${station[`name_${lang}`]} · ${name}`), element("table", lines), element("div", local(newest), "soft")]);
+  return [element("b", `${station[`name_${lang}`]} · ${name}`), element("table", lines), element("div", local(newest), "soft")];
 }
 
 function scaleOf(stations) {
@@ -56,18 +63,26 @@ function scaleOf(stations) {
 function drawScale(scale) {
   document.getElementById("scale").hidden = !scale;
   if (!scale) { return; }
-  put(document.getElementById("scale-title"), `${measurands.at(-1).toUpperCase()} (${unit(scale.unit)})`);
+  put(document.getElementById("scale-title"), `${measurands.at(-1).toUpperCase()} ${unit(scale.unit)}`);
   put(document.getElementById("scale-low"), number(scale.low, 3));
   put(document.getElementById("scale-high"), number(scale.high, 3));
+}
+
+function makeInstrument(position) {
+  const content = element("div", []);
+  const circle = L.circleMarker(place(position), { radius: 8, weight: 1.5, color: "#fff", fillOpacity: 0.95 });
+  circle.describe = () => fillWith(content, describeInstrument(circle.shown));
+  return circle.bindPopup(() => { circle.describe(); return content; });
 }
 
 function drawInstrument(station, name, instrument, scale) {
   const gas = gasOf(instrument);
   if (!gas) { return; }
-  const circle = kept(`${station.id}/${name}`, () => L.circleMarker(place(instrument.position), { radius: 8, weight: 1.5, color: "#fff", fillOpacity: 0.95 }).bindPopup(element("div", "")));
+  const circle = kept(`${station.id}/${name}`, () => makeInstrument(instrument.position));
+  circle.shown = { station, name, instrument };
   const color = gas.causes.length || gas.value === null || !scale ? FLAGGED : shade(gas.value, scale.low, scale.high);
   if (circle.options.fillColor !== color) { circle.setStyle({ fillColor: color }); }
-  circle.setPopupContent(popup(station, name, instrument));
+  if (circle.isPopupOpen()) { circle.describe(); }
 }
 
 function drawStation(station) {
@@ -94,17 +109,21 @@ function listStations(stations) {
   ], "station-row")));
 }
 
-function frame(stations) {
-  const points = stations.flatMap((s) => [s.position, ...Object.values(s.instruments).map((i) => i.position)]);
-  if (framed || !points.length) { return; }
-  map.fitBounds(L.latLngBounds(points.map(place)).pad(0.12), { maxZoom: 17 });
-  framed = true;
+// Shows everything once, and once more when the first grid is there; then the view is the visitor's.
+function frame(stations, cells) {
+  const points = [
+    ...stations.flatMap((s) => [s.position, ...Object.values(s.instruments).map((i) => i.position)]).map(place),
+    ...cells.flatMap((cell) => [[cell.south, cell.west], [cell.north, cell.east]]),
+  ];
+  const what = cells.length ? "grid" : "stations";
+  if (framed === what || !points.length) { return; }
+  map.fitBounds(L.latLngBounds(points).pad(cells.length ? 0.02 : 0.12), { maxZoom: 17, animate: false });
+  framed = what;
 }
 
 function drawStations(stations) {
   const scale = scaleOf(stations);
   drawScale(scale);
-  frame(stations);
   for (const station of stations) {
     for (const [name, instrument] of Object.entries(station.instruments)) { drawInstrument(station, name, instrument, scale); }
     drawStation(station);
@@ -178,16 +197,19 @@ function listPlaces() {
 }
 
 map.setView([34, 113], 5);
+let cells = [];
 let drawnRun = null;
 every(2, async () => {
   const found = await get("/api/stations");
-  drawStations(found.stations);
   // The grid and the layer are big and change seldom: they are fetched when they did.
   if (found.run !== drawnRun) {
     const attribution = await get("/api/attribution");
+    cells = attribution.cells;
     drawAttribution(attribution);
     drawnRun = attribution.stamp;
   }
+  frame(found.stations, cells);
+  drawStations(found.stations);
   if (found.layer !== layer) {
     drawLayer(await get("/api/layer"));
     layer = found.layer;

@@ -5,7 +5,7 @@ const chosen = document.getElementById("series");
 const period = document.getElementById("period");
 const chartBox = document.getElementById("chart");
 const HEIGHT_PX = 340;
-const FLAGGED = "#c77700", LINE = "#0b6e8a", BAND = "#0b6e8a22";
+const FLAGGED = "#c77700", LINE = "#0b6e8a", BAND = "#0b6e8a22", EDGE = "#0b6e8a33";
 let chart = null;
 let drawn = "";
 let wanted = new URLSearchParams(location.search).get("series");
@@ -31,8 +31,8 @@ function make(data, name, circular) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Asia/Shanghai"),
     series: [
       { label: texts.time, value: (_, seconds) => (seconds === null ? "–" : local(new Date(seconds * 1000).toISOString())) },
-      { label: texts.lowest, value, paths: () => null, points: { show: false } },
-      { label: texts.highest, value, paths: () => null, points: { show: false } },
+      { label: texts.lowest, value, stroke: circular ? undefined : EDGE, points: { show: false } },
+      { label: texts.highest, value, stroke: circular ? undefined : EDGE, points: { show: false } },
       { label: `${texts.mean} ${name}`, value, stroke: LINE, width: 2, paths: circular ? dots : undefined, points: { show: circular, size: 4 } },
       { label: texts.flagged, value, stroke: FLAGGED, paths: () => null, points: { show: true, size: 5, fill: FLAGGED } },
     ],
