@@ -17,8 +17,11 @@ from demo_run import BIN, ROOT, Demo
 from demo_setup import broker_config, central_config, station_config
 
 FILE = Path("picarro_g2301") / "CFADS2283-20150831-171845Z-DataLog_User.dat"
-WORLD_START = 1441041510.0  # 2015-08-31 17:18:30 UTC, ten seconds before the first row
-WORLD_END_S = 6300.0  # 19:03:30 UTC: the second hour has ended
+FIRST_ROW = 1441041520.0  # 2015-08-31 17:18:40 UTC
+HOURS_END_S = 6080.0  # 19:00:00 UTC: the second hour has ended
+# The analyzer keeps 512 rows: the station must be there before the world has moved on by as many.
+LEAD_WALL_S = 10.0
+CLOSE_WALL_S = 5.0  # then the hour is closed and sent
 RATE = 60.0
 COLUMNS = ("ALARM_STATUS", "INST_STATUS", "species", "MPVPosition", "solenoid_valves", "CH4", "CH4_dry", "CO2",
            "CO2_dry", "H2O", "h2o_reported")  # fmt: skip
@@ -55,8 +58,9 @@ class RealDemo(Demo):
     def __init__(self, options: argparse.Namespace, out: Path, say: Callable[[str], None]) -> None:
         super().__init__(options, out, say)
         self.rate = options.rate or RATE
-        self.clock = f"{time.time():.3f},{WORLD_START:.0f},{self.rate:g}"
-        self.ends = time.monotonic() + WORLD_END_S / self.rate
+        self.clock = f"{time.time():.3f},{FIRST_ROW - LEAD_WALL_S * self.rate:.0f},{self.rate:g}"
+        self.length_s = LEAD_WALL_S + HOURS_END_S / self.rate + CLOSE_WALL_S
+        self.ends = time.monotonic() + self.length_s
 
     def start(self, processes: Processes) -> None:
         """Start player, broker, centre and station."""
@@ -87,7 +91,7 @@ def real(options: argparse.Namespace, out: Path) -> int:
     with Processes(out / "logs") as processes:
         demo.start(processes)
         say(f"map http://127.0.0.1:{demo.run.http_port}/  password {demo.password}")
-        say(f"playing one recorded hour {demo.rate:g} times as fast; ends in {WORLD_END_S / demo.rate:.0f} s")
+        say(f"playing one recorded hour {demo.rate:g} times as fast; ends in {demo.length_s:.0f} s")
         with contextlib.suppress(KeyboardInterrupt):
             while time.monotonic() < demo.ends or not options.check:
                 processes.check()

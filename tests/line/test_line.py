@@ -25,7 +25,7 @@ def test_nothing_is_lost_or_doubled_over_a_kill_and_an_outage(root: Path, tmp_pa
     assert found["readings"] > 20_000
     assert found["hj212_acked"] > 300
     assert found["mqtt_acked"] > 8_000
-    assert found["attribution"]["observations"] > 100
+    assert found["attribution"]["observations"] > 20
 
 
 def test_the_recorded_hour_arrives_whole(root: Path, tmp_path: Path, recorded_data: Path) -> None:
