@@ -31,6 +31,7 @@ from metrology.clock import Clock
 from metrology.periods import HOUR_S
 from protocols.tlog import signer_from_seed
 
+LAST_RECORDS_WALL_S: Final = 5.0
 DRAIN_WALL_S: Final = 10.0
 PAGE_RESTART_WALL_S: Final = 30.0
 VERSION: Final = 1
@@ -88,7 +89,7 @@ class Daemon:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run until stopped; a crash of any part ends all and is raised."""
+        """Run until stopped; a crash of any part ends all and is raised, and so is a disk that takes no last record."""
         async with asyncio.TaskGroup() as group:
             log = group.create_task(self.log.run(), name="log")
             await self._begin()
@@ -115,9 +116,12 @@ class Daemon:
             await self._stop.wait()
             notify(STOPPING)
             await _cancel(acquisition)
+            for bus in self.buses.values():
+                bus.close()
             writer.write_due()
-            await self.log.append("event", {"what": "stopped", "origin": "daemon"})
-            await self.log.post_checkpoint()
+            async with asyncio.timeout(LAST_RECORDS_WALL_S):
+                await self.log.append("event", {"what": "stopped", "origin": "daemon"})
+                await self.log.post_checkpoint()
             await asyncio.gather(*(uplink.drain(DRAIN_WALL_S) for uplink in self.uplinks.values()))
             await _cancel(sending)
             await _cancel([log])
@@ -157,6 +161,7 @@ class Daemon:
     async def _checkpoints(self) -> None:
         while True:
             await self.clock.sleep(self.config.ledger.checkpoint_s)
+            await self.log.room()
             self.log.post_checkpoint()
 
     async def _watchdog(self) -> None:
@@ -167,9 +172,11 @@ class Daemon:
         seen = -1
         while True:
             await self.clock.sleep_wall(limit_s / 4)
-            if self.log.next_seq != seen:
-                seen = self.log.next_seq
+            committed = self.log.next_seq
+            # A quiet station has a record a minute, which may be longer than the manager waits.
+            if committed != seen or (not self.log.pending and await self.log.beat()):
                 notify(WATCHDOG)
+            seen = committed
 
 
 async def _cancel(tasks: "list[asyncio.Task[Any]]") -> None:

@@ -4,13 +4,13 @@ It answers what the daemon asks of the past: averages of a span, the newest coef
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
-from agent.segment import Record, Segment, segment_numbers
+from agent.segment import CACHE_KiB, Record, Segment, segment_numbers
 from host.sqlite import DatabaseRefusedError, adopt_schema, open_database
 from protocols import record
 
@@ -34,6 +34,7 @@ class Index:
     def __init__(self, path: Path, segments: Path, live: Segment) -> None:
         """Open the index, or make it anew where it is damaged, and catch up with the closed segments and `live`."""
         self._path = path
+        self._holes = False
         try:
             self._db = self._opened()
         except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError) as error:
@@ -48,6 +49,7 @@ class Index:
         adopt_schema(connection, SCHEMA, SCHEMA_VERSION)
         # Derived data: a power cut may cost the last rows here, and the next start reads them from the log again.
         connection.pragma("synchronous", "NORMAL")
+        connection.pragma("cache_size", -CACHE_KiB)
         return connection
 
     def _catch_up(self, segments: Path, live: Segment) -> None:
@@ -65,23 +67,37 @@ class Index:
                 segment.close()
 
     def add(self, rows: Iterable[Record]) -> None:
-        """Index committed records; repeats are harmless. A failure here costs nothing that the log does not hold."""
+        """Index committed records; repeats are harmless. A failure here costs nothing that the log does not hold.
+
+        After one, `built` stays where it is, so that the next start reads what is missing from the log.
+        """
         rows = list(rows)
         entries = [entry(row) for row in rows if row.kind in INDEXED]
+        built = (rows[-1].epoch, rows[-1].seq + 1)
         try:
             with self._db:
                 self._db.executemany("INSERT OR REPLACE INTO entry VALUES(?, ?, ?, ?, ?, ?, ?)", entries)
-                self._db.execute("INSERT OR REPLACE INTO built VALUES(1, ?, ?)", (rows[-1].epoch, rows[-1].seq + 1))
+                if not self._holes:
+                    self._db.execute("INSERT OR REPLACE INTO built VALUES(1, ?, ?)", built)
         except apsw.Error as error:
-            logger.warning("station database: %s; it is rebuilt from the log at the next start", error)
+            self._holes = True
+            logger.warning("station database: %s; the next start completes it from the log", error)
 
-    def averages(self, period_s: int, since: str, until: str) -> list[dict[str, Any]]:
-        """Average records with since <= start < until (ISO times), oldest first."""
+    def averages(self, period_s: int, since: str, until: str) -> Iterator[dict[str, Any]]:
+        """Average records with since <= start < until (ISO times), oldest first, read as they are asked for."""
         cursor = self._db.execute(
             "SELECT body FROM entry WHERE period_s = ? AND at >= ? AND at < ? ORDER BY at, epoch, seq",
             (period_s, since, until),
         )
-        return [record.decode(body) for (body,) in cursor]
+        return (record.decode(body) for (body,) in cursor)
+
+    def last_average(self, period_s: int, since: str, until: str) -> dict[str, Any] | None:
+        """The one of these that starts last."""
+        row = self._db.execute(
+            "SELECT body FROM entry WHERE period_s = ? AND at >= ? AND at < ? ORDER BY at DESC LIMIT 1",
+            (period_s, since, until),
+        ).fetchone()
+        return record.decode(row[0]) if row else None
 
     def newest(self, kind: str, what: str | None, limit: int) -> list[dict[str, Any]]:
         """Newest records of a kind (and of one `what`), newest first."""

@@ -37,6 +37,7 @@ class PeriodWriter:
         """Close periods for ever."""
         while True:
             await self._clock.sleep_wall(TICK_WALL_S)
+            await self._log.room()
             self.write_due()
 
     def write_due(self) -> None:

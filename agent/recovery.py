@@ -15,6 +15,10 @@ from protocols import record
 # Scans of the open minute lie among the last ones; a station writes fewer than this in the grace of a period.
 REPLAY_SCANS: Final = 5_000
 COEFFICIENTS_MAX: Final = 1_000
+LOOK_BACK: Final = timedelta(days=2)
+# A clock that was set back while the station was off: periods written before stay written once. What lies farther
+# ahead came from a clock that was never right, and must not stop the averages of years.
+LOOK_AHEAD: Final = timedelta(days=1)
 
 
 async def last_record_time(log: Log) -> datetime | None:
@@ -32,10 +36,10 @@ async def write_gap(log: Log, now: datetime, reason: str) -> None:
 
 def restored_averager(index: Index, specs: list[SeriesSpec], now: datetime, day_offset_s: int) -> Averager:
     """Averager that goes on where the last average record ended, with the open hour and day filled."""
-    newest = index.averages(MINUTE_S, iso(now - timedelta(days=2)), iso(now))
-    if not newest:
+    newest = index.last_average(MINUTE_S, iso(now - LOOK_BACK), iso(now + LOOK_AHEAD))
+    if newest is None:
         return Averager(specs, now, day_offset_s, resumed=False)
-    until = parse_iso(newest[-1]["end"])
+    until = parse_iso(newest["end"])
     averager = Averager(specs, until, day_offset_s)
     for lower, upper in ((HOUR_S, DAY_S), (MINUTE_S, HOUR_S)):
         since = period_start(until, upper, day_offset_s)

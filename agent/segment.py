@@ -23,6 +23,8 @@ CREATE TABLE head(id INTEGER PRIMARY KEY CHECK(id = 1), epoch INTEGER, first_seq
 CREATE TABLE place(uplink TEXT PRIMARY KEY, document TEXT NOT NULL);
 """
 READ_ROWS_MAX: Final = 500
+# Pages of a file kept in memory: it is written at its end and read from the tail in memory; SQLite's 2 MB buy nothing.
+CACHE_KiB: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Segment:
     def __init__(self, path: Path, *, exclusive: bool = True) -> None:
         self.path = path
         self._db = open_database(str(path), exclusive=exclusive, read_only=not exclusive)
+        self._db.pragma("cache_size", -CACHE_KiB)
         if exclusive:
             adopt_schema(self._db, SCHEMA, SCHEMA_VERSION)
         head = self._db.execute("SELECT epoch, first_seq, next_seq, frontier FROM head").fetchone()
@@ -74,6 +77,11 @@ class Segment:
         self.next_seq: int
         self.epoch, self.first_seq, self.next_seq, frontier = head or (0, 0, 0, None)
         self.frontier = Frontier.from_bytes(frontier) if frontier else Frontier()
+
+    @property
+    def begun(self) -> bool:
+        """False for a file that a power cut left before its first commit: it holds nothing."""
+        return self.epoch > 0
 
     @classmethod
     def create(
@@ -93,14 +101,22 @@ class Segment:
         return segment
 
     def append(self, rows: list[Record], frontier: Frontier) -> None:
-        """Commit rows and the frontier behind the last of them. Repeating a commit that failed half-way is harmless."""
+        """Commit rows and the frontier behind the last of them; rows that are committed already are left out."""
+        new = [row for row in rows if row.seq >= self.next_seq]
+        if not new:
+            return
         with self._db:
             self._db.executemany(
-                "INSERT OR IGNORE INTO rec VALUES(?, ?, ?, ?)",
-                ((row.seq, row.kind, leaf_hash(row.body), row.body) for row in rows),
+                "INSERT INTO rec VALUES(?, ?, ?, ?)",
+                ((row.seq, row.kind, leaf_hash(row.body), row.body) for row in new),
             )
-            self._db.execute("UPDATE head SET next_seq = ?, frontier = ?", (rows[-1].seq + 1, frontier.to_bytes()))
-        self.next_seq, self.frontier = rows[-1].seq + 1, frontier
+            self._db.execute("UPDATE head SET next_seq = ?, frontier = ?", (new[-1].seq + 1, frontier.to_bytes()))
+        self.next_seq, self.frontier = new[-1].seq + 1, frontier
+
+    def touch(self) -> None:
+        """Commit without a record: the disk takes writes."""
+        with self._db:
+            self._db.execute("UPDATE head SET next_seq = next_seq")
 
     def read(self, after: int, kinds: frozenset[str], limit: int, before: int | None) -> list[Record]:
         """Give records with after < seq (< before), ascending, of the wanted kinds, at most READ_ROWS_MAX of them."""
