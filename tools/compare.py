@@ -7,7 +7,7 @@ DIR is the `--out` folder of `plumeline-sim`; STORE is read by SQL, read-only; n
 imported. Run it after everything stopped: the simulation first, so that nothing is answered that nobody can keep.
 
 For each (station, instrument, measurand) the multiset of journalled values is laid beside the stored one, both rounded
-to nine significant digits. lost: answered, not stored, and not inside a gap record of the station, widened on both
+to nine significant digits. lost: answered, not stored, and not inside a signed gap record of the station, widened on both
 sides by the tolerance (wall seconds: an answer under way when a process was killed). duplicates: stored more often
 than answered. Age: wall seconds from answer to commit, each stored value paired with the answer of the same value
 nearest in world time; answers inside an outage (wall unix seconds) and the five seconds after it are left out.
@@ -84,9 +84,16 @@ def stored(store: sqlite3.Connection) -> dict[Key, list[Stored]]:
 
 
 def gaps(store: sqlite3.Connection, tolerance_s: float) -> dict[str, list[Interval]]:
-    """Declared gaps of each station in world seconds, widened by the tolerance (world seconds)."""
+    """Declared and signed gaps of each station in world seconds, widened by the tolerance (world seconds).
+
+    A gap counts where a checkpoint that the centre found consistent with the station's ledger stands over its record.
+    """
     found: dict[str, list[Interval]] = defaultdict(list)
-    for station, start, end in store.execute("SELECT station_id, from_at, to_at FROM gap"):
+    signed = (
+        "SELECT station_id, from_at, to_at FROM gap WHERE EXISTS (SELECT 1 FROM checkpoint c WHERE c.station_id = "
+        "gap.station_id AND c.epoch = gap.epoch AND c.size > gap.seq AND c.verdict = 'consistent')"
+    )
+    for station, start, end in store.execute(signed):
         found[station].append((seconds(start) - tolerance_s, seconds(end) + tolerance_s))
     return found
 

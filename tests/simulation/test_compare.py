@@ -21,6 +21,7 @@ CREATE TABLE average(station_id, series, start);
 CREATE TABLE hj212_frame(mn, acknowledged INTEGER);
 CREATE TABLE coverage(station_id, epoch, from_seq, to_seq);
 CREATE TABLE gap(station_id, epoch, seq, from_at, to_at, reason);
+CREATE TABLE checkpoint(station_id, epoch, size, root, verdict);
 """
 
 
@@ -58,8 +59,9 @@ class Case:
             [(self.seq, instrument, name, world(second), value) for name, value in values.items()],
         )
 
-    def gap(self, start: float, end: float) -> None:
+    def gap(self, start: float, end: float, verdict: str = "consistent") -> None:
         self.sql.execute("INSERT INTO gap VALUES('s', 1, 0, ?, ?, 'not running')", (world(start), world(end)))
+        self.sql.execute("INSERT INTO checkpoint VALUES('s', 1, 1, '', ?)", (verdict,))
 
     def compare(self, root: Path, *options: str) -> tuple[int, dict[str, Any]]:
         self.sql.commit()
@@ -118,6 +120,14 @@ def test_what_lies_in_a_declared_gap_is_not_lost_and_a_gap_excuses_nothing_besid
     assert (code, found["in_gap"], found["lost"]) == (1, 1, 2)
     case.answer("cems", 80.0, {"so2": 75.5})
     assert case.compare(root)[1]["lost"] == 1
+
+
+@pytest.mark.parametrize("verdict", ["fork", "pending", "bad-signature"])
+def test_a_gap_that_no_believed_checkpoint_covers_excuses_nothing(case: Case, root: Path, verdict: str) -> None:
+    case.gap(60.0, 63.0, verdict)
+    case.answer("cems", 61.0, {"so2": 70.0})
+    code, found = case.compare(root)
+    assert (code, found["in_gap"], found["lost"]) == (1, 0, 1)
 
 
 def test_a_gap_of_another_station_excuses_nothing(case: Case, root: Path) -> None:
