@@ -7,8 +7,8 @@ DIR is the `--out` folder of `plumeline-sim`; STORE is read by SQL, read-only; n
 imported. Run it after everything stopped: the simulation first, so that nothing is answered that nobody can keep.
 
 For each (station, instrument, measurand) the multiset of journalled values is laid beside the stored one, both rounded
-to nine significant digits. lost: answered, not stored, and not inside a signed gap record of the station, widened on both
-sides by the tolerance (wall seconds: an answer under way when a process was killed). duplicates: stored more often
+to nine significant digits. lost: answered, not stored, and not inside a signed gap record of the station, widened on
+both sides by the tolerance (wall seconds: an answer under way when a process was killed). duplicates: stored more often
 than answered. Age: wall seconds from answer to commit, each stored value paired with the answer of the same value
 nearest in world time; answers inside an outage (wall unix seconds) and the five seconds after it are left out.
 Exit 0: nothing lost or doubled, and something was answered. 1: not so. 2: cannot be compared.
