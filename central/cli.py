@@ -167,13 +167,13 @@ def _station_block(station_id: str, station: Station, config: Config) -> dict[st
 def password(line: argparse.Namespace) -> int:
     """Set the page's password; there is none before that."""
     from central.app import credentials
-    from web.signin import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, hash_password
+    from web.signin import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, fits, hash_password
 
     config = _load(line)
     if config is None:
         return 1
     chosen = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().removesuffix("\n")
-    if not PASSWORD_LENGTH_MIN <= len(chosen) <= PASSWORD_LENGTH_MAX:
+    if not fits(chosen):
         print(f"a password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters", file=sys.stderr)
         return 1
     credentials(config).save(hash_password(chosen))

@@ -1,7 +1,9 @@
 """What every test may ask for."""
 
 import asyncio
+import base64
 import getpass
+import hashlib
 import http.client
 import json
 import os
@@ -141,6 +143,18 @@ class Visitor:
 
     def post(self, path: str, **form: str) -> Answer:
         return self.ask("POST", path, form)
+
+
+@pytest.fixture
+def quick_hash() -> Callable[[str], str]:
+    """A password's hash as the page keeps it, at parameters (which stand in it) that cost a test nothing."""
+
+    def make(password: str) -> str:
+        salt = b"sixteen of salt!"
+        digest = hashlib.scrypt(password.encode(), salt=salt, n=2, r=1, p=1)
+        return "$".join(["scrypt", "2", "1", "1", *(base64.b64encode(part).decode() for part in (salt, digest))])
+
+    return make
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from central.app import credentials
-from web.signin import hash_password
 
 pytestmark = pytest.mark.browser
 PASSWORD = "a heron over the weir"
@@ -75,9 +74,9 @@ def window(browser: Any, address: str) -> Window:
 
 
 @pytest.fixture
-def signed_in(window: Window, site: Any) -> Window:
+def signed_in(window: Window, site: Any, quick_hash: Callable[[str], str]) -> Window:
     """Behind the sign-in, on the map."""
-    credentials(site.config).save(hash_password(PASSWORD))
+    credentials(site.config).save(quick_hash(PASSWORD))
     window.open("/")
     window.fill(password=PASSWORD)
     return window
@@ -137,7 +136,7 @@ def test_the_map_changes_in_place(signed_in: Window, site: Any) -> None:
     window.until(lambda: window.find(".source-mark"))
     window.run("marks.get('field-01/board-14').openPopup()")
     popup = window.until(lambda: window.find(".leaflet-popup-content"))[0]
-    assert "Well field · board-14" in popup.text
+    window.until(lambda: "Well field · board-14" in popup.text)
     mark = window.find(".station-mark")[0]
     before = popup.text
     site.run(minutes=2)

@@ -12,10 +12,9 @@ from starlette.routing import Route
 
 from web.credentials import Credentials
 from web.shell import Shell
-from web.signin import FAILURE_WINDOW_S, FAILURES_MAX, SESSION_S, SESSIONS_MAX, Door, hash_password
+from web.signin import FAILURE_WINDOW_S, FAILURES_MAX, SESSION_S, SESSIONS_MAX, Door, hash_password, matches
 
 PASSWORD = "a heron over the weir"
-STORED = hash_password(PASSWORD)
 
 
 async def secret(request: Request) -> Response:
@@ -41,8 +40,13 @@ def guest(address: str, visitor: Any) -> Any:
 
 
 @pytest.fixture
-def with_password(credentials: Credentials) -> None:
-    credentials.save(STORED)
+def stored(quick_hash: Callable[[str], str]) -> str:
+    return quick_hash(PASSWORD)
+
+
+@pytest.fixture
+def with_password(credentials: Credentials, stored: str) -> None:
+    credentials.save(stored)
 
 
 def code_of(credentials: Credentials) -> str:
@@ -85,13 +89,13 @@ def test_a_bad_first_password_is_refused_with_words(
     assert credentials.stored() is None
 
 
-def test_what_lies_on_disk_is_for_the_service_alone(credentials: Credentials) -> None:
+def test_what_lies_on_disk_is_for_the_service_alone(credentials: Credentials, stored: str) -> None:
     credentials.begin_setup()
     first = code_of(credentials)
     credentials.begin_setup()
     assert code_of(credentials) == first, "a code that waits stays"
     assert stat.S_IMODE(credentials.setup_path.stat().st_mode) == 0o600
-    credentials.save(STORED)
+    credentials.save(stored)
     (kept,) = credentials.setup_path.parent.iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert PASSWORD not in kept.read_text()
@@ -118,10 +122,12 @@ def test_signing_out_ends_the_session_on_the_server(guest: Any) -> None:
 
 
 @pytest.mark.usefixtures("with_password")
-def test_a_new_password_ends_every_session(guest: Any, credentials: Credentials) -> None:
+def test_a_new_password_ends_every_session(
+    guest: Any, credentials: Credentials, quick_hash: Callable[[str], str]
+) -> None:
     guest.post("/sign-in", password=PASSWORD)
     assert guest.get("/api/secret").status == 200
-    credentials.save(hash_password("quite another one"))
+    credentials.save(quick_hash("quite another one"))
     assert guest.get("/api/secret").status == 401
 
 
@@ -135,27 +141,27 @@ def test_guessing_is_braked_for_everybody(guest: Any, visitor: Any) -> None:
     assert not answer.headers.get_all("set-cookie")
 
 
-def test_the_brake_opens_again_and_sessions_end() -> None:
+def test_the_brake_opens_again_and_sessions_end(stored: str) -> None:
     now = [0.0]
     door = Door(lambda: now[0])
     for _ in range(FAILURES_MAX):
-        assert door.open_with("x" * 201, STORED) is None
+        assert door.open_with("x" * 201, stored) is None
         now[0] += 1
     assert door.closed
     now[0] = FAILURE_WINDOW_S + 0.1
     assert not door.closed
-    token = door.open_with(PASSWORD, STORED)
+    token = door.open_with(PASSWORD, stored)
     now[0] += SESSION_S - 1
-    assert door.knows(token, STORED)
+    assert door.knows(token, stored)
     now[0] += 2
-    assert not door.knows(token, STORED)
+    assert not door.knows(token, stored)
 
 
-def test_sessions_are_bounded() -> None:
+def test_sessions_are_bounded(stored: str) -> None:
     door = Door(lambda: 0.0)
-    first, *_, last = [door.new_session(STORED) for _ in range(SESSIONS_MAX + 1)]
-    assert not door.knows(first, STORED)
-    assert door.knows(last, STORED)
+    first, *_, last = [door.new_session(stored) for _ in range(SESSIONS_MAX + 1)]
+    assert not door.knows(first, stored)
+    assert door.knows(last, stored)
     assert not door.knows(None, None)
 
 
@@ -166,3 +172,13 @@ def test_a_form_that_is_too_large_is_read_as_empty(guest: Any) -> None:
 
 def test_two_pages_of_one_host_keep_their_cookies_apart(tmp_path: Path) -> None:
     assert Credentials(tmp_path / "a").cookie != Credentials(tmp_path / "b").cookie
+
+
+def test_a_hash_fits_its_password_alone_and_is_dear_to_try() -> None:
+    found = hash_password(PASSWORD)
+    assert matches(PASSWORD, found)
+    assert not matches(PASSWORD + " ", found)
+    assert hash_password(PASSWORD) != found, "salted"
+    n, r, p = (int(part) for part in found.split("$")[1:4])
+    # OWASP Password Storage Cheat Sheet, scrypt: N = 2^14, r = 8, p = 5 is among the least that will do.
+    assert n * r * p >= 2**14 * 8 * 5
