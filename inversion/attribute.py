@@ -12,7 +12,7 @@ from inversion.coverage import cells, detection_limits
 from inversion.data import Domain, MetRow, Observation, Result, Settings, Source
 from inversion.geo import cell_id, cell_of, to_degrees
 from inversion.interval import Spread, spreads
-from inversion.likelihood import PER_SOURCE, POSITION_UNIT_M, SHARED, Problem
+from inversion.likelihood import PER_SOURCE, POSITION_UNIT_M, SHARED, TURN_UNIT, Problem
 from inversion.met import winds_of
 from inversion.prepare import prepare
 from inversion.search import Found, find, search_map
@@ -85,7 +85,7 @@ def _diagnostics(found: Found, scheme: str) -> dict[str, Any]:
     batch = problem.batch
     model = problem.model(state)
     error = float(np.exp(state[2]))
-    z = (batch.mean - problem.background - model) / problem.sigma(model, error)
+    z = (batch.mean - problem.background - model[0]) / problem.sigma(model, error)
     return {
         "rows": len(z),
         "dropped": batch.dropped,
@@ -95,6 +95,7 @@ def _diagnostics(found: Found, scheme: str) -> dict[str, Any]:
         "factor_y": float(np.exp(state[0])),
         "factor_z": float(np.exp(state[1])),
         "model_error": error,
+        "turn_deg": math.degrees(float(state[3]) * TURN_UNIT),
         "chi2": float(np.mean(z**2)),
         "threshold": found.threshold,
         "background_ppm": float(np.mean(problem.background)),

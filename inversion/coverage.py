@@ -22,12 +22,13 @@ def detection_limits(found: Found, candidates: SearchMap) -> Array:
     """
     problem, state = found.problem, found.state
     error = float(np.exp(state[2]))
-    sigma = problem.sigma(problem.model(state), error).astype(np.float32)
+    model = problem.model(state).astype(np.float32)
+    sigma = problem.sigma(model, error)
     drops = np.empty((len(candidates.points), len(_LADDER_KG_H)))
     for number, rate in enumerate(_LADDER_KG_H.astype(np.float32)):
-        signal = rate * candidates.response
-        widened = np.sqrt(sigma**2 + (np.float32(error) * signal) ** 2)
-        drops[:, number] = (losses(signal, sigma) - np.log(widened)).sum(axis=1)
+        added = rate * candidates.response
+        widened = problem.sigma((added + model).swapaxes(0, 1), error)
+        drops[:, number] = (losses(added[:, 0], sigma) - np.log(widened)).sum(axis=1)
     reached = drops >= found.threshold
     limits: Array = np.where(reached.any(axis=1), _LADDER_KG_H[reached.argmax(axis=1)], np.inf)
     return limits

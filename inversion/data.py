@@ -75,6 +75,8 @@ class Settings:
     sigma_y_prior: float = 0.3
     sigma_z_prior: float = 0.2
     model_error: float = 0.4
+    direction_error_deg: float = 3.0
+    vane_error_deg: float = 3.0
     representation_ppm: float = 0.02
     floor_ppm: float = 0.01
     reading_uncertainty_ppm: float = 0.03

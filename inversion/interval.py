@@ -56,19 +56,18 @@ def _covariance(found: Found) -> tuple[Array, int]:
     model, slopes = problem.jacobian(state)
     error = float(np.exp(state[2]))
     sigma = problem.sigma(model, error)
-    share = (error / sigma) ** 2 * model
-    columns = np.hstack([slopes, problem.basis.columns])
+    columns = np.hstack([slopes[0], problem.basis.columns])
     # Expected curvature of a normal row whose mean and spread both depend on the model.
     curvature = columns.T @ (columns / sigma[:, None] ** 2)
-    by_spread = np.hstack([slopes * share[:, None], np.zeros_like(problem.basis.columns)])
-    by_spread[:, 2] = share * model
-    curvature += 2 * by_spread.T @ by_spread
     size = len(state)
+    widening = problem.widening(model, slopes, sigma, error)
+    curvature[:size, :size] += 2 * widening.T @ widening
+    curvature /= problem.settings.correlation_factor
     curvature[:size, :size] += np.diag(problem.prior_precision(state))
     curvature[size:, size:] += problem.basis.precision
     inverse = np.asarray(np.linalg.inv(curvature), dtype=float)
     meat, clusters = _meat(found, columns, sigma, model)
-    return inverse + inverse @ meat @ inverse, clusters
+    return inverse + inverse @ (meat / problem.settings.correlation_factor**2) @ inverse, clusters
 
 
 def _meat(found: Found, columns: Array, sigma: Array, model: Array) -> tuple[Array, int]:
@@ -76,7 +75,7 @@ def _meat(found: Found, columns: Array, sigma: Array, model: Array) -> tuple[Arr
     problem = found.problem
     size = len(found.state)
     _, own = problem.scores(found.state)
-    z = (problem.batch.mean - problem.background - model) / sigma
+    z = (problem.batch.mean - problem.background - model[0]) / sigma
     scores = np.hstack([own, -columns[:, size:] * (np.clip(z, -4, 4) / sigma)[:, None]])
     hours = (problem.batch.starts // _CLUSTER_S)[problem.batch.step]
     names, index = np.unique(hours, return_inverse=True)

@@ -94,27 +94,30 @@ class Operator:
         """Sigma-z at the distances of the table."""
         return sigma_z_similarity(_TABLE_M, self.roughness_m, self.obukhov_length_m)
 
-    def response(self, x: float, y: float, height_m: float, factor_y: float, factor_z: float) -> Array:
-        """Shape (winds, receptors): what 1 kg/h at a point gives at each receptor under each wind."""
+    def response(
+        self, x: float, y: float, height_m: float, factor_y: float, factor_z: float, turn: float = 0.0
+    ) -> tuple[Array, Array]:
+        """What 1 kg/h at a point gives at each receptor under each wind, and its change per radian of direction.
+
+        Both of shape (winds, receptors). The second is that of the crosswind term, which alone matters in a plume.
+        `turn` (radians) is added to all directions the wind comes from.
+        """
         winds = self.winds
         east, north = self.receptors[:, 0] - x, self.receptors[:, 1] - y
-        cos, sin = self._toward
+        toward = (1.5 * math.pi - winds.direction_from - turn)[:, None]
+        cos, sin = np.cos(toward), np.sin(toward)
         along, across = cos * east + sin * north, cos * north - sin * east
         # Only a quarter of all pairs lies in a plume: the rest is never computed.
         row, column = np.nonzero((along > NEAREST_M) & (np.abs(across) < _WIDEST * along + _WIDEST))
         down, speed = along[row, column], winds.speed[row]
         spread = factor_y * sigma_y_draxler(down, speed, winds.sigma_theta[row]) + SOURCE_HALF_WIDTH_M
         crosswind = np.exp(-0.5 * (across[row, column] / spread) ** 2) / (math.sqrt(2 * math.pi) * speed * spread)
-        response = np.zeros(along.shape)
+        response, turned = np.zeros(along.shape), np.zeros(along.shape)
         vertical = self._vertical(down, column, height_m, factor_z)
-        response[row, column] = crosswind * vertical * (1e6 / 3600.0) / winds.density[row]
-        return response
-
-    @cached_property
-    def _toward(self) -> tuple[Array, Array]:
-        """Cosine and sine of the direction the wind blows to, as columns."""
-        toward = (1.5 * math.pi - self.winds.direction_from)[:, None]
-        return np.cos(toward), np.sin(toward)
+        inside = crosswind * vertical * (1e6 / 3600.0) / winds.density[row]
+        response[row, column] = inside
+        turned[row, column] = -inside * across[row, column] * down / spread**2
+        return response, turned
 
     def _speed_ratio(self, height_m: Array) -> Array:
         """Speed at heights over the speed at the mast's height."""

@@ -1,5 +1,6 @@
 """Observations and winds brought to common time steps."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ Array = NDArray[np.float64]
 
 _CORRELATED_SHARE = 0.55  # of a reading's error that averaging does not remove (Chen et al. 2023, section on errors)
 _LEAST_WIND_SHARE = 0.5
+_LEAST_CHANGES = 30
+_SD_OF_MEDIAN_CHANGE = 1.0484  # 1 / (0.6745 sqrt 2), for normal rows
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,14 @@ class Batch:
     instrument: Array
     dropped: int
 
-    def response(self, x: float, y: float, height_m: float, factor_y: float, factor_z: float) -> Array:
-        """umol/mol per kg/h at every row: the mean over the winds of the row's step."""
-        whole = self.operator.response(x, y, height_m, factor_y, factor_z)
-        counts = np.diff(np.append(self.first_wind, len(whole)))
-        steps = np.add.reduceat(whole, self.first_wind, axis=0) / counts[:, None]
-        rows: Array = steps[self.step, self.sensor]
-        return rows
+    def response(
+        self, x: float, y: float, height_m: float, factor_y: float, factor_z: float, turn: float = 0.0
+    ) -> Array:
+        """Shape (2, rows): umol/mol per kg/h, the mean over the winds of the row's step, and its change per radian."""
+        winds = self.operator.response(x, y, height_m, factor_y, factor_z, turn)
+        counts = np.diff(np.append(self.first_wind, len(winds[0])))[:, None]
+        steps = [np.add.reduceat(each, self.first_wind, axis=0) / counts for each in winds]
+        return np.array([each[self.step, self.sensor] for each in steps])
 
 
 def prepare(observations: Sequence[Observation], winds: Winds, domain: Domain, settings: Settings) -> Batch:
@@ -64,7 +68,9 @@ def prepare(observations: Sequence[Observation], winds: Winds, domain: Domain, s
     if not cells:
         raise ValueError("no observation has wind beside it")
     keys = sorted(cells)
-    rows = [_average(cells[key], settings) for key in keys]
+    rows = np.array([_average(cells[key]) for key in keys])
+    step, sensor = np.array(keys, dtype=np.intp).T
+    scatter = _scatter(rows[:, 0], step, sensor, settings)
     return Batch(
         operator=Operator(
             kept_winds, np.array([places[name] for name in sensors]), settings.roughness_m, settings.obukhov_length_m
@@ -72,10 +78,10 @@ def prepare(observations: Sequence[Observation], winds: Winds, domain: Domain, s
         sensors=sensors,
         starts=np.array(sorted(slots), dtype=float) * step_s,
         first_wind=first,
-        step=np.array([key[0] for key in keys], dtype=np.intp),
-        sensor=np.array([key[1] for key in keys], dtype=np.intp),
-        mean=np.array([row[0] for row in rows]),
-        instrument=np.array([row[1] for row in rows]),
+        step=step,
+        sensor=sensor,
+        mean=rows[:, 0],
+        instrument=np.where(np.isnan(rows[:, 1]), scatter, rows[:, 1]),
         dropped=dropped,
     )
 
@@ -101,11 +107,22 @@ def _wind_steps(winds: Winds, step_s: float) -> tuple[dict[int, int], NDArray[np
     return {int(slot): index for index, slot in enumerate(good)}, first, kept
 
 
-def _average(seen: Sequence[Observation], settings: Settings) -> tuple[float, float]:
-    """n-weighted mean and its standard uncertainty: part of a reading's error is common to all of them."""
+def _average(seen: Sequence[Observation]) -> tuple[float, float]:
+    """n-weighted mean and its standard uncertainty as stated, of which a part is common to all; NaN if one has none."""
     count = sum(row.n for row in seen)
     mean = sum(row.n * row.mean for row in seen) / count
-    given = [settings.reading_uncertainty_ppm if row.uncertainty is None else row.uncertainty for row in seen]
-    single = max(given)
-    variance = single**2 * ((1 - _CORRELATED_SHARE) / len(seen) + _CORRELATED_SHARE)
-    return mean, float(np.sqrt(variance))
+    single = max(math.nan if row.uncertainty is None else row.uncertainty for row in seen)
+    return mean, single * math.sqrt((1 - _CORRELATED_SHARE) / len(seen) + _CORRELATED_SHARE)
+
+
+def _scatter(mean: Array, step: NDArray[np.intp], sensor: NDArray[np.intp], settings: Settings) -> float:
+    """Standard deviation of a row as the window itself shows it: median change from a sensor's row to its next.
+
+    A plume reaches few of the rows at a time, so that it hardly moves the median; offsets cancel. With too few rows to
+    tell, `reading_uncertainty_ppm`.
+    """
+    order = np.lexsort((step, sensor))
+    changes = np.abs(np.diff(mean[order]))[(np.diff(sensor[order]) == 0) & (np.diff(step[order]) == 1)]
+    if len(changes) < _LEAST_CHANGES:
+        return settings.reading_uncertainty_ppm
+    return float(np.median(changes)) * _SD_OF_MEDIAN_CHANGE

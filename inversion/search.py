@@ -24,7 +24,7 @@ _HOPELESS: Final = 0.25  # of the threshold: what the unrefined map must promise
 
 @dataclass(frozen=True)
 class SearchMap:
-    """Candidate points (n, 2) in metres and their response (n, rows) in umol/mol per kg/h at the default height."""
+    """Candidate points (n, 2) in metres and their response at the default height, as `Batch.response`: (n, 2, rows)."""
 
     points: Array
     response: NDArray[np.float32]
@@ -59,7 +59,7 @@ def acceptance(rows: int, settings: Settings) -> float:
 def find(problem: Problem, candidates: SearchMap) -> Found:
     """Add sources while each brings more evidence than `acceptance` and stands apart from the others."""
     settings = problem.settings
-    state = np.array([0.0, 0.0, np.log(settings.model_error)])
+    state = np.array([0.0, 0.0, np.log(settings.model_error), 0.0])
     problem = problem.with_background(state)
     threshold = acceptance(len(problem.batch.mean), settings)
     evidence: list[float] = []
@@ -109,14 +109,13 @@ def _drops(problem: Problem, state: Array, candidates: SearchMap) -> tuple[Array
     """For every candidate the best drop of -log L over a ladder of rates, and that rate."""
     model = problem.model(state)
     error = float(np.exp(state[2]))
-    base = (problem.sigma(model, error) ** 2 - (error * model) ** 2).astype(np.float32)
-    residual = (problem.batch.mean - problem.background - model).astype(np.float32)
-    before = losses(residual, problem.sigma(model, error).astype(np.float32)).sum()
+    residual = (problem.batch.mean - problem.background - model[0]).astype(np.float32)
+    before = losses(residual, problem.sigma(model, error)).sum()
     after = np.empty((len(candidates.points), len(_RATES_KG_H)))
     for number, rate in enumerate(_RATES_KG_H.astype(np.float32)):
         added = rate * candidates.response
-        sigma = np.sqrt(base + (np.float32(error) * (added + model.astype(np.float32))) ** 2)
-        after[:, number] = losses(residual - added, sigma).sum(axis=1)
+        sigma = problem.sigma((added + model.astype(np.float32)).swapaxes(0, 1), error)
+        after[:, number] = losses(residual - added[:, 0], sigma).sum(axis=1)
     best = after.argmin(axis=1)
     return before - after.min(axis=1), _RATES_KG_H[best]
 

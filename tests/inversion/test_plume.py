@@ -55,7 +55,7 @@ def test_every_plane_across_the_plume_carries_the_whole_rate(distance: float, he
     across, up = np.linspace(-600.0, 600.0, 401), np.linspace(0.0, 400.0, 401)
     points = np.array([(distance, y, z) for y in across for z in up])
     operator = Operator(winds([270.0]), points, ROUGHNESS)
-    ppm = operator.response(0.0, 0.0, height, 1.0, 1.0)[0].reshape(len(across), len(up))
+    ppm = operator.response(0.0, 0.0, height, 1.0, 1.0)[0][0].reshape(len(across), len(up))
     density = ppm * 1e-6 * 0.678  # kg/m3 for 1 kg/h
     flux = np.trapezoid(np.trapezoid(density, up, axis=1), across) * 3600.0 * carrying_speed(distance, height)
     assert flux == pytest.approx(1.0, rel=0.01)
@@ -73,7 +73,7 @@ def carrying_speed(distance: float, height: float) -> float:
 def test_wind_from_the_west_blows_to_the_east() -> None:
     receptors = np.array([[100.0, 0.0, 3.0], [-100.0, 0.0, 3.0], [0.0, 100.0, 3.0], [0.0, -100.0, 3.0]])
     operator = Operator(winds([270.0, 180.0]), receptors, ROUGHNESS)
-    west, south = operator.response(0.0, 0.0, 2.0, 1.0, 1.0)
+    west, south = operator.response(0.0, 0.0, 2.0, 1.0, 1.0)[0]
     assert west[0] > 0.1
     assert west[1:].max() < 1e-9
     assert south[2] == pytest.approx(west[0])
@@ -81,7 +81,17 @@ def test_wind_from_the_west_blows_to_the_east() -> None:
 
 def test_nothing_arrives_at_the_source_itself_or_upwind() -> None:
     operator = Operator(winds([270.0]), np.array([[0.0, 0.0, 3.0], [0.5, 0.0, 3.0]]), ROUGHNESS)
-    assert operator.response(0.0, 0.0, 2.0, 1.0, 1.0).tolist() == [[0.0, 0.0]]
+    assert operator.response(0.0, 0.0, 2.0, 1.0, 1.0)[0].tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("offset_m", [-30.0, 10.0, 45.0])
+def test_the_change_with_direction_is_that_of_a_turned_wind(offset_m: float) -> None:
+    receptors = np.array([[250.0, offset_m, 3.0]])
+    operator = Operator(winds([270.0]), receptors, ROUGHNESS)
+    _, change = operator.response(0.0, 0.0, 2.0, 1.0, 1.0)
+    step = 1e-4
+    (one,), (other,) = (operator.response(0.0, 0.0, 2.0, 1.0, 1.0, turn)[0] for turn in (-step, step))
+    assert change[0, 0] == pytest.approx((other[0] - one[0]) / (2 * step), rel=0.1)
 
 
 def test_directions_average_across_north() -> None:
