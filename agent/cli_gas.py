@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from agent.calibration_plan import sequence_of
+from agent.cli_words import say
 from agent.config import Config
 from agent.control import RequestError, ask
 from agent.maintenance import held_in
@@ -15,11 +16,7 @@ from agent.valves import lock_path, safe_state
 from calibration.sequence import Collect, OpenPort, Sequence, Wait, plan
 from host.clock import RealClock
 from host.hjson import load
-from host.problems import ConfigErrors, Lang, Sentences
-
-
-def _say(name: str, lang: Lang, /, **values: Any) -> str:
-    return str(Sentences("agent", "cli.toml").table[f"say.{name}"][lang]).format(**values)
+from host.problems import ConfigErrors, Lang
 
 
 def _config(line: argparse.Namespace) -> Config | None:
@@ -37,13 +34,13 @@ def safe(line: argparse.Namespace) -> int:
     if config is None:
         return 1
     if asyncio.run(_answers(config.socket)):
-        print(_say("running", line.lang), file=sys.stderr)
+        print(say("running", line.lang), file=sys.stderr)
         return 1
     clock = RealClock()
     if (held := held_in(lock_path(config), clock.now())) is not None:
-        return _told(line, {"locked": held.fields()}, _say("locked", line.lang, **held.fields()), 0)
+        return _told(line, {"locked": held.fields()}, say("locked", line.lang, **held.fields()), 0)
     failed = asyncio.run(safe_state(config, clock))
-    return _told(line, {"failed": failed}, "\n".join(failed) or _say("safe", line.lang), int(bool(failed)))
+    return _told(line, {"failed": failed}, "\n".join(failed) or say("safe", line.lang), int(bool(failed)))
 
 
 async def _answers(socket: str) -> bool:
@@ -68,7 +65,7 @@ def rehearse(line: argparse.Namespace) -> int:
         return 1
     if line.name not in config.sequences:
         known = ", ".join(sorted(config.sequences)) or "-"
-        print(_say("no-sequence", line.lang, name=line.name, known=known), file=sys.stderr)
+        print(say("no-sequence", line.lang, name=line.name, known=known), file=sys.stderr)
         return 1
     sequence = sequence_of(config, line.name)
     litres = _litres(sequence, config.sequences[line.name].flow_L_min)
@@ -89,13 +86,13 @@ def _steps(sequence: Sequence, lang: Lang) -> Iterator[tuple[float, str]]:
     for step in plan(sequence):
         match step:
             case OpenPort(port):
-                yield at, _say("open", lang, port=port, gas=gas_of.get(port) or _say("sample", lang))
+                yield at, say("open", lang, port=port, gas=gas_of.get(port) or say("sample", lang))
             case Wait(seconds, phase):
-                yield at, _say(phase, lang, seconds=seconds)
+                yield at, say(phase, lang, seconds=seconds)
                 at += seconds
             case Collect(injection, seconds):
                 roles = ", ".join(f"{measurand} {role}" for measurand, role in injection.roles.items())
-                yield at, _say("collect", lang, seconds=seconds, roles=roles)
+                yield at, say("collect", lang, seconds=seconds, roles=roles)
                 at += seconds
 
 
@@ -111,7 +108,7 @@ def _litres(sequence: Sequence, flow_L_min: float | None) -> dict[str, float] | 
 
 
 def _total(sequence: Sequence, litres: dict[str, float] | None, lang: Lang) -> str:
-    gas = _say("no-flow", lang)
+    gas = say("no-flow", lang)
     if litres is not None:
-        gas = ", ".join(_say("litres", lang, gas=name, litres=taken) for name, taken in litres.items())
-    return _say("total", lang, minutes=sequence.seconds / 60, gas=gas)
+        gas = ", ".join(say("litres", lang, gas=name, litres=taken) for name, taken in litres.items())
+    return say("total", lang, minutes=sequence.seconds / 60, gas=gas)

@@ -39,6 +39,17 @@ _FACTORS: Final = {
     ("kg/h", "g/s"): 1 / 3.6,
 }
 
+# How people write the units that records spell in plain signs.
+SHOWN: Final = {
+    "umol/mol": "ppm",
+    "nmol/mol": "ppb",
+    "mg/m3": "mg/m³",
+    "ug/m3": "µg/m³",
+    "ng/m3": "ng/m³",
+    "degC": "°C",
+    "deg": "°",
+}
+
 
 def convert(
     value: float, source: str, target: str, *, molar_mass: float | None = None, state: State | None = None

@@ -163,26 +163,30 @@ async def test_live_commands_ask_over_the_socket(tmp_path: Path) -> None:
         return handler
 
     handlers = {
-        "status": answering({"station": {"id": "s"}, "now": "2026-01-01T00:00:00.000Z", "log": {"epoch": 1},
-                             "uplinks": {"centre": {"connected": True, "last_error": None}}, "values": values}),
+        "status": answering({"now": "2026-01-01T00:00:00.000Z"}),
         "watch": answering({"now": "2026-01-01T00:00:00.000Z", "values": values}),
-        "calibrate-start": answering({"run": "r1"}),
+        "calibrate-start": answering({"run": "r1", "seconds": 90}),
         "calibrate-abort": answering({"error": "no run"}),
-        "maintenance": answering({"held": {"owner": "li"}}),
+        "maintenance": answering({"held": None}),
     }  # fmt: skip
     path = tmp_path / "agent.sock"
     async with _serving(path, handlers):
         told = [await _run([*command, "--socket", str(path)]) for command in (
-            ["status"], ["watch", "--json"], ["calibrate", "start", "daily", "--who", "li"],
+            ["watch"], ["watch", "--json"], ["calibrate", "start", "daily", "--who", "li"],
             ["calibrate", "abort", "--who", "li"],
             ["maintenance", "on", "--reason", "filter", "--hours", "2", "--who", "li"],
             ["maintenance", "off", "--who", "li"],
         )]  # fmt: skip
     assert [code for code, _, _ in told] == [0, 0, 0, 1, 0, 0]
-    assert "cems.so2" in told[0][1]
-    assert "1.5 mg/m3" in told[0][1]
-    assert "centre: connected=True" in told[0][1]
+    assert told[0][1] == (
+        "2026-01-01 08:00:00 UTC+8\n\n"
+        "Latest values\n"
+        "Series    Value  Unit   Time (UTC+8)         Quality\n"
+        "cems.so2    1.5  mg/m³  2026-01-01 08:00:00  maintenance\n"
+        "cems.nox      -  mg/m³  2026-01-01 08:00:00  maintenance\n\n"
+    )
     assert json.loads(told[1][1])["values"] == values
+    assert told[2][1] == "started r1, 1.5 min\n"
     assert told[3][2].strip() == "no run"
     assert {"do": "calibrate-start", "name": "daily", "who": "li"} in asked
     assert {
