@@ -31,7 +31,7 @@ from metrology.clock import Clock
 from metrology.periods import HOUR_S
 from protocols.tlog import signer_from_seed
 
-LAST_RECORDS_WALL_S: Final = 5.0
+LAST_RECORDS_WALL_S: Final = 4.0
 DRAIN_WALL_S: Final = 10.0
 PAGE_RESTART_WALL_S: Final = 30.0
 VERSION: Final = 1
@@ -120,7 +120,7 @@ class Daemon:
                 bus.close()
             writer.write_due()
             async with asyncio.timeout(LAST_RECORDS_WALL_S):
-                await self.log.append("event", {"what": "stopped", "origin": "daemon"})
+                self.log.post("event", {"what": "stopped", "origin": "daemon"})
                 await self.log.post_checkpoint()
             await asyncio.gather(*(uplink.drain(DRAIN_WALL_S) for uplink in self.uplinks.values()))
             await _cancel(sending)

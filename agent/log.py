@@ -29,7 +29,7 @@ PENDING_BYTES_MAX: Final = 8 * 1024 * 1024
 TAIL_BYTES: Final = 256 * 1024
 CHECKPOINT_RECORDS_MAX: Final = 1_000
 RETRY_WALL_S: Final = 1.0
-LAST_COMMITS_WALL_S: Final = 5.0
+LAST_COMMITS_WALL_S: Final = 2.0
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -1,0 +1,346 @@
+"""The daemon as a whole: real processes, a real wire, a real log read after the end."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import resource
+import signal
+import socket
+import stat
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.control import RequestError, ask
+from agent.segment import Record, Segment
+from metrology.periods import parse_iso
+from protocols import record
+
+RATE = 15.0
+
+
+class Weather:
+    """A weather transmitter behind a TCP port; each answer gives a temperature no other gave."""
+
+    def __init__(self) -> None:
+        self.given: list[float] = []
+        self.port = 0
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        with contextlib.suppress(ConnectionError):
+            while await reader.readline():
+                self.given.append(round(10 + 0.01 * len(self.given), 2))
+                writer.write(f"0R0,Dm=236D,Sm=2.5M,Ta={self.given[-1]:.2f}C,Ua=48.1P,Pa=1009.6H\r\n".encode())
+                await writer.drain()
+        self._open.discard(writer)
+        writer.close()
+
+    def stop(self) -> None:
+        self._server.close()
+        for writer in self._open:
+            writer.close()
+
+
+class Station:
+    """One station's configuration and the processes that run it."""
+
+    def __init__(self, folder: Path, root: Path, port: int) -> None:
+        self.folder, self.root = folder, root
+        self.socket = str(folder / "agent.sock")
+        self.environment: dict[str, str] = {}
+        self.clock: list[str] = []
+        key = folder / "key"
+        key.write_bytes(base64.b64encode(bytes(range(32))))
+        key.chmod(0o600)
+        self.document: dict[str, Any] = {
+            "station": {
+                "id": "test-01", "network": "n", "name_zh": "站", "name_en": "station",
+                "position": {"latitude": 31, "longitude": 121, "height_m": 10, "datum": "WGS-84"},
+            },
+            "store": {"path": str(folder / "store"), "commit_ms": 10, "quota_GB": 1000},
+            "ledger": {"key": {"file": str(key)}},
+            "buses": {"line": {"wire": {"kind": "tcp", "host": "127.0.0.1", "port": port}, "protocol": "text"}},
+            "instruments": {
+                "weather": {
+                    "driver": "vaisala_wxt5xx", "bus": "line", "unit": 0, "poll_s": 1, "kind": "research",
+                    "rule": "ghg", "series": {"air_temperature": {"minimum": -50, "maximum": 60}},
+                }
+            },
+            "socket": self.socket,
+        }  # fmt: skip
+        self.process: asyncio.subprocess.Process | None = None
+
+    def accelerate(self, world: datetime) -> None:
+        """World time is `world` now and runs RATE times as fast."""
+        self.clock = ["--clock", f"{time.time()},{world.timestamp()},{RATE:g}"]
+
+    async def start(self) -> asyncio.subprocess.Process:
+        config = self.folder / "station.hjson"
+        config.write_text(json.dumps(self.document))
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agent", "run", str(config), *self.clock,
+            cwd=self.root, env={**os.environ, **self.environment}, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        return self.process
+
+    async def end(self) -> tuple[int, str]:
+        """SIGTERM; exit code and what it said."""
+        assert self.process
+        self.process.terminate()
+        return await self.ended()
+
+    async def ended(self) -> tuple[int, str]:
+        assert self.process
+        async with asyncio.timeout(20):
+            _, said = await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode, said.decode()
+
+    async def status(self) -> dict[str, Any]:
+        async for answer in ask(self.socket, {"do": "status"}):
+            return answer
+        raise AssertionError("no answer")
+
+    async def until(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Wait until the daemon's status is as wanted."""
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(RequestError):
+                    if condition(status := await self.status()):
+                        return status
+                assert self.process
+                assert self.process.returncode is None, await self.ended()
+                await asyncio.sleep(0.02)
+
+    def log(self) -> list[Record]:
+        """All records, after the end. Each must carry the next number of the one epoch."""
+        rows: list[Record] = []
+        for path in sorted((self.folder / "store" / "segments").glob("log-*.db")):
+            segment = Segment(path)
+            while found := segment.read(rows[-1].seq if rows else -1, record.KINDS, 500, None):
+                rows += found
+            segment.close()
+        assert [(row.epoch, row.seq) for row in rows] == [(1, seq) for seq in range(len(rows))]
+        return rows
+
+
+@pytest.fixture
+async def weather() -> AsyncIterator[Weather]:
+    peer = Weather()
+    await peer.start()
+    yield peer
+    peer.stop()
+
+
+@pytest.fixture
+async def station(tmp_path: Path, root: Path, weather: Weather) -> AsyncIterator[Station]:
+    one = Station(tmp_path, root, weather.port)
+    yield one
+    if one.process and one.process.returncode is None:
+        one.process.kill()
+        await one.process.communicate()
+
+
+def of(kind: str, rows: list[Record]) -> list[dict[str, Any]]:
+    return [row.fields for row in rows if row.kind == kind]
+
+
+def temperatures(rows: list[Record]) -> list[tuple[datetime, float]]:
+    """When and what of every scan with a value."""
+    values = [(fields["at"], fields["values"]["air_temperature"]) for fields in of("scan", rows)]
+    return [(parse_iso(at), value["x"]) for at, value in values if value["x"] is not None]
+
+
+def minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
+
+
+async def test_a_killed_station_goes_on_where_it_was(station: Station, weather: Weather) -> None:
+    station.accelerate(datetime(2026, 3, 1, 8, 58, 40, tzinfo=UTC))
+    await station.start()
+    await station.until(lambda status: status["now"] >= "2026-03-01T08:59:06" and status["scans"] > 5)
+    assert station.process
+    station.process.kill()
+    await station.process.communicate()
+
+    await station.start()
+    await station.until(lambda status: status["now"] >= "2026-03-01T09:00:13")
+    code, said = await station.end()
+    assert code == 0, said
+
+    rows = station.log()
+    # Nothing that was answered and committed is missing or there twice; at most one answer was under way at the kill.
+    seen = [value for _, value in temperatures(rows)]
+    assert len(set(seen)) == len(seen)
+    assert len(set(weather.given) - set(seen)) <= 2
+    second = next(i for i, row in enumerate(rows) if row.kind == "gap")
+    gap = rows[second].fields
+    assert (gap["reason"], gap["from"]) == ("not running", rows[second - 1].fields["t"])
+    assert gap["from"] < gap["to"] < rows[second + 2].fields["t"]
+
+    averages = of("average", rows)
+    names = Counter((fields["start"], fields["period_s"]) for fields in averages)
+    assert set(names.values()) == {1}
+    scans = temperatures(rows)
+    for fields in averages:
+        if fields["period_s"] == 60:
+            row = fields["rows"]["weather.air_temperature"]
+            values = [value for at, value in scans if minute(at) == parse_iso(fields["start"])]
+            assert row["n"] == len(values)
+            if values:
+                assert row["mean"] == pytest.approx(statistics.fmean(values), rel=1e-12)
+    # The killed minute holds scans of both lives.
+    killed = minute(parse_iso(gap["from"]))
+    assert {at > parse_iso(gap["to"]) for at, _ in scans if minute(at) == killed} == {True, False}
+    [hour] = [fields for fields in averages if fields["period_s"] == 3600]
+    assert hour["start"] == "2026-03-01T08:00:00.000Z"
+    assert hour["rows"]["weather.air_temperature"]["n"] == sum(at < parse_iso(hour["end"]) for at, _ in scans)
+
+
+async def test_sigterm_ends_in_order(station: Station) -> None:
+    station.document["instruments"]["weather"]["poll_s"] = 0.2
+    await station.start()
+    status = await station.until(lambda status: status["scans"] > 3)
+    assert status["values"]["weather.air_temperature"]["unit"] == "degC"
+    assert status["buses"]["line"]["open"] is True
+    code, said = await station.end()
+    assert code == 0, said
+    assert "Traceback" not in said
+    rows = station.log()
+    # First the configuration, then scans, and no scan after the word that everything has stopped.
+    assert rows[0].kind == "config"
+    assert [(row.kind, row.fields.get("what")) for row in rows[-2:]] == [("event", "stopped"), ("checkpoint", None)]
+    assert rows[-1].fields["size"] == rows[-1].seq
+    assert not list((station.folder / "store").glob("**/*-wal"))
+
+
+async def test_the_socket_answers_its_user_alone_and_watch_goes_on(station: Station) -> None:
+    station.document["instruments"]["weather"]["poll_s"] = 0.2
+    await station.start()
+    await station.until(lambda status: status["values"])
+    assert stat.S_IMODE(Path(station.socket).stat().st_mode) & ~0o660 == 0
+    seen: list[dict[str, Any]] = []
+    async with asyncio.timeout(10):
+        async for answer in ask(station.socket, {"do": "watch"}):
+            seen.append(answer)
+            if len(seen) == 2:
+                break
+    assert seen[0]["now"] < seen[1]["now"]
+    assert (
+        seen[0]["values"]["weather.air_temperature"]["value"] < seen[1]["values"]["weather.air_temperature"]["value"]
+    )
+    async for answer in ask(station.socket, {"do": "events"}):
+        assert answer == {"events": []}
+    assert (await station.end())[0] == 0
+
+
+BROKEN_DRIVER = """
+from drivers.base import DriverInfo, PolledEntry
+
+class Driver:
+    instrument = "weather"
+    measurands = {"air_temperature": "degC"}
+    def poll(self):
+        raise ZeroDivisionError("our own mistake")
+        yield
+
+ENTRY = PolledEntry(
+    DriverInfo("theirs", "X1", "polled", "text", Driver.measurands, "their manual", "src"),
+    lambda instrument, unit, options: Driver(),
+)
+"""
+
+
+async def test_a_crash_of_a_part_ends_the_station_loudly(station: Station) -> None:
+    packages = station.folder / "packages"
+    (packages / "their_driver-1.0.dist-info").mkdir(parents=True)
+    (packages / "their_driver.py").write_text(BROKEN_DRIVER)
+    (packages / "their_driver-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: x\nVersion: 1\n")
+    (packages / "their_driver-1.0.dist-info" / "entry_points.txt").write_text(
+        "[plumeline.drivers]\ntheirs = their_driver:ENTRY\n"
+    )
+    station.environment["PYTHONPATH"] = str(packages)
+    station.document["instruments"]["weather"] |= {"driver": "theirs", "poll_s": 0.2}
+    await station.start()
+    code, said = await station.ended()
+    assert code != 0
+    assert "ZeroDivisionError: our own mistake" in said
+    assert of("config", station.log())
+
+
+class Manager:
+    """A service manager's notification socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.setblocking(False)
+        self.heard: list[str] = []
+        asyncio.get_running_loop().add_reader(self._socket, self._hear)
+
+    def _hear(self) -> None:
+        self.heard.append(self._socket.recv(4096).decode())
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+
+async def test_the_watchdog_is_fed_by_commits_and_a_full_disk_loses_nothing(station: Station, weather: Weather) -> None:
+    address = station.folder / "notify"
+    manager = Manager(address)
+    station.environment |= {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "200000"}
+    station.document["instruments"]["weather"]["poll_s"] = 0.1
+    process = await station.start()
+
+    async def until(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    await until(lambda: "WATCHDOG=1" in manager.heard)
+    assert manager.heard[0] == "READY=1"
+    # From here on no file of the process may grow: writes fail as on a full disk.
+    before = resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    full = await station.until(lambda status: status["log"]["uncommitted"] > 5)
+    manager.heard.clear()
+    given = len(weather.given)
+    await until(lambda: len(weather.given) > given + 20)
+    assert manager.heard == []
+    assert (await station.status())["log"]["records"] == full["log"]["records"]
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, before)
+    await until(lambda: manager.heard)
+    await station.until(lambda status: status["log"]["records"] > full["log"]["records"] + 20)
+    code, said = await station.end()
+    assert (code, manager.heard[-1]) == (0, "STOPPING=1"), said
+    manager.close()
+    rows = station.log()
+    assert "log-recovered" in [fields["what"] for fields in of("event", rows)]
+    seen = [value for _, value in temperatures(rows)]
+    assert set(weather.given[: len(seen)]) == set(seen)
+
+
+async def test_a_disk_that_takes_no_last_record_is_said_at_the_end(station: Station) -> None:
+    station.document["instruments"]["weather"]["poll_s"] = 0.1
+    process = await station.start()
+    await station.until(lambda status: status["scans"] > 3)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    await station.until(lambda status: status["log"]["uncommitted"] > 3)
+    code, said = await station.end()
+    assert code != 0
+    assert "TimeoutError" in said
