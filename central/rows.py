@@ -19,6 +19,7 @@ from central.shapes import (
     causes,
 )
 from metrology.periods import MINUTE_S
+from metrology.quality import Cause
 from protocols.record import encode
 
 HEAD = ("v", "epoch", "seq", "kind", "t", "sim")
@@ -64,6 +65,9 @@ def _scan(db: apsw.Connection, key: tuple[str, int, int], scan: ScanBody) -> Non
         ((*key, scan.instrument, *row) for row in rows),
     )
     for measurand, at, value, unit, why in rows:
+        # A repeat says nothing new: an analyzer that measures its gases in turn repeats the others (quality `stale`).
+        if Cause.STALE in why.split(","):
+            continue
         put_latest(db, (key[0], f"{scan.instrument}.{measurand}", "scan", at, value, unit, why, *key[1:]))
 
 

@@ -12,7 +12,7 @@ function programs({ mqtt, hj212, attribution }) {
     found.push([texts.broker, judged(state, !mqtt.connected)]);
   }
   if (hj212) { found.push([texts.hj212, fill(texts.frames, { count: hj212.connected.length, frames: hj212.frames })]); }
-  if (attribution?.at) { found.push([texts.last_attribution, judged(`${local(attribution.at)} ${attribution.error ?? ""}`, attribution.error)]); }
+  if (attribution?.at) { found.push([texts.last_attribution, judged(`${local(attribution.at)} ${attribution.error?.split("\n").at(-1) ?? ""}`, attribution.error)]); }
   return found;
 }
 

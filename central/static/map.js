@@ -155,7 +155,7 @@ function describe(source) {
   return element("div", [
     element("b", `${number(source.rate_kg_h, 3)} kg/h`), element("span", run.gas.toUpperCase(), "soft"),
     element("div", `${texts.interval}: ${number(source.low_kg_h, 3)} – ${number(source.high_kg_h, 3)} kg/h`),
-    element("div", `${texts.probability}: ${number(100 * source.probability, 3)} %`),
+    element("div", `${texts.probability}: ${source.probability > 0.999 ? "> 99.9" : number(100 * source.probability, 3)} %`),
     element("div", `${texts.position}: ${source.latitude.toFixed(5)}, ${source.longitude.toFixed(5)} ± ${number(source.position_sd_m, 2)} m`, "soft"),
   ], "source");
 }

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from central.app import build, credentials, listen
-from central.config import Config, Listen, Position, Station
+from central.config import Config, Listen, Station
 from central.store import Store
 from host.clock import ManualClock
+from host.shapes import Position
 from metrology.periods import parse_iso
 from protocols.mqtt.messages import State
 from web.serve import serve
@@ -121,6 +122,16 @@ def test_stations_with_state_and_values(person: Any) -> None:
     assert (plain["state"], plain["newest"], plain["instruments"]) == (None, None, {})
 
 
+def test_a_repeat_does_not_hide_the_fresh_value(store: Store, make_log: Maker, rows: Callable[..., list[Any]]) -> None:
+    log = make_log()
+    log.scan(400.0)
+    log.scan(401.0, "calibration")
+    log.scan(401.0, "stale")
+    store.add([log.delivery(0, 2)])
+    assert rows("SELECT value, causes FROM latest") == [(401.0, "calibration")]
+    assert rows("SELECT count(*) FROM raw") == [3], "what came is kept as it came"
+
+
 def test_values_carry_the_names_people_read(person: Any) -> None:
     (row,) = person.get("/api/stations/tower/values").json["values"]
     assert (row["series"], row["name_en"], row["name_zh"]) == ("gas.co2", "CO2 mole fraction", "二氧化碳")
@@ -181,7 +192,7 @@ def test_names_of_a_site_are_text_on_its_pages(
         assert "<script>alert" not in found.get(path).text
 
 
-PLACE: Any = {"latitude": 34.75, "longitude": 113.62, "height_m": 3}
+PLACE: Any = {"latitude": 34.75, "longitude": 113.62, "height_m": 3, "datum": "WGS-84"}
 
 
 async def test_an_address_that_is_taken_is_a_loud_end(config: Config) -> None:
