@@ -5,6 +5,8 @@ Errors keep the daemon from starting, warnings never do: a station that once sta
 
 import base64
 import binascii
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from host.problems import ConfigErrors, Lang, Problem
 from host.secrets import SecretError, SecretRef, read_secret
 from metrology.declaration import DriverInfo
 from metrology.reading import Reading, Scan
+from protocols.hj212.session import PW_FORM
 from protocols.record import encode, scan_fields
 
 KEY_BYTES: Final = 32
@@ -41,8 +44,11 @@ class Checked:
     problems: list[Problem]
 
 
-def check_file(path: str | Path, *, now: datetime, lang: Lang = "en") -> Checked:
-    """Read and check a station's file; `now` (aware UTC, world time) tells expired cylinders. Never raises for it."""
+def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None, lang: Lang = "en") -> Checked:
+    """Read and check a station's file, as its service would see the machine. Never raises for what is in it.
+
+    `now` (aware UTC) is world time, by which cylinders expire; `wall` real time where that is another.
+    """
     try:
         document, problems = read(path, lang)
         config = validate(document, Config)
@@ -53,8 +59,9 @@ def check_file(path: str | Path, *, now: datetime, lang: Lang = "en") -> Checked
     check_instruments(config, known, find)
     series = used(config, known)
     check_gas(config, series, now, find)
-    check_uplinks(config, series, find)
+    check_uplinks(config, series, wall or now, find)
     _secrets(config, find)
+    _store(config, find)
     _quota(config, known, series, find)
     problems = sorted(problems + find.problems)
     return Checked(None if any(problem.severity == "error" for problem in problems) else config, problems)
@@ -80,6 +87,9 @@ def _secrets(config: Config, find: Findings) -> None:
             continue
         if path == ("ledger", "key") and not _is_key(secret):
             find.error("key-form", *place, bytes=KEY_BYTES)
+        # The secret itself is never part of a message.
+        if path[-1] == "pw" and not re.fullmatch(PW_FORM, secret.decode("latin-1")):
+            find.error("pw-form", *place)
 
 
 def _is_key(secret: bytes) -> bool:
@@ -87,6 +97,17 @@ def _is_key(secret: bytes) -> bool:
         return len(base64.b64decode(secret, validate=True)) == KEY_BYTES
     except binascii.Error:
         return False
+
+
+def _store(config: Config, find: Findings) -> None:
+    """The store is a folder that can be written, or can be made."""
+    path = Path(config.store.path)
+    # Not Path.exists, which raises where a folder on the way is closed.
+    there = next(one for one in (path, *path.absolute().parents) if os.path.exists(one))
+    if not there.is_dir():
+        find.error("store-file", "store", "path", place=there)
+    elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        find.error("store-closed", "store", "path", place=there, store=path)
 
 
 def _quota(config: Config, known: Mapping[str, DriverInfo], series: Mapping[str, DriverInfo], find: Findings) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from agent.check_tls import SOON
 from agent.config import Config, Injection, Sequence, Valve
 from agent.findings import Findings
 from metrology.declaration import DriverInfo
@@ -18,8 +19,10 @@ def check_gas(config: Config, infos: Mapping[str, DriverInfo], now: datetime, fi
     for name, valve in config.valves.items():
         _valve(name, valve, config, find)
     for name, cylinder in config.cylinders.items():
-        if cylinder.expires < now.date():
-            find.warn("cylinder-expired", "cylinders", name, "expires", name=name, number=cylinder.number)
+        days = (cylinder.expires - now.date()).days
+        if days <= SOON.days:
+            code = "cylinder-expired" if days < 0 else "cylinder-expires"
+            find.warn(code, "cylinders", name, "expires", name=name, number=cylinder.number, days=days)
         for measurand in cylinder.assigned:
             path = ("cylinders", name, "assigned", measurand)
             find.known("measurand-not-in-catalogue", measurand, catalogue(), *path, at_key=True)

@@ -1,11 +1,13 @@
 """Rules for uplinks: what is sent exists and can be had in the platform's unit; an MN belongs to one outlet."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from datetime import datetime
 from typing import Final
 
-from agent.config import Config, Factor, Hj212Uplink, MqttUplink
+from agent.check_tls import check_tls
+from agent.config import Config, Hj212Uplink, MqttUplink
 from agent.findings import Findings
+from host.shapes import Factor
 from metrology.declaration import DriverInfo
 from metrology.measurand import Measurand, catalogue
 from metrology.units import STATES, UnitError, convert
@@ -14,24 +16,19 @@ _AMOUNT_UNITS: Final = frozenset({"umol/mol", "nmol/mol", "%"})
 _MASS_UNITS: Final = frozenset({"mg/m3", "ug/m3"})
 
 
-def check_uplinks(config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:
-    """Check every uplink, and that no MN is given to two outlets."""
+def check_uplinks(config: Config, infos: Mapping[str, DriverInfo], wall: datetime, find: Findings) -> None:
+    """Check every uplink, and that no MN is given to two outlets; `wall` is real time."""
     outlet_of_mn: dict[str, tuple[str, str]] = {}
     for name, uplink in config.uplinks.items():
         if isinstance(uplink, MqttUplink):
-            _tls(name, uplink, find)
+            if uplink.tls:
+                check_tls(name, uplink.tls, wall, find)
             continue
         outlet, other = outlet_of_mn.setdefault(uplink.mn, (uplink.outlet, name))
         if outlet != uplink.outlet:
             line = find.line("uplinks", other, "mn")
             find.error("mn-twice", "uplinks", name, "mn", mn=uplink.mn, outlet=outlet, other=other, line=line)
         _factors(name, uplink, config, infos, find)
-
-
-def _tls(name: str, uplink: MqttUplink, find: Findings) -> None:
-    for key in ("ca", "certificate"):
-        if uplink.tls and not Path(getattr(uplink.tls, key)).is_file():
-            find.error("certificate-missing", "uplinks", name, "tls", key, file=getattr(uplink.tls, key))
 
 
 def _factors(name: str, uplink: Hj212Uplink, config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:

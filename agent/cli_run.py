@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import sys
+from datetime import UTC, datetime
 
 from agent.check import check_file
 from agent.daemon import serve
@@ -18,7 +19,7 @@ def run(line: argparse.Namespace) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    checked = check_file(line.config, now=clock.now(), lang=line.lang)
+    checked = check_file(line.config, now=clock.now(), wall=datetime.now(UTC), lang=line.lang)
     for problem in checked.problems:
         print(problem, file=sys.stderr)
     # What `check` may leave open outside the service is missing for good here.

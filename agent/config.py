@@ -11,20 +11,11 @@ from pydantic import Field
 
 from host.hjson import Strict
 from host.secrets import SecretRef
+from host.shapes import Factor, Mn, Name, Position, SystemCode, Tls
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 Role = Literal["zero", "span", "target"]
 # Written as text, so the one place where a type may be converted.
 Day = Annotated[date, Field(strict=False)]
-
-
-class Position(Strict):
-    """Where an inlet stands; `height_m` is above the ground."""
-
-    latitude: float = Field(ge=-90, le=90)
-    longitude: float = Field(ge=-180, le=180)
-    height_m: float = Field(ge=0, le=1000)
-    datum: Literal["WGS-84"]
 
 
 class Station(Strict):
@@ -174,14 +165,6 @@ class Sequence(Strict):
     schedule: Schedule | None = None
 
 
-class Tls(Strict):
-    """TLS with a client certificate whose CN is the station id."""
-
-    ca: str
-    certificate: str
-    key: SecretRef
-
-
 class MqttUplink(Strict):
     """To a centre of ours: the record is the message; done means acknowledged by the centre, not by the broker."""
 
@@ -197,15 +180,6 @@ class MqttUplink(Strict):
     backfill_per_s: float = Field(default=2000, gt=0)
 
 
-class Factor(Strict):
-    """How one series travels by HJ 212: absent members come from the measurand catalogue."""
-
-    series: str
-    unit: str | None = None
-    decimals: int | None = Field(default=None, ge=0, le=8)
-    state: Literal["stack-dry", "ambient-298K"] | None = None
-
-
 class Hj212Uplink(Strict):
     """To a platform by HJ 212. `factors` maps pollutant codes to series; time-outs are wall time."""
 
@@ -213,8 +187,8 @@ class Hj212Uplink(Strict):
     host: str
     port: int = Field(ge=1, le=65535)
     outlet: Name
-    mn: str = Field(pattern=r"^[0-9A-Za-z]{14,24}$")
-    st: str = Field(default="31", pattern=r"^[0-9A-Z]{2}$")
+    mn: Mn
+    st: SystemCode = "31"
     pw: SecretRef
     edition: Literal["2017"] = "2017"
     ack: Literal["required", "none"] = "required"

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import apsw
 
-from central.config import Attribution, Config, Position
+from central.config import Attribution, Config
 from central.rollup import is_valid
+from host.shapes import Position
 from inversion.attribute import attribute
 from inversion.data import Domain, MetRow, Observation, Result, Settings
 from inversion.geo import around, to_local

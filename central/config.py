@@ -7,14 +7,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from host.hjson import Strict
 from host.secrets import SecretRef
+from host.shapes import Factor, Mn, Name, Position, Series, SystemCode, Tls
 from metrology.measurand import catalogue
 from metrology.units import UnitError
 from protocols.hj212 import factors as wire
 from protocols.tlog import Verifier
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Series = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}\.[a-z0-9_]{1,40}$")]
 
 
 def _vkey(text: str) -> str:
@@ -25,28 +24,11 @@ def _vkey(text: str) -> str:
 Vkey = Annotated[str, AfterValidator(_vkey)]
 
 
-class Position(Strict):
-    """Where an inlet stands; `height_m` is above the ground."""
-
-    latitude: float = Field(ge=-90, le=90)
-    longitude: float = Field(ge=-180, le=180)
-    height_m: float = Field(ge=0, le=1000)
-    datum: Literal["WGS-84"] = "WGS-84"
-
-
 class Listen(Strict):
     """An address to listen on; port 0 takes a free one."""
 
     host: str = "127.0.0.1"
     port: Port
-
-
-class Tls(Strict):
-    """TLS towards the broker with this consumer's own client certificate."""
-
-    ca: str
-    certificate: str
-    key: SecretRef
 
 
 class Broker(Strict):
@@ -65,20 +47,11 @@ class Label(Strict):
     en: str
 
 
-class Factor(Strict):
-    """How one series travels by HJ 212: absent members come from the measurand catalogue."""
-
-    series: Series
-    unit: str | None = None
-    decimals: int | None = Field(default=None, ge=0, le=8)
-    state: Literal["stack-dry", "ambient-298K"] | None = None
-
-
 class Outlet(Strict):
     """One outlet under HJ 212. `factors` maps pollutant codes to series; the password is what the station sends."""
 
-    mn: str = Field(pattern=r"^[0-9A-Za-z]{14,24}$")
-    st: str = Field(default="31", pattern=r"^[0-9A-Z]{2}$")
+    mn: Mn
+    st: SystemCode = "31"
     pw: SecretRef
     factors: dict[str, Factor] = Field(min_length=1)
 

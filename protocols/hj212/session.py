@@ -10,10 +10,13 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from protocols.hj212.frame import Area, Frame, FrameError
 from protocols.hj212.uploads import Upload
+
+# Password of a station on a platform (HJ 212-2017 table 3).
+PW_FORM: Final = r"[0-9A-Za-z]{1,6}"
 
 Key = Hashable
 K = TypeVar("K", bound=Hashable)
@@ -32,7 +35,7 @@ class Identity:
         for name, value, shape in (("MN", self.mn, r"[0-9A-Za-z]{14,24}"), ("ST", self.st, r"[0-9A-Z]{2}")):
             if not re.fullmatch(shape, value):
                 raise ValueError(f"{name} {value!r} is not of the form {shape}")
-        if not re.fullmatch(r"[0-9A-Za-z]{1,6}", self.pw):
+        if not re.fullmatch(PW_FORM, self.pw):
             raise ValueError("PW: write one to six letters or digits (HJ 212-2017 table 3)")
 
 

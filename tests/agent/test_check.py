@@ -6,10 +6,15 @@ import os
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from agent.__main__ import main
 from agent.check import check_file
@@ -19,6 +24,20 @@ from host.problems import Problem
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def certify(path: Path, *ends: datetime) -> None:
+    """Write certificates of one key that end then."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stack-01")])
+    path.write_bytes(b"".join(
+        x509.CertificateBuilder(name, name, KEY.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(end)
+        .sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM)
+        for end in ends
+    ))  # fmt: skip
+
+
 @pytest.fixture
 def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What a station's PC holds beside the configuration: credentials as systemd gives them, and certificates."""
@@ -26,10 +45,10 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tls").mkdir()
     credentials.mkdir()
     (credentials / "station-key").write_bytes(base64.b64encode(bytes(range(32))) + b"\n")
-    for name in ("hj212-pw", "mqtt-key"):
-        (credentials / name).write_text("x")
+    (credentials / "hj212-pw").write_text("123456")
+    (credentials / "mqtt-key").write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     for name in ("ca", "stack-01", "tower-01", "field-01"):
-        (tmp_path / "tls" / f"{name}.pem").write_text("x")
+        certify(tmp_path / "tls" / f"{name}.pem", NOW + timedelta(days=400))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     return tmp_path
 
@@ -37,6 +56,7 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def station(root: Path, etc: Path, example: str, *changes: tuple[str, str]) -> tuple[Path, str]:
     """An example with some text replaced (each must occur), as a file; and its text."""
     text = (root / "config" / f"{example}.hjson").read_text(encoding="utf-8").replace("/etc/plumeline", str(etc))
+    text = text.replace("/var/lib/plumeline", str(etc / "store"))
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new, 1)
@@ -163,6 +183,16 @@ BROKEN: dict[str, tuple[str, tuple[str, str], str, str, str]] = {
         "can be converted to"),
     "certificate that is not there": (
         "stack", ("ca.pem", "cb.pem"), 'ca: ^"', "certificate-missing", "correct the path"),
+    "certificate that is none": (
+        "stack", ("tls/ca.pem", "credentials/hj212-pw"), 'ca: ^"', "certificate-form", "in PEM form"),
+    "store that is a file": (
+        "stack", ("/store", "/credentials/hj212-pw/store"), 'store: { path: ^"', "store-file", "path of a folder"),
+    "password that no platform takes": (
+        "stack", ('pw: { credential: "hj212-pw"', 'pw: { credential: "mqtt-key"'), 'pw: { credential: ^"mqtt-key"',
+        "pw-form", "the PW the platform assigned"),
+    "key of another certificate": (
+        "stack", ('key: { credential: "mqtt-key"', 'key: { credential: "hj212-pw"'), 'key: ^{ credential: "hj212-pw"',
+        "certificate-key", "the certificate was issued for"),
     "missing credential": (
         "stack", ('"mqtt-key"', '"mqtt-kay"'), '^"mqtt-kay"', "secret-missing", "LoadCredentialEncrypted"),
     "password that is no key": (
@@ -239,10 +269,69 @@ def test_an_expired_cylinder_is_a_warning_and_the_station_runs(
     assert "Have it certified again or replace it" in told
 
 
-def test_a_cylinder_is_good_on_its_last_day(root: Path, etc: Path) -> None:
-    path, _ = station(root, etc, "tower")
-    assert not check_file(path, now=datetime(2030, 6, 30, 23, 59, tzinfo=UTC)).problems
-    assert len(check_file(path, now=datetime(2030, 7, 1, tzinfo=UTC)).problems) == 3
+def test_a_cylinder_is_good_on_its_last_day_and_told_a_month_before(root: Path, etc: Path) -> None:
+    path, text = station(root, etc, "tower", ('expires: "2030-06-30"', 'expires: "2029-06-30"'))
+    for at, code in (
+        (datetime(2029, 5, 30, tzinfo=UTC), None), (datetime(2029, 5, 31, tzinfo=UTC), "cylinder-expires"),
+        (datetime(2029, 6, 30, 23, 59, tzinfo=UTC), "cylinder-expires"),
+        (datetime(2029, 7, 1, tzinfo=UTC), "cylinder-expired"),
+    ):  # fmt: skip
+        checked = check_file(path, now=at, wall=NOW)
+        assert checked.config is not None
+        assert [(p.severity, p.code) for p in checked.problems] == [("warning", code)] * (code is not None)
+    (found,) = check_file(path, now=datetime(2029, 6, 20, tzinfo=UTC), wall=NOW).problems
+    assert (found.line, found.column) == place(text, 'expires: ^"2029-06-30"')
+    assert "expires in 10 days" in found.what
+
+
+def test_certificates_that_run_out_are_warnings_by_the_real_time(root: Path, etc: Path) -> None:
+    path, _ = station(root, etc, "stack")
+    ours, ca = etc / "tls" / "stack-01.pem", etc / "tls" / "ca.pem"
+    later = NOW + timedelta(days=400)
+    for file, ends, code in (
+        (ours, [NOW + timedelta(days=31)], None),
+        (ours, [NOW + timedelta(days=29)], "certificate-expires"),
+        (ours, [NOW - timedelta(days=1), later], "certificate-expired"),
+        (ca, [NOW - timedelta(days=1), later], None),
+        (ca, [NOW + timedelta(days=2)], "certificate-expires"),
+    ):
+        certify(file, *ends)
+        found = check_file(path, now=NOW - timedelta(days=3000), wall=NOW)
+        assert found.config is not None
+        assert [(p.severity, p.code) for p in found.problems] == [("warning", code)] * (code is not None)
+        certify(file, later)
+
+
+def test_no_message_holds_a_secret(root: Path, etc: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (etc / "credentials" / "hj212-pw").write_text("TooLongSecret")
+    path, text = station(root, etc, "stack")
+    assert main(["--lang", "en", "check", str(path)]) == 1
+    line, column = place(text, 'pw: { credential: ^"hj212-pw"')
+    told = capsys.readouterr().out
+    assert told.startswith(f"{path}:{line}:{column}: error: This secret is no password of HJ 212")
+    assert "TooLong" not in told
+
+
+def test_a_store_that_cannot_be_made_is_told(root: Path, etc: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        closed = folder / "closed"
+        closed.mkdir(mode=0o555)
+        path, _ = station(root, etc, "stack", (f"{etc}/store", f"{closed}/deep/store"))
+        open_here = folder / "station.hjson"
+        open_here.write_bytes(path.read_bytes())
+        check_file(path, now=NOW)  # everything it needs is loaded by now
+        if (user := os.geteuid()) == 0:  # root writes everywhere: be somebody else for one call
+            os.seteuid(65534)
+        try:
+            problems = check_file(open_here, now=NOW).problems
+        finally:
+            os.seteuid(user)
+    (found,) = [problem for problem in problems if problem.code == "store-closed"]
+    assert found.severity == "error"
+    assert f"{closed}" in found.what
+    assert f"{closed}/deep/store" in found.remedy
 
 
 def test_a_minute_without_a_reading_to_spare_is_a_warning(root: Path, etc: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import Hj212Uplink as Config
-from agent.config import Position, Station
+from agent.config import Station
 from agent.hj212_entries import Progress, Selection
 from agent.hj212_outbox import ASIDE_MAX, ASIDE_RETRY_S, Outbox
 from agent.live import Live
@@ -21,6 +21,7 @@ from agent.uplink_hj212 import Hj212Uplink
 from host.clock import AcceleratedClock, RealClock
 from host.hj212 import Link
 from host.hj212_server import PlatformServer
+from host.shapes import Position
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Average, Measurement, Reading
 from protocols.hj212.platform import PlatformSession

@@ -15,11 +15,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from central.app import build
-from central.config import Attribution, Config, Meteorology, Position, Station
+from central.config import Attribution, Config, Meteorology, Station
 from central.entries import Delivery, Entry
 from central.results import keep
 from central.store import Store
 from host.clock import ManualClock
+from host.shapes import Position
 from inversion.data import Cell, Domain, Result, Settings, Source
 from metrology.periods import iso
 from protocols.mqtt.messages import State
@@ -40,6 +41,7 @@ def place(x: float, y: float, height_m: float = 3) -> Position:
         latitude=round(ORIGIN.latitude + y / 111320, 7),
         longitude=round(ORIGIN.longitude + x / 111320 / math.cos(math.radians(ORIGIN.latitude)), 7),
         height_m=height_m,
+        datum="WGS-84",
     )
 
 

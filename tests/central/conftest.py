@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from central.config import Factor, Outlet, Position, Station
+from central.config import Outlet, Station
 from central.entries import Delivery, Entry
 from central.store import Store
 from host.secrets import SecretRef
+from host.shapes import Factor, Position
 from metrology.periods import iso
 from protocols.record import decode, encode
 from protocols.tlog import Frontier, Signer, leaf_hash, make_checkpoint
 
 START = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
 SIGNER = Signer("tower", Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
-PLACE = Position(latitude=34.75, longitude=113.62, height_m=3)
+PLACE = Position(latitude=34.75, longitude=113.62, height_m=3, datum="WGS-84")
 
 
 class StationLog:

@@ -14,19 +14,20 @@ import pytest
 from central import queries
 from central.__main__ import main
 from central.attribution import domain_of, read_met, read_observations
-from central.config import Attribution, Config, Position
+from central.config import Attribution, Config
 from central.daemon import Centre, next_due
 from central.persistence import Sighting, persistent
 from central.results import keep, publish
 from central.store import Store
 from host.clock import clock_from
+from host.shapes import Position
 from inversion.attribute import attribute
 from inversion.data import Domain
 from inversion.geo import to_degrees
 from metrology.periods import iso, parse_iso
 
 START = parse_iso("2026-03-01T00:00:00Z")
-MAST = Position(latitude=34.8, longitude=113.6, height_m=10)
+MAST = Position(latitude=34.8, longitude=113.6, height_m=10, datum="WGS-84")
 ORIGIN = Domain(34.8, 113.6, 0.0, 0.0, 0.0, 0.0)
 LEAK = (40.0, -60.0)
 MINUTES = 240
@@ -53,7 +54,7 @@ def config(stations: dict[str, Any], tmp_path: Path) -> Config:
     places = {"mast": MAST}
     for name, (x, y) in SENSORS.items():
         latitude, longitude = to_degrees(ORIGIN, x, y)
-        places[name] = Position(latitude=latitude, longitude=longitude, height_m=3)
+        places[name] = Position(latitude=latitude, longitude=longitude, height_m=3, datum="WGS-84")
     tower = stations["tower"].model_copy(update={"instruments": places, "outlets": {}})
     attribution = {"window_h": 4, "meteorology": {"station": "tower", "mast": "mast"}, "threshold_kg_h": 1}
     return Config.model_validate(

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from central.agreement import differs
-from central.config import Factor, Listen, Station
+from central.config import Listen, Station
 from central.hj212_rows import add_uploads, routes
 from central.ingest_hj212 import Hj212Ingest
 from central.store import Store
 from central.writer import Writer
 from host.clock import RealClock
 from host.hj212 import Link
+from host.shapes import Factor
 from metrology.measurand import catalogue
 from metrology.periods import parse_iso
 from metrology.quality import Cause, Mark, Quality
