@@ -12,7 +12,6 @@ from central.config import Config, Listen, Station
 from central.store import Store
 from host.clock import ManualClock
 from host.shapes import Position
-from host.shapes import Position
 from metrology.periods import parse_iso
 from protocols.mqtt.messages import State
 from web.serve import serve
