@@ -10,11 +10,14 @@ from metrology.reading import Average, Measurement
 from metrology.units import UnitError
 from protocols.hj212.commands import number
 from protocols.hj212.factors import Factor, decimal
-from protocols.hj212.frame import CP_MAX, SEGMENT_MAX, EncodeError, Frame, Item, SubValue, area_text
+from protocols.hj212.frame import CP_MAX, SEGMENT_MAX, EncodeError, Frame, Item, area_text
 from protocols.hj212.times import parse_time, render_time
 
 REALTIME: Final = "2011"
 CN_OF_PERIOD: Final = {60: "2051", 3600: "2061", 86400: "2031"}
+STACK_RULE: Final = "hj-stack"
+# Share of inputs that are N from which a mean of stack gas is N.
+STACK_NORMAL_MIN: Final = 0.75
 PERIOD_OF_CN: Final = {cn: period for period, cn in CN_OF_PERIOD.items()}
 
 
@@ -50,24 +53,34 @@ def average_item(factor: Factor, average: Average) -> Item:
     for suffix, value in (("Min", average.minimum), ("Avg", average.mean), ("Max", average.maximum)):
         if value is not None:
             pairs.append((f"{code}-{suffix}", factor.render(value, unit)))
-    return (*pairs, _flag(code, average.quality.causes, average.mean))
+    return (*pairs, (f"{code}-Flag", _average_letter(average)))
+
+
+def _average_letter(average: Average) -> str:
+    """Letter of a mean. Of stack gas N or D alone, by its inputs (HJ 212-2017 C.16 to C.18); else by its causes.
+
+    That is another rule than the one for a valid mean (formulas 23 to 25): a day of 18 or 19 valid hours is sent as N.
+    """
+    if average.rule == STACK_RULE:
+        return "N" if average.mean is not None and average.valid_fraction >= STACK_NORMAL_MIN else "D"
+    return _letter(average.quality.causes, average.mean)
 
 
 def realtime_item(factor: Factor, measurement: Measurement, *, silent: bool) -> Item:
     """Sub-values of one factor of 2011; `silent` where the measurement is too old to be called real-time (letter B)."""
     reading = measurement.reading
     if silent:
-        return (_flag(factor.code, {*reading.quality.causes, Cause.COMMUNICATION}, None),)
-    flag = _flag(factor.code, reading.quality.causes, measurement.value)
+        return ((f"{factor.code}-Flag", _letter({*reading.quality.causes, Cause.COMMUNICATION}, None)),)
+    flag = (f"{factor.code}-Flag", _letter(reading.quality.causes, measurement.value))
     if measurement.value is None:
         return (flag,)
     return ((f"{factor.code}-Rtd", factor.render(measurement.value, reading.unit)), flag)
 
 
-def _flag(code: str, causes: Iterable[Cause], value: float | None) -> SubValue:
+def _letter(causes: Iterable[Cause], value: float | None) -> str:
     """Letter of table 8. Where there is no number, "normal" would be untrue: D."""
     sent = letter(causes)
-    return f"{code}-Flag", "D" if sent == "N" and value is None else sent
+    return "D" if sent == "N" and value is None else sent
 
 
 def average_items(factors: Iterable[Factor], averages: Mapping[str, Average]) -> tuple[tuple[Item, ...], list[str]]:

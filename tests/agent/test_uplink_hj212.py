@@ -184,7 +184,9 @@ async def test_averages_go_up_by_their_command_in_the_platforms_units_and_are_ac
         so2 = average("stack.so2", T0, 35.126)
         co2 = average("stack.co2", T0, 400.0, unit="umol/mol", sum=7.0)
         await log.append("average", averages_fields([so2, co2, average("other.so2", T0, 1.0)]))
-        await log.append("average", averages_fields([average("stack.so2", T0, 35.0, 3600, quality=fault)]))
+        await log.append(
+            "average", averages_fields([average("stack.so2", T0, 35.0, 3600, quality=fault, valid_fraction=0.7)])
+        )
         await log.append("average", averages_fields([average("stack.so2", T0, None, 86400, quality=fault)]))
         await log.append("average", averages_fields([average("stack.so2", T0, 36.0, revision=1)]))
         await log.append("average", averages_fields([average("other.so2", T0, 36.0)]))

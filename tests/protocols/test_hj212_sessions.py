@@ -426,6 +426,31 @@ def test_averages_travel_with_letter_and_decimals_and_without_a_mean_the_letter_
     assert "degC" in problems[0]
 
 
+@pytest.mark.parametrize(
+    ("rule", "fraction", "mean", "causes", "letter"),
+    [
+        # C.16 to C.18: only the share of normal inputs counts, also for a day of 18 hours that is no valid mean.
+        ("hj-stack", 0.75, 35.0, [], "N"),
+        ("hj-stack", 0.75, 35.0, [Cause.INCOMPLETE], "N"),
+        ("hj-stack", 0.74, 35.0, [], "D"),
+        ("hj-stack", 0.5, 35.0, [Cause.CALIBRATION, Cause.INCOMPLETE], "D"),
+        ("hj-stack", 0.0, None, [Cause.STOPPED, Cause.INCOMPLETE], "D"),
+        ("hj-ambient", 0.74, 35.0, [Cause.INCOMPLETE], "D"),
+        ("hj-ambient", 0.1, 35.0, [Cause.CALIBRATION], "C"),
+        ("hj-ambient", 0.1, 35.0, [], "N"),
+        ("ghg", 0.0, None, [Cause.STOPPED, Cause.INCOMPLETE], "F"),
+        ("ghg", 0.0, None, [], "D"),
+    ],
+)
+def test_the_letter_of_a_mean_follows_its_rule(
+    rule: str, fraction: float, mean: float | None, causes: list[Cause], letter: str
+) -> None:
+    quality = Quality.of(*(Mark(cause, "test", T0) for cause in causes))
+    made = average(mean, quality, rule=rule, valid_fraction=fraction)
+    (item,), _ = average_items([factor("a21026", "stack.so2")], {"stack.so2": made})
+    assert item[-1] == ("a21026-Flag", letter)
+
+
 def test_a_mole_fraction_becomes_mass_only_with_a_stated_state() -> None:
     with pytest.raises(UnitError, match=r"a05001.*state"):
         factor("a05001", "tower.co2_dry")
