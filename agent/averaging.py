@@ -110,8 +110,8 @@ class Averager:
             self._closed_until = min([self._closed_until, *self._minutes])
         first_empty = until - timedelta(minutes=EMPTY_MINUTES_MAX)
         while self._closed_until < until:
-            start, end = self._closed_until, self._closed_until + timedelta(minutes=1)
-            self._closed_until = end
+            start = self._next_minute(first_empty)
+            self._closed_until = end = start + timedelta(minutes=1)
             buckets = self._minutes.pop(start, {})
             if buckets or start >= first_empty:
                 closed.append([self._minute(spec, start, buckets.get(spec.series)) for spec in self._specs.values()])
@@ -119,6 +119,11 @@ class Averager:
                     self._collect(average)
             closed += self._close_upper(end)
         return closed
+
+    def _next_minute(self, first_empty: datetime) -> datetime:
+        """The minute to close next: years of a stop, or of a clock that began in 1970, are not walked through."""
+        ends = [start + timedelta(seconds=period_s - MINUTE_S) for period_s, start in self._lower]
+        return max(self._closed_until, min([first_empty, *self._minutes, *ends]))
 
     def _collect(self, average: Average) -> None:
         for upper, (lower, _) in LOWER.items():

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 REQUEST_BYTES_MAX: Final = 64 * 1024
 CLIENTS_MAX: Final = 32
+# Who asks nothing, or reads nothing of what was asked, loses the place to others.
+PATIENCE_WALL_S: Final = 10.0
 
 Handler = Callable[[Mapping[str, Any]], AsyncIterator[dict[str, Any]]]
 
@@ -44,7 +46,10 @@ class Control:
         try:
             async for answer in self._answers(reader):
                 writer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
-                await writer.drain()
+                async with asyncio.timeout(PATIENCE_WALL_S):
+                    await writer.drain()
+        except TimeoutError:
+            writer.transport.abort()
         except (ConnectionError, asyncio.CancelledError):
             pass  # the asker went away, or we stop
         finally:
@@ -55,14 +60,33 @@ class Control:
         try:
             if self._clients > CLIENTS_MAX:
                 raise RequestError(f"more than {CLIENTS_MAX} clients")
-            request = json.loads(await reader.readline())
-            handler = self._handlers.get(request["do"]) if isinstance(request, dict) and "do" in request else None
+            request = _parsed(await _line(reader))
+            name = request.get("do")
+            handler = self._handlers.get(name) if isinstance(name, str) else None
             if handler is None:
                 raise RequestError(f"unknown request; known: {', '.join(sorted(self._handlers))}")
             async for answer in handler(request):
                 yield answer
         except (RequestError, ValueError) as error:
             yield {"error": str(error)}
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(PATIENCE_WALL_S):
+        try:
+            return await reader.readline()
+        except ValueError as error:
+            raise RequestError(f"a request is at most {REQUEST_BYTES_MAX} bytes") from error
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"no JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise RequestError("a request is a JSON object")
+    return request
 
 
 async def ask(path: str, request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:

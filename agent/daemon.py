@@ -93,8 +93,9 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             log = group.create_task(self.log.run(), name="log")
             await self._begin()
+            instruments = len(self.config.instruments)
             writer = PeriodWriter(
-                self.averager, self.log, self.clock, self.intake.watermarks, len(self.config.instruments)
+                self.averager, self.log, self.clock, self.intake.watermarks, instruments, self.clock_watch
             )
             acquisition = [
                 group.create_task(part(), name=part.__qualname__)
@@ -104,7 +105,6 @@ class Daemon:
                     *(bus.run for bus in self.sources.streams.values()),
                     self.calibrator.run,
                     writer.run,
-                    self.clock_watch.run,
                     self._checkpoints,
                     self._watchdog,
                     self._page,

@@ -18,12 +18,45 @@ GRACE_WALL_S: Final = 2.0
 STEP_S: Final = 0.5
 
 
+class ClockWatch:
+    """Compares world time with the monotonic scale; a step is a record and a mark on the open periods."""
+
+    def __init__(self, clock: Clock, log: Log, averager: Averager) -> None:
+        self._clock = clock
+        self._log = log
+        self._averager = averager
+        self._offset = self._measure()
+        self.steps = 0
+
+    def _measure(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
+
+    def look(self) -> None:
+        """Record a step where there was one; slow drift is followed."""
+        offset, before = self._measure(), self._offset
+        self._offset = offset
+        # An accelerated clock turns jitter of the wall into world seconds.
+        if abs(offset - before) <= STEP_S * max(1.0, self._clock.rate):
+            return
+        self.steps += 1
+        now = self._clock.now()
+        self._averager.mark_open(Mark(Cause.CLOCK_DOUBTFUL, f"clock stepped {offset - before:+.3f} s", now))
+        self._log.post("event", {"what": "clock-step", "origin": "clock", "step_s": offset - before, "at": iso(now)})
+
+
 class PeriodWriter:
     """Writes average records as soon as every instrument has spoken after a period's end, or the grace is over."""
 
     def __init__(
-        self, averager: Averager, log: Log, clock: Clock, watermarks: Mapping[str, datetime], instruments: int
+        self,
+        averager: Averager,
+        log: Log,
+        clock: Clock,
+        watermarks: Mapping[str, datetime],
+        instruments: int,
+        watch: ClockWatch,
     ) -> None:
+        self._watch = watch
         self._averager = averager
         self._log = log
         self._clock = clock
@@ -42,6 +75,8 @@ class PeriodWriter:
 
     def write_due(self) -> None:
         """Write what can be closed now. All records of one call lie in one commit: minute, hour and day together."""
+        # A step must be on the open periods before the time it brought closes them.
+        self._watch.look()
         now = self._clock.now()
         due = now - self._grace
         if len(self._watermarks) == self._instruments:
@@ -51,35 +86,3 @@ class PeriodWriter:
         for averages in self._averager.close(min(due, now)):
             if averages:
                 self._log.post("average", averages_fields(averages))
-
-
-class ClockWatch:
-    """Compares world time with the monotonic scale; a step is a record and a mark on the open periods."""
-
-    def __init__(self, clock: Clock, log: Log, averager: Averager) -> None:
-        self._clock = clock
-        self._log = log
-        self._averager = averager
-        self._offset = self._measure()
-        self.steps = 0
-
-    def _measure(self) -> float:
-        return self._clock.now().timestamp() - self._clock.monotonic()
-
-    async def run(self) -> None:
-        """Look each wall second."""
-        while True:
-            await self._clock.sleep_wall(1.0)
-            self.look()
-
-    def look(self) -> None:
-        """Record a step where there was one; slow drift is followed."""
-        offset, before = self._measure(), self._offset
-        self._offset = offset
-        # An accelerated clock turns jitter of the wall into world seconds.
-        if abs(offset - before) <= STEP_S * max(1.0, self._clock.rate):
-            return
-        self.steps += 1
-        now = self._clock.now()
-        self._averager.mark_open(Mark(Cause.CLOCK_DOUBTFUL, f"clock stepped {offset - before:+.3f} s", now))
-        self._log.post("event", {"what": "clock-step", "origin": "clock", "step_s": offset - before, "at": iso(now)})

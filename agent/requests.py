@@ -78,7 +78,8 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
 
     async def _maintenance(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         if request.get("on") is True:
-            await daemon.maintenance.lock(_text(request, "who"), _text(request, "reason"), request.get("until"))
+            until = None if request.get("until") is None else _text(request, "until")
+            await daemon.maintenance.lock(_text(request, "who"), _text(request, "reason"), until)
         else:
             await daemon.maintenance.unlock(_text(request, "who"))
         yield daemon.maintenance.status()

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import resource
-import signal
 import socket
 import stat
 import statistics
