@@ -162,7 +162,9 @@ def reveal(run: Run) -> str:
         for leak in leaks
     ]
     layer = run.store.with_name("layer.geojson")
-    layer.write_text(json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False))
+    whole = layer.with_suffix(".new")
+    whole.write_text(json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False))
+    whole.replace(layer)
     lines = [
         f"  {leak['gas']} {leak['rate_kg_h']:g} kg/h at {leak['latitude']:.5f}, {leak['longitude']:.5f}"
         for leak in leaks
