@@ -34,15 +34,21 @@ class Index:
     def __init__(self, path: Path, segments: Path, live: Segment) -> None:
         """Open the index, or make it anew where it is damaged, and catch up with the closed segments and `live`."""
         self._path = path
+        self._segments = segments
+        self._live = live
         self._holes = False
         try:
             self._db = self._opened()
+            self._catch_up()
         except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError) as error:
-            logger.warning("station database is made anew from the log: %s", error)
-            for part in path.parent.glob(path.name + "*"):
-                part.unlink()
-            self._db = self._opened()
-        self._catch_up(segments, live)
+            self._make_anew(error)
+
+    def _make_anew(self, error: Exception) -> None:
+        logger.warning("station database is made anew from the log: %s", error)
+        for part in self._path.parent.glob(self._path.name + "*"):
+            part.unlink()
+        self._db = self._opened()
+        self._catch_up()
 
     def _opened(self) -> apsw.Connection:
         connection = open_database(str(self._path), exclusive=True, read_only=False)
@@ -52,18 +58,18 @@ class Index:
         connection.pragma("cache_size", -CACHE_KiB)
         return connection
 
-    def _catch_up(self, segments: Path, live: Segment) -> None:
+    def _catch_up(self) -> None:
         row = self._db.execute("SELECT epoch, next_seq FROM built").fetchone()
         epoch, next_seq = row or (0, 0)
-        for path in sorted(segments.glob("log-*.db")):
+        for path in sorted(self._segments.glob("log-*.db")):
             if segment_numbers(path)[0] < epoch:
                 continue
-            segment = live if path == live.path else Segment(path, exclusive=False)
+            segment = self._live if path == self._live.path else Segment(path, exclusive=False)
             after = next_seq - 1 if segment.epoch == epoch else -1
             while rows := segment.read(after, record.KINDS, CATCH_UP_ROWS, None):
                 self.add(rows)
                 after = rows[-1].seq
-            if segment is not live:
+            if segment is not self._live:
                 segment.close()
 
     def add(self, rows: Iterable[Record]) -> None:
@@ -84,29 +90,38 @@ class Index:
             logger.warning("station database: %s; the next start completes it from the log", error)
 
     def averages(self, period_s: int, since: str, until: str) -> Iterator[dict[str, Any]]:
-        """Average records with since <= start < until (ISO times), oldest first, read as they are asked for."""
-        cursor = self._db.execute(
+        """Average records with since <= start < until (ISO times), oldest first, decoded as they are asked for."""
+        bodies = self._bodies(
             "SELECT body FROM entry WHERE period_s = ? AND at >= ? AND at < ? ORDER BY at, epoch, seq",
             (period_s, since, until),
         )
-        return (record.decode(body) for (body,) in cursor)
+        return map(record.decode, bodies)
 
     def last_average(self, period_s: int, since: str, until: str) -> dict[str, Any] | None:
         """The one of these that starts last."""
-        row = self._db.execute(
+        bodies = self._bodies(
             "SELECT body FROM entry WHERE period_s = ? AND at >= ? AND at < ? ORDER BY at DESC LIMIT 1",
             (period_s, since, until),
-        ).fetchone()
-        return record.decode(row[0]) if row else None
+        )
+        return record.decode(bodies[0]) if bodies else None
 
     def newest(self, kind: str, what: str | None, limit: int) -> list[dict[str, Any]]:
         """Newest records of a kind (and of one `what`), newest first."""
-        cursor = self._db.execute(
+        bodies = self._bodies(
             "SELECT body FROM entry WHERE kind = ?1 AND (?2 IS NULL OR what = ?2)"
             " ORDER BY epoch DESC, seq DESC LIMIT ?3",
             (kind, what, limit),
         )
-        return [record.decode(body) for (body,) in cursor]
+        return [record.decode(body) for body in bodies]
+
+    def _bodies(self, statement: str, values: tuple[object, ...]) -> list[bytes]:
+        """What a query finds. A page that shows its damage only now costs a rebuild, and never the start."""
+        try:
+            return [body for (body,) in self._db.execute(statement, values)]
+        except apsw.CorruptError as error:
+            self._db.close()
+            self._make_anew(error)
+            return [body for (body,) in self._db.execute(statement, values)]
 
     def close(self) -> None:
         """Close the file."""

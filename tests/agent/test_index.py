@@ -1,0 +1,121 @@
+"""The station database: thrown away, damaged, left behind; the answers stay those of the log."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.index import Index
+from agent.log import Log
+from host.clock import RealClock
+from protocols.tlog import signer_from_seed
+
+Answers = dict[str, list[dict[str, Any]]]
+
+
+class Station:
+    """A log with its index, opened as often as wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "station.db"
+        self.open()
+
+    def open(self) -> None:
+        signer = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/test-01")
+        self.log = Log(
+            self.folder / "segments", RealClock(), station_id="test-01", signer=signer, commit_s=0,
+            on_commit=lambda rows: self.index.add(rows),
+        )  # fmt: skip
+        self.index = Index(self.path, self.folder / "segments", self.log.live_segment)
+        self.task = asyncio.create_task(self.log.run())
+
+    async def close(self) -> None:
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        self.index.close()
+
+    async def write(self, first: int, count: int) -> None:
+        """Averages, coefficients and events, `count` of each."""
+        for i in range(first, first + count):
+            start = f"2026-03-01T08:{i:02d}:00.000Z"
+            self.log.post("average", {"start": start, "end": "2026", "period_s": 60, "rows": {"a.co2": {"mean": i}}})
+            self.log.post("calibration", {"what": "coefficients", "id": str(i)})
+            last = self.log.post("event", {"what": "something", "n": i})
+        await last
+
+    def answers(self) -> Answers:
+        return {
+            "averages": list(self.index.averages(60, "2026-03-01T08:01", "2026-03-01T08:50")),
+            "coefficients": self.index.newest("calibration", "coefficients", 100),
+            "events": self.index.newest("event", None, 100),
+        }
+
+
+@pytest.fixture
+async def station(tmp_path: Path) -> AsyncIterator[Station]:
+    made = Station(tmp_path)
+    await made.write(0, 20)
+    yield made
+    await made.close()
+
+
+async def test_spans_and_order_are_as_asked(station: Station) -> None:
+    found = station.answers()
+    assert [row["rows"]["a.co2"]["mean"] for row in found["averages"]] == list(range(1, 20))
+    assert [row["id"] for row in found["coefficients"]] == [str(i) for i in reversed(range(20))]
+    assert [row["n"] for row in station.index.newest("event", None, 2)] == [19, 18]
+
+
+async def test_a_deleted_index_comes_back_with_the_same_answers(station: Station) -> None:
+    before = station.answers()
+    await station.close()
+    station.path.unlink()
+    station.open()
+    assert station.answers() == before
+
+
+@pytest.mark.parametrize("page", range(8))
+async def test_a_damaged_index_is_made_anew(station: Station, page: int) -> None:
+    """Whichever page was hit; most are read only when something is asked."""
+    before = station.answers()
+    await station.close()
+    data = station.path.read_bytes()
+    assert len(data) >= 8 * 4096
+    station.path.write_bytes(data[: page * 4096] + b"\xa5" * 4096 + data[(page + 1) * 4096 :])
+    station.open()
+    assert station.answers() == before
+
+
+async def test_a_file_of_another_program_in_its_place_is_replaced(station: Station) -> None:
+    before = station.answers()
+    await station.close()
+    station.path.write_bytes(b"no database at all, but something else\n" * 50)
+    station.open()
+    assert station.answers() == before
+
+
+async def test_a_log_of_another_epoch_is_indexed_beside_the_old(station: Station) -> None:
+    before = station.answers()
+    await station.close()
+    [path] = (station.folder / "segments").glob("log-*.db")
+    path.write_bytes(b"rubbish")
+    station.open()
+    assert station.log.epoch == 2
+    assert station.answers() == before
+    await station.write(20, 1)
+    assert [row["id"] for row in station.answers()["coefficients"]][:2] == ["20", "19"]
+
+
+async def test_what_the_index_could_not_take_is_there_after_the_next_start(station: Station) -> None:
+    station.index.close()  # as good as a disk that refuses
+    await station.write(20, 5)
+    station.index = Index(station.path, station.folder / "nothing", station.log.live_segment)
+    station.index.close()
+    await station.write(25, 5)
+    await station.close()
+    station.open()
+    assert [row["n"] for row in station.answers()["events"]] == list(reversed(range(30)))
