@@ -14,8 +14,9 @@ from inversion.geo import cell_id, cell_of, to_degrees
 from inversion.interval import Spread, spreads
 from inversion.likelihood import PER_SOURCE, POSITION_UNIT_M, SHARED, TURN_UNIT, Problem
 from inversion.met import winds_of
+from inversion.posterior import Place, places
 from inversion.prepare import prepare
-from inversion.search import Found, find, search_map
+from inversion.search import Found, SearchMap, find, search_map
 from metrology.units import GAS_CONSTANT
 
 MOLAR_MASS_KG_MOL: Final = {"ch4": 0.0160425, "co2": 0.0440095}
@@ -38,7 +39,7 @@ def attribute(
     candidates = search_map(batch, domain, settings)
     problem = Problem(batch, basis_of(batch, settings), first_guess(batch), domain, settings)
     found = find(problem, candidates)
-    sources = _sources(found)
+    sources = _sources(found, candidates)
     return Result(
         sources=sources,
         cells=cells(detection_limits(found, candidates), candidates, sources, domain, settings),
@@ -49,18 +50,29 @@ def attribute(
     )
 
 
-def _sources(found: Found) -> tuple[Source, ...]:
-    """The found sources with what is known about them, strongest evidence first; faint ones are not published."""
-    places = found.state[SHARED:].reshape(-1, PER_SOURCE).tolist()
-    rows = zip(places, found.evidence, spreads(found), strict=True)
-    sources = [_source(found, place, evidence, spread) for place, evidence, spread in rows]
-    floor = found.problem.settings.publication_floor_kg_h
-    return tuple(sorted((s for s in sources if s.rate_kg_h >= floor), key=lambda source: -source.evidence))
+def _sources(found: Found, candidates: SearchMap) -> tuple[Source, ...]:
+    """The found sources with what is known about them, strongest evidence first.
+
+    Not published: faint ones, doubtful ones, and those that lean on the edge, which stand for something outside.
+    """
+    where = places(found, candidates)
+    heights = found.state[SHARED + 2 :: PER_SOURCE].tolist()
+    rows = zip(where, heights, found.evidence, spreads(found, where), strict=True)
+    sources = [_source(found, *row) for row in rows]
+    settings = found.problem.settings
+    kept = [
+        source
+        for source, leans in zip(sources, found.leaning(), strict=True)
+        if not leans
+        and source.rate_kg_h >= settings.publication_floor_kg_h
+        and source.probability >= settings.least_probability
+    ]
+    return tuple(sorted(kept, key=lambda source: -source.evidence))
 
 
-def _source(found: Found, place: list[float], evidence: float, spread: Spread) -> Source:
+def _source(found: Found, place: Place, height: float, evidence: float, spread: Spread) -> Source:
     domain, settings = found.problem.domain, found.problem.settings
-    x, y, height, rate = place[0] * POSITION_UNIT_M, place[1] * POSITION_UNIT_M, place[2], math.exp(place[3])
+    x, y, rate = place.x, place.y, math.exp(place.log_rate)
     latitude, longitude = to_degrees(domain, x, y)
     # Even odds at the threshold; evidence counts 1/f because rows hang together.
     exists = 1 / (1 + math.exp(-min((evidence - found.threshold) / settings.correlation_factor, 50.0)))
@@ -98,6 +110,7 @@ def _diagnostics(found: Found, scheme: str) -> dict[str, Any]:
         "turn_deg": math.degrees(float(state[3]) * TURN_UNIT),
         "chi2": float(np.mean(z**2)),
         "threshold": found.threshold,
+        "outside": _outside(found),
         "background_ppm": float(np.mean(problem.background)),
         "sensor_z": {
             name: float(z[batch.sensor == number].mean())
@@ -105,6 +118,18 @@ def _diagnostics(found: Found, scheme: str) -> dict[str, Any]:
             if (batch.sensor == number).any()
         },
     }
+
+
+def _outside(found: Found) -> list[dict[str, float]]:
+    """Bearing (degrees from north, seen from the domain's centre) and evidence of what leans on the edge."""
+    domain = found.problem.domain
+    x, y = (domain.west_m + domain.east_m) / 2, (domain.south_m + domain.north_m) / 2
+    bests = (POSITION_UNIT_M * found.state[SHARED:].reshape(-1, PER_SOURCE)[:, :2]).tolist()
+    return [
+        {"bearing_deg": math.degrees(math.atan2(place[0] - x, place[1] - y)) % 360.0, "evidence": evidence}
+        for place, leans, evidence in zip(bests, found.leaning(), found.evidence, strict=True)
+        if leans
+    ]
 
 
 def _digest(observations: Sequence[Observation], met: Sequence[MetRow], domain: Domain, settings: Settings) -> str:

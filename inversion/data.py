@@ -84,6 +84,7 @@ class Settings:
     correlation_factor: float = 2.0
     merge_m: float = 60.0
     publication_floor_kg_h: float = 0.5
+    least_probability: float = 0.5
     covered_kg_h: float = 5.0
     weak_kg_h: float = 30.0
     lowest_speed: float = 0.5

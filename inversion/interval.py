@@ -1,6 +1,7 @@
 """How sure a found source is: curvature of the objective, and scores summed by hour for errors that hang together."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from inversion.likelihood import PER_SOURCE, POSITION_UNIT_M, SHARED
+from inversion.posterior import Place
 from inversion.search import Found
 
 Array = NDArray[np.float64]
@@ -34,19 +36,22 @@ class Spread:
         return float(norm.cdf(math.log(rate / floor) / self.log_rate_sd))
 
 
-def spreads(found: Found) -> list[Spread]:
-    """One spread per source. Background, offsets and the shared factors are free beside it, under their priors."""
-    covariance, clusters = _covariance(found)
+def spreads(found: Found, places: Sequence[Place]) -> list[Spread]:
+    """One spread per source: that of its place and rate, and what everything else, free under its prior, adds to it."""
+    covariance, curvature, clusters = _covariance(found)
     quantile = float(t.ppf(0.975, max(clusters - 1, 2)))
     out = []
-    for source in range((len(found.state) - SHARED) // PER_SOURCE):
-        own = SHARED + PER_SOURCE * source
-        xx, xy, yy = (POSITION_UNIT_M**2 * float(covariance[own + i, own + j]) for i, j in ((0, 0), (0, 1), (1, 1)))
-        out.append(Spread(math.sqrt(float(covariance[own + 3, own + 3])), quantile, (xx, xy, yy)))
+    for source, place in enumerate(places):
+        own = np.append(0, SHARED + PER_SOURCE * source + np.array([0, 1, 3]))
+        unit = np.array([POSITION_UNIT_M, POSITION_UNIT_M, 1.0])
+        alone = np.linalg.inv(curvature[np.ix_(own, own)])
+        added = (covariance[np.ix_(own, own)] - alone)[1:, 1:] * np.outer(unit, unit)
+        (xx, xy, _), (_, yy, _), (_, _, rate) = (place.covariance + added).tolist()
+        out.append(Spread(math.sqrt(rate), quantile, (xx, xy, yy)))
     return out
 
 
-def _covariance(found: Found) -> tuple[Array, int]:
+def _covariance(found: Found) -> tuple[Array, Array, int]:
     """Inverse curvature plus the cluster-robust term.
 
     The first holds what the priors leave open and independent noise; the second what neighbouring rows share (a wrong
@@ -67,7 +72,7 @@ def _covariance(found: Found) -> tuple[Array, int]:
     curvature[size:, size:] += problem.basis.precision
     inverse = np.asarray(np.linalg.inv(curvature), dtype=float)
     meat, clusters = _meat(found, columns, sigma, model)
-    return inverse + inverse @ (meat / problem.settings.correlation_factor**2) @ inverse, clusters
+    return inverse + inverse @ (meat / problem.settings.correlation_factor**2) @ inverse, curvature, clusters
 
 
 def _meat(found: Found, columns: Array, sigma: Array, model: Array) -> tuple[Array, int]:

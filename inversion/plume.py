@@ -18,7 +18,7 @@ SOURCE_HALF_WIDTH_M: Final = 1.0
 _LEAST_SIGMA_M: Final = 0.2
 _DRAXLER_A: Final = 0.9
 _DRAXLER_TI_S: Final = 300.0  # horizontal, source near the ground
-_WIDEST: Final = 2.0  # crosswind over downwind distance beyond which no plume reaches
+_WIDEST: Final = 5.0  # of the crosswind spread: beyond it no plume reaches
 _TABLE_M: Final = np.geomspace(NEAREST_M, 20000.0, 400)
 
 
@@ -107,8 +107,9 @@ class Operator:
         toward = (1.5 * math.pi - winds.direction_from - turn)[:, None]
         cos, sin = np.cos(toward), np.sin(toward)
         along, across = cos * east + sin * north, cos * north - sin * east
-        # Only a quarter of all pairs lies in a plume: the rest is never computed.
-        row, column = np.nonzero((along > NEAREST_M) & (np.abs(across) < _WIDEST * along + _WIDEST))
+        # Few of all pairs lie in a plume: the rest is never computed.
+        widest = _WIDEST * factor_y * winds.sigma_theta[:, None] * along + _WIDEST * SOURCE_HALF_WIDTH_M
+        row, column = np.nonzero((along > NEAREST_M) & (np.abs(across) < widest))
         down, speed = along[row, column], winds.speed[row]
         spread = factor_y * sigma_y_draxler(down, speed, winds.sigma_theta[row]) + SOURCE_HALF_WIDTH_M
         crosswind = np.exp(-0.5 * (across[row, column] / spread) ** 2) / (math.sqrt(2 * math.pi) * speed * spread)

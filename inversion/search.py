@@ -20,6 +20,7 @@ _ROUNDS: Final = 3
 _TRIAL_STEPS: Final = 15
 _FINAL_STEPS: Final = 60
 _HOPELESS: Final = 0.25  # of the threshold: what the unrefined map must promise at least
+_UNPROMISING: Final = 0.5  # the same after the first steps of refinement
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ class Found:
     state: Array
     evidence: tuple[float, ...]
     threshold: float
+
+    def leaning(self) -> list[bool]:
+        """Of each source, whether the soft edge of the domain holds it back."""
+        domain = self.problem.domain
+        places = (self.state[SHARED:].reshape(-1, PER_SOURCE)[:, :2] * POSITION_UNIT_M).tolist()
+        return [not (domain.west_m < x < domain.east_m and domain.south_m < y < domain.north_m) for x, y in places]
 
 
 def search_map(batch: Batch, domain: Domain, settings: Settings) -> SearchMap:
@@ -78,13 +85,17 @@ def find(problem: Problem, candidates: SearchMap) -> Found:
 def _grow(problem: Problem, state: Array, candidates: SearchMap, threshold: float) -> tuple[Problem, Array] | None:
     """The best state with one source more: several starts from the map, the best of them refined to the end.
 
-    None where the map promises so little that refining could not reach the threshold.
+    None where map or starts promise so little that refining could not reach the threshold, and where the best start
+    runs into an older source.
     """
     starts = _starts(problem, state, candidates, threshold * _HOPELESS)
     if not starts:
         return None
     tried = [_minimise(problem, np.append(state, start), _TRIAL_STEPS) for start in starts]
     best = min(tried, key=lambda grown: problem.objective(grown)[0])
+    brought = problem.objective(state)[0] - problem.objective(best)[0]
+    if brought < threshold * _UNPROMISING or _crowded(best, problem.settings.merge_m):
+        return None
     for _ in range(_ROUNDS):
         problem = problem.with_background(best)
         best = _minimise(problem, best, _FINAL_STEPS)
@@ -93,7 +104,7 @@ def _grow(problem: Problem, state: Array, candidates: SearchMap, threshold: floa
 
 def _starts(problem: Problem, state: Array, candidates: SearchMap, least: float) -> list[Array]:
     """The best separate places of the map with their best rate, where the drop is at least `least`."""
-    drops, rates = _drops(problem, state, candidates)
+    drops, rates = promise(problem, state, candidates)
     height = problem.settings.default_height_m
     starts: list[Array] = []
     for index in np.argsort(-drops, kind="stable"):
@@ -105,7 +116,7 @@ def _starts(problem: Problem, state: Array, candidates: SearchMap, least: float)
     return starts
 
 
-def _drops(problem: Problem, state: Array, candidates: SearchMap) -> tuple[Array, Array]:
+def promise(problem: Problem, state: Array, candidates: SearchMap) -> tuple[Array, Array]:
     """For every candidate the best drop of -log L over a ladder of rates, and that rate."""
     model = problem.model(state)
     error = float(np.exp(state[2]))

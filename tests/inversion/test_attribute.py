@@ -96,6 +96,15 @@ def test_air_that_passed_no_sensor_leaves_its_cells_without_information() -> Non
     assert {cell.state for cell in downwind} == {"none"}
 
 
+def test_a_leak_outside_the_domain_is_a_bearing_and_no_source() -> None:
+    observations, met = window(25.0)
+    found = attribute(observations, met, Domain(34.8, 113.6, 55.0, -300.0, 455.0, 300.0))
+    assert found.sources == ()
+    bearings = [outside["bearing_deg"] for outside in found.diagnostics["outside"]]
+    assert bearings
+    assert min(abs(bearing - 270.0) for bearing in bearings) < 30.0
+
+
 def test_the_same_inputs_in_any_order_give_the_same_bytes() -> None:
     observations, met = window(12.0)
     domain = around(observations, ORIGIN.latitude, ORIGIN.longitude)
