@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Final
 
 from drivers import tables
-from drivers.base import Answer, BadAnswer, DriverInfo, Options, Poll, PolledEntry, ReadRegisters, Registers, Step
+from drivers.base import Answer, BadAnswer, Options, Poll, PolledEntry, ReadRegisters, Registers, Step
 from drivers.register_table import FORMS, SITE_OPTIONS, Bit, Kind, Register, RegisterMap, placed
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Reading, Scan
@@ -140,15 +140,5 @@ def _make(table: RegisterMap, instrument: str, unit: int | None, options: Option
 def entry(name: str) -> PolledEntry:
     """The driver of the map `drivers/maps/{name}.hjson`."""
     table = tables.load("maps", name, RegisterMap)
-    info = DriverInfo(
-        name=name,
-        title=f"{table.maker} {table.model}",
-        kind="polled",
-        protocol="modbus",
-        measurands={register.measurand: register.unit for register in table.registers},
-        manual=str(table.manual),
-        evidence=table.evidence,
-        options=SITE_OPTIONS if table.set_on_site else {},
-        default_unit=table.default_unit,
-    )
+    info = table.info(name, "modbus", table.registers, SITE_OPTIONS if table.set_on_site else {})
     return PolledEntry(info, partial(_make, table))

@@ -1,5 +1,6 @@
 """Loading of the tables that are drivers without Python (`maps/*.hjson`, `lines/*.hjson`): strict, checked, once."""
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Literal, TypeVar
@@ -7,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import hjson
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from metrology.declaration import DriverError
+from metrology.declaration import DriverError, DriverInfo, Option
 from metrology.measurand import catalogue
 
 Evidence = Literal["std", "src", "measured", "unverified"]
@@ -54,6 +55,22 @@ class Table(Strict):
     manual: Manual
     evidence: Evidence
     default_unit: int | None = None
+
+    def info(
+        self, name: str, protocol: Literal["modbus", "text"], emitted: Iterable[Emitted], options: Mapping[str, Option]
+    ) -> DriverInfo:
+        """What the driver of this table declares; `name` is that of its file."""
+        return DriverInfo(
+            name=name,
+            title=f"{self.maker} {self.model}",
+            kind="polled",
+            protocol=protocol,
+            measurands={one.measurand: one.unit for one in emitted},
+            manual=str(self.manual),
+            evidence=self.evidence,
+            options=options,
+            default_unit=self.default_unit,
+        )
 
 
 T = TypeVar("T", bound=Strict)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from pydantic import Field, model_validator
 
 from drivers import tables
-from drivers.base import Ask, BadAnswer, DriverError, DriverInfo, Options, Poll, PolledEntry, Text
+from drivers.base import Ask, BadAnswer, DriverError, Options, Poll, PolledEntry, Text
 from metrology.quality import GOOD, Cause, Mark, Quality
 from metrology.reading import Reading, Scan
 
@@ -147,14 +147,5 @@ def _make(table: LineTable, instrument: str, unit: int | None, options: Options)
 def entry(name: str) -> PolledEntry:
     """The driver of the table `drivers/lines/{name}.hjson`."""
     table = tables.load("lines", name, LineTable)
-    info = DriverInfo(
-        name=name,
-        title=f"{table.maker} {table.model}",
-        kind="polled",
-        protocol="text",
-        measurands={field.measurand: field.unit for field in table.fields},
-        manual=str(table.manual),
-        evidence=table.evidence,
-        default_unit=table.default_unit,
-    )
+    info = table.info(name, "text", table.fields, {})
     return PolledEntry(info, partial(_make, table))

@@ -60,7 +60,7 @@ def commands(tree: argparse.ArgumentParser, before: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("tree", "least"),
-    [(agent.parser("en"), 10), (central.parser("en"), 4), (simulation._parser(), 3)],
+    [(agent.PROGRAM.parser("en"), 10), (central.PROGRAM.parser("en"), 4), (simulation._parser(), 3)],
     ids=["plumeline", "plumeline-central", "plumeline-sim"],
 )
 def test_every_command_is_documented(root: Path, tree: argparse.ArgumentParser, least: int) -> None:

@@ -13,9 +13,8 @@ from typing import Final
 
 from protocols.hj212.commands import QnRtn, commands
 from protocols.hj212.decoder import Decoder
-from protocols.hj212.frame import REPLY_ST, Area, Frame, FrameError, encode, flag_of
+from protocols.hj212.frame import REPLY_ST, Area, Frame, encode, flag_of
 from protocols.hj212.session import (
-    BadBytes,
     Identity,
     Output,
     Rejected,
@@ -25,6 +24,7 @@ from protocols.hj212.session import (
     Timing,
     Unexpected,
     Uploaded,
+    received,
     remember,
 )
 from protocols.hj212.times import QnSource
@@ -152,10 +152,7 @@ class PlatformSession:
 
     def receive(self, data: bytes, now: float) -> list[Output]:
         """Take bytes from the wire."""
-        outputs: list[Output] = []
-        for found in self._decoder.feed(data):
-            outputs += [BadBytes(found)] if isinstance(found, FrameError) else self._take(found, now)
-        return outputs
+        return received(self._decoder.feed(data), lambda frame: self._take(frame, now))
 
     def _take(self, frame: Frame, now: float) -> list[Output]:
         station = self._stations.get(frame.mn)

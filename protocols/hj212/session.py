@@ -7,7 +7,7 @@ are seconds of one monotonic wall clock; world time is asked for only to make QN
 
 import re
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
@@ -153,6 +153,14 @@ class Retry:
         self.resends += 1
         self.deadline = now + timing.overtime_s
         return Send(self.data)
+
+
+def received(found: Sequence[Frame | FrameError], take: Callable[[Frame], list[Output]]) -> list[Output]:
+    """What comes of decoded bytes, in order: frames are taken, rubbish is told."""
+    outputs: list[Output] = []
+    for one in found:
+        outputs += [BadBytes(one)] if isinstance(one, FrameError) else take(one)
+    return outputs
 
 
 def remember(memory: "OrderedDict[K, V]", key: K, value: V, limit: int) -> None:

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from protocols.hj212.decoder import Decoder
-from protocols.hj212.frame import REPLY_ST, Area, Frame, FrameError, Item, encode, flag_of, header_text
+from protocols.hj212.frame import REPLY_ST, Area, Frame, Item, encode, flag_of, header_text
 from protocols.hj212.service import Service, StationState
-from protocols.hj212.session import BadBytes, Delivered, Failed, Identity, Key, Output, Retry, Send, Unexpected
+from protocols.hj212.session import Delivered, Failed, Identity, Key, Output, Retry, Send, Unexpected, received
 from protocols.hj212.times import QnSource
 from protocols.hj212.uploads import split, time_item
 
@@ -113,10 +113,7 @@ class StationSession:
 
     def receive(self, data: bytes, now: float) -> list[Output]:
         """Take bytes from the wire."""
-        outputs: list[Output] = []
-        for found in self._decoder.feed(data):
-            outputs += [BadBytes(found)] if isinstance(found, FrameError) else self._take(found, now)
-        return outputs
+        return received(self._decoder.feed(data), lambda frame: self._take(frame, now))
 
     def _take(self, frame: Frame, now: float) -> list[Output]:
         if frame.st != REPLY_ST:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.__main__ import COMMANDS, main, parser
+from agent.__main__ import COMMANDS, PROGRAM, main
 from agent.control import Control, Handler
 from protocols.tlog import Verifier
 from simulation.modbus import COIL, ModbusTcp
@@ -218,5 +218,5 @@ async def _run(line: list[str]) -> tuple[int, str, str]:
 def test_the_parser_knows_every_command_once() -> None:
     paths = [path for path, _, _ in COMMANDS]
     assert len(paths) == len(set(paths))
-    line = parser("en").parse_args(["run", "x", "--clock", "1,2,3"])
+    line = PROGRAM.parser("en").parse_args(["run", "x", "--clock", "1,2,3"])
     assert (line.handler, line.config, line.clock) == ("agent.cli_run:run", "x", "1,2,3")
