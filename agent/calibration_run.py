@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from agent.calibration_results import Results
 from agent.intake import Intake
-from agent.valves import ValveBlock
+from agent.valves import SAFE_TRIES, ValveBlock, ValveError
 from calibration.evaluate import Sample, point
 from calibration.sequence import Collect, OpenPort, Sequence, Step, Wait, plan
 from metrology.clock import Clock
@@ -58,7 +58,7 @@ class GasMarks:
 
 
 class CalibrationRun:
-    """`execute` ends with results or raises; bringing the inlet home afterwards is the calibrator's part."""
+    """`execute` ends with results or raises; that the inlet then goes home is the calibrator's part."""
 
     def __init__(
         self,
@@ -109,6 +109,20 @@ class CalibrationRun:
         for step in plan(self.sequence):
             await self._carry_out(step)
         await self.results.conclude()
+
+    async def go_home(self) -> None:
+        """The bounded way home of a run that ended early; what is left to do is for later tries or for the service."""
+        self.phase = "to-sample"
+        failure = ""
+        for _ in range(SAFE_TRIES):
+            try:
+                await self.valve.to_sample()
+            except ValveError as error:
+                failure = str(error)
+            else:
+                self.port, self.home = self.sequence.sample_port, True
+                return
+        self.results.not_home(failure)
 
     async def _carry_out(self, step: Step) -> None:
         match step:
@@ -168,3 +182,17 @@ async def _gather(scans: AsyncIterator[Scan], samples: dict[str, list[Sample]]) 
         for reading in scan.readings:
             if reading.value is not None and not reading.quality.causes & UNUSABLE:
                 samples[reading.measurand].append(Sample(reading.at.timestamp(), reading.value, reading.unit))
+
+
+async def uncancelled(work: Coroutine[Any, Any, None]) -> None:
+    """Finish bounded work although the task is cancelled meanwhile, then be cancelled."""
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

@@ -6,14 +6,14 @@ by `agent.valves.safe_state`. What software cannot move is declared in the confi
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from agent.bus import AskedBus
 from agent.calibration_plan import due_after, marked_by, sequence_of
 from agent.calibration_results import Results
-from agent.calibration_run import CalibrationRun, GasMarks
+from agent.calibration_run import CalibrationRun, GasMarks, uncancelled
 from agent.config import Config, Schedule
 from agent.config import Sequence as SequenceConfig
 from agent.index import Index
@@ -21,7 +21,7 @@ from agent.intake import Intake
 from agent.log import Log
 from agent.maintenance import Maintenance
 from agent.series import ranges_of
-from agent.valves import SAFE_TRIES, ValveBlock, ValveError, blocks
+from agent.valves import ValveBlock, ValveError, blocks
 from metrology.clock import Clock
 from metrology.periods import iso
 from metrology.quality import Cause
@@ -193,7 +193,7 @@ class Calibrator:
             if reason is not None:
                 run.end_reason = reason
                 try:
-                    await _uncancelled(_home(run))
+                    await uncancelled(run.go_home())
                 finally:
                     run.results.aborted(reason)
                     run.ended.set()
@@ -245,32 +245,3 @@ class Calibrator:
             "held": dict(self._held),
             "due": {name: iso(due) for name, due in self._due.items()},
         }
-
-
-async def _home(run: CalibrationRun) -> None:
-    """The bounded way home of a run that ended early; what is left to do is for later tries or for the service."""
-    run.phase = "to-sample"
-    failure = ""
-    for _ in range(SAFE_TRIES):
-        try:
-            await run.valve.to_sample()
-        except ValveError as error:
-            failure = str(error)
-        else:
-            run.port, run.home = run.sequence.sample_port, True
-            return
-    run.results.not_home(failure)
-
-
-async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
-    """Finish bounded work although the task is cancelled meanwhile, then be cancelled."""
-    task = asyncio.create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    task.result()
-    if cancelled is not None:
-        raise cancelled
