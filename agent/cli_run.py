@@ -3,11 +3,10 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 
-from agent.check import check_file
-from agent.daemon import serve
 from host.clock import clock_from
 
 
@@ -19,11 +18,33 @@ def run(line: argparse.Namespace) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    checked = check_file(line.config, now=clock.now(), wall=datetime.now(UTC), lang=line.lang)
+    if code := _checked_apart(line, clock.now()):
+        return code
+    from agent.config import Config
+    from agent.daemon import serve
+    from host.hjson import read, validate
+
+    document, _ = read(line.config, line.lang)
+    asyncio.run(serve(validate(document, Config), clock))
+    return 0
+
+
+def _checked_apart(line: argparse.Namespace, now: datetime) -> int:
+    """Check in a process of its own: the libraries that only a check needs end with it, and the daemon stays small."""
+    child = os.fork()
+    if not child:
+        code = _check(line, now)
+        sys.stderr.flush()
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _check(line: argparse.Namespace, now: datetime) -> int:
+    from agent.check import check_file
+
+    checked = check_file(line.config, now=now, wall=datetime.now(UTC), lang=line.lang)
     for problem in checked.problems:
         print(problem, file=sys.stderr)
     # What `check` may leave open outside the service is missing for good here.
-    if checked.config is None or any(problem.code == "secret-outside" for problem in checked.problems):
-        return 1
-    asyncio.run(serve(checked.config, clock))
-    return 0
+    outside = any(problem.code == "secret-outside" for problem in checked.problems)
+    return int(checked.config is None or outside)

@@ -68,14 +68,14 @@ def test_commands_say_when_no_daemon_runs(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_run_refuses_a_broken_configuration_and_a_broken_clock(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "station.hjson"
     path.write_text("{}")
     assert main(["--lang", "en", "run", str(path)]) == 1
-    assert f'{path}:1:1: error: The key "station" is missing' in capsys.readouterr().err
+    assert f'{path}:1:1: error: The key "station" is missing' in capfd.readouterr().err
     assert main(["run", str(path), "--clock", "1,2"]) == 2
-    assert "WALL0,WORLD0,RATE" in capsys.readouterr().err
+    assert "WALL0,WORLD0,RATE" in capfd.readouterr().err
 
 
 def test_vkey_prints_what_the_centre_must_know(

@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agent.log import Log, Place
-from agent.segment import Segment
+from agent.log import PENDING_BYTES_MAX, TAIL_BYTES, Log, Place
+from agent.segment import Segment, segment_name
 from host.clock import ManualClock, RealClock
 from protocols import record
 from protocols.tlog import Frontier, leaf_hash, open_checkpoint, signer_from_seed
@@ -118,6 +121,106 @@ async def test_a_file_of_another_program_is_never_overwritten(tmp_path: Path) ->
     log = make_log(tmp_path)
     assert log.epoch == 2
     assert (tmp_path / "quarantine" / "log-0001-000000000000.db").read_bytes().startswith(b"this is not")
+
+
+async def test_a_file_that_a_power_cut_left_without_its_first_commit_is_no_log(tmp_path: Path) -> None:
+    """The next day's file is made before its head is committed."""
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    await log.append("event", {"what": "kept"})
+    await stop(task)
+    for content in (b"", None):
+        stillborn = tmp_path / segment_name(1, 1)
+        if content is None:
+            Segment(stillborn).close()  # tables without a head
+        else:
+            stillborn.write_bytes(content)
+        log = make_log(tmp_path)
+        assert (log.epoch, log.quarantined) == (1, [])
+        task = asyncio.create_task(log.run())
+        await log.append("event", {"what": "more"})
+        await stop(task)
+        assert not stillborn.exists()
+    assert [row.seq for row in await make_log(tmp_path).read(-1, kinds=record.KINDS, limit=9)] == [0, 1, 2]
+
+
+class Slow(ThreadPoolExecutor):
+    """A disk that has not yet answered when the log is told to end."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.waits = threading.Event()
+        self.goes_on = threading.Event()
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        def later() -> Any:
+            self.waits.set()
+            assert self.goes_on.wait(5)
+            return fn(*args, **kwargs)
+
+        return super().submit(later)
+
+
+@pytest.mark.parametrize("next_day", [False, True])
+async def test_an_end_in_the_middle_of_a_commit_neither_loses_nor_repeats(tmp_path: Path, next_day: bool) -> None:
+    clock, disk = ManualClock(datetime(2026, 1, 1, 15, 59, 58, tzinfo=UTC)), Slow()
+    log = Log(tmp_path, clock, station_id="test-01", signer=SIGNER, commit_s=0, executor=disk)
+    if next_day:
+        clock.step(5)  # the commit under way also begins the next day's file
+    task = asyncio.create_task(log.run())
+    under_way = [log.post("event", {"what": str(i)}) for i in range(3)]
+    await asyncio.to_thread(disk.waits.wait, 5)
+    last = log.post("event", {"what": "last"})
+    task.cancel()
+    await asyncio.sleep(0)
+    disk.goes_on.set()
+    await asyncio.wait([task])
+    assert [future.result().seq for future in [*under_way, last]] == [0, 1, 2, 3]
+    disk.shutdown()
+    again = make_log(tmp_path, clock)
+    found = await again.read(-1, kinds=record.KINDS, limit=10)
+    assert [(row.seq, row.fields["what"]) for row in found] == [(0, "0"), (1, "1"), (2, "2"), (3, "last")]
+    assert again.next_seq == 4
+    task = asyncio.create_task(again.run())
+    opened = open_checkpoint(str((await again.post_checkpoint()).fields["note"]), [SIGNER.vkey])
+    frontier = Frontier()
+    for row in found:
+        frontier = frontier.append(leaf_hash(row.body))
+    assert opened.root == frontier.root()
+    await stop(task)
+
+
+async def test_what_is_held_in_memory_is_bounded_by_bytes(tmp_path: Path) -> None:
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    for i in range(40):
+        last = log.post("event", {"what": str(i), "text": "x" * 30_000})
+    await last
+    assert sum(len(row.body) for row in log._tail) <= TAIL_BYTES
+    # A reader who is farther behind reads from the file, and does not notice.
+    after, seen = -1, []
+    while found := await log.read(after, kinds=frozenset({"event"}), limit=7):
+        seen += [row.fields["what"] for row in found]
+        after = found[-1].seq
+    assert seen == [str(i) for i in range(40)]
+    await stop(task)
+
+
+async def test_records_wait_at_the_door_while_the_disk_takes_none(tmp_path: Path) -> None:
+    disk = Slow()
+    log = Log(tmp_path, RealClock(), station_id="test-01", signer=SIGNER, commit_s=0, executor=disk)
+    task = asyncio.create_task(log.run())
+    while log.pending * 200_000 < PENDING_BYTES_MAX:
+        log.post("event", {"what": "x" * 200_000})
+    door = asyncio.create_task(log.append("event", {"what": "one more"}))
+    await asyncio.to_thread(disk.waits.wait, 5)
+    waiting = log.pending
+    await asyncio.sleep(0)
+    assert (door.done(), log.pending) == (False, waiting)
+    disk.goes_on.set()
+    assert (await door).seq >= waiting
+    await stop(task)
+    disk.shutdown()
 
 
 WRITER = """
