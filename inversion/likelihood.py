@@ -24,6 +24,7 @@ POSITION_UNIT_M: Final = 10.0
 TURN_UNIT: Final = 0.05
 # Steps of the forward differences in ln factor y, ln factor z, turn, x, y and height (m).
 _DIFFERENCE: Final = (1e-3, 1e-3, 1e-3, 0.02, 0.02, 0.01)
+LOG_FACTOR_Y: Final = (math.log(0.7), math.log(3.0))
 _MODEL_ERROR_RANGE: Final = (0.2, 1.2)
 _MODEL_ERROR_LOG_SD: Final = 0.3
 
@@ -157,7 +158,7 @@ def bounds(sources: int) -> list[tuple[float | None, float | None]]:
     """Hard bounds of a state: sigma-y factor 0.7 to 3, sigma-z factor 0.5 to 2, heights 0.2 to 20 m."""
     low, high = np.log(_MODEL_ERROR_RANGE).tolist()
     shared: list[tuple[float | None, float | None]] = [
-        (float(np.log(0.7)), float(np.log(3.0))),
+        LOG_FACTOR_Y,
         (float(np.log(0.5)), float(np.log(2.0))),
         (low, high),
         (-4.0, 4.0),

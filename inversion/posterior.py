@@ -4,26 +4,23 @@ Seen by one sensor alone a source may stand near and be faint, or far and strong
 matter of chance, and its curvature knows nothing of the ridge. So the posterior is summed over places and rates.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inversion.likelihood import PER_SOURCE, POSITION_UNIT_M, SHARED, TURN_UNIT, losses
+from inversion.likelihood import LOG_FACTOR_Y, PER_SOURCE, POSITION_UNIT_M, SHARED, TURN_UNIT, losses
 from inversion.search import Found, SearchMap, promise
 
 Array = NDArray[np.float64]
 
 _RATES_KG_H: Final = np.geomspace(0.1, 300.0, 61)
 _FACTORS_Y: Final = 0.2 * np.arange(-2, 3)  # ln sigma-y factor about the best one
-_LOW, _HIGH = math.log(0.7), math.log(3.0)
 _NEGLIGIBLE: Final = 6.0  # nats below the best place: such places are left out
 _COARSE: Final = 16.0  # the same where the rate is on a coarse ladder
 _ENOUGH: Final = 30  # places that carry the posterior
 _FINEST_M: Final = 1.5
-_MOST: Final = 120  # places looked at in one refinement
 
 
 @dataclass(frozen=True)
@@ -48,15 +45,15 @@ def _place(found: Found, source: int, candidates: SearchMap) -> Place:
     rest = np.delete(state, own)
     drops = promise(found.problem, rest, candidates)[0] / settings.correlation_factor
     size = settings.search_m
-    order = np.argsort(-drops, kind="stable")[:_MOST]
+    order = np.argsort(-drops, kind="stable")[: 4 * _ENOUGH]
     points = candidates.points[order[drops[order] > drops.max() - _COARSE]]
     while True:
         points = _with_best(points, best, size, candidates.points[0] - settings.search_m / 2)
         weights = _log_weights(found, rest, float(state[own][2]), points)
         heights = np.logaddexp.reduce(weights, axis=1)
-        order = np.argsort(-heights, kind="stable")[: _MOST // 4]
+        order = np.argsort(-heights, kind="stable")[:_ENOUGH]
         kept = order[heights[order] > heights.max() - _NEGLIGIBLE]
-        if len(kept) >= min(_ENOUGH, _MOST // 4) or size / 2 < _FINEST_M:
+        if len(kept) == _ENOUGH or size / 2 < _FINEST_M:
             return _moments(points, weights)
         size /= 2
         quarter = size / 2 * np.array([(-1, -1), (1, -1), (-1, 1), (1, 1)])
@@ -80,7 +77,7 @@ def _log_weights(found: Found, rest: Array, height: float, points: Array) -> Arr
     problem = found.problem
     error, f = float(np.exp(found.state[2])), problem.settings.correlation_factor
     factor_z, turn = float(np.exp(found.state[1])), float(found.state[3]) * TURN_UNIT
-    factors = [value for value in found.state[0] + _FACTORS_Y if _LOW <= value <= _HIGH]
+    factors = [value for value in found.state[0] + _FACTORS_Y if LOG_FACTOR_Y[0] <= value <= LOG_FACTOR_Y[1]]
     prior = -0.5 * (np.array(factors) / problem.settings.sigma_y_prior) ** 2
     others = problem.model(rest).astype(np.float32)
     residual = (problem.batch.mean - problem.background - others[0]).astype(np.float32)
