@@ -21,20 +21,20 @@ ARGUMENTS: Final[dict[str, Argument]] = {
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    ("run", "agent.cli_run:run", ("CONFIG", "--clock")),
-    ("check", "agent.cli_config:check", ("CONFIG", "--json")),
-    ("status", "agent.cli_live:status", ("--socket", "--json")),
-    ("watch", "agent.cli_live:watch", ("--socket", "--json")),
-    ("calibrate start", "agent.cli_live:calibrate_start", ("NAME", "--who", "--socket", "--json")),
-    ("calibrate abort", "agent.cli_live:calibrate_abort", ("--who", "--socket", "--json")),
-    ("calibrate safe", "agent.cli_gas:safe", ("CONFIG", "--json")),
-    ("rehearse", "agent.cli_gas:rehearse", ("CONFIG", "NAME", "--json")),
-    ("maintenance on", "agent.cli_live:maintenance_on", ("--reason", "--hours", "--who", "--socket", "--json")),
-    ("maintenance off", "agent.cli_live:maintenance_off", ("--who", "--socket", "--json")),
-    ("config schema", "agent.cli_config:schema", ()),
-    ("config example", "agent.cli_config:example", ("EXAMPLE",)),
-    ("config vkey", "agent.cli_ledger:vkey", ("CONFIG",)),
-    ("config explain", "agent.cli_config:explain", ("KEY", "--json")),
+    ("run", "agent.cli.run:run", ("CONFIG", "--clock")),
+    ("check", "agent.cli.config:check", ("CONFIG", "--json")),
+    ("status", "agent.cli.live:status", ("--socket", "--json")),
+    ("watch", "agent.cli.live:watch", ("--socket", "--json")),
+    ("calibrate start", "agent.cli.live:calibrate_start", ("NAME", "--who", "--socket", "--json")),
+    ("calibrate abort", "agent.cli.live:calibrate_abort", ("--who", "--socket", "--json")),
+    ("calibrate safe", "agent.cli.gas:safe", ("CONFIG", "--json")),
+    ("rehearse", "agent.cli.gas:rehearse", ("CONFIG", "NAME", "--json")),
+    ("maintenance on", "agent.cli.live:maintenance_on", ("--reason", "--hours", "--who", "--socket", "--json")),
+    ("maintenance off", "agent.cli.live:maintenance_off", ("--who", "--socket", "--json")),
+    ("config schema", "agent.cli.config:schema", ()),
+    ("config example", "agent.cli.config:example", ("EXAMPLE",)),
+    ("config vkey", "agent.cli.ledger:vkey", ("CONFIG",)),
+    ("config explain", "agent.cli.config:explain", ("KEY", "--json")),
 )
 
 PROGRAM: Final = Program("plumeline", "agent", ARGUMENTS, COMMANDS)

@@ -1,7 +1,7 @@
 """The shape of a station's configuration: one HJSON file, strict, frozen, secrets by reference only.
 
-This module holds shape alone; `agent.check` holds what must agree between parts, `host.hjson` finds line and column,
-`agent/keys.toml` says in two languages what each key means.
+This module holds shape alone; `agent.checks` holds what must agree between parts, `host.hjson` finds line and column,
+`agent/checks/keys.toml` says in two languages what each key means.
 """
 
 from datetime import date

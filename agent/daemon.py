@@ -10,21 +10,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from agent.bus import AskedBus, asked_buses
-from agent.calibrator import Calibrator
 from agent.config import Config
 from agent.control import Control
-from agent.index import Index
-from agent.intake import Intake
-from agent.live import Live
-from agent.log import Log
-from agent.maintenance import Maintenance
-from agent.periods import ClockWatch, PeriodWriter
-from agent.recovery import coefficients_in_force, replay, restored_averager, write_gap
+from agent.gas.calibrator import Calibrator
+from agent.gas.maintenance import Maintenance
 from agent.requests import handlers
-from agent.series import ranges_of, series_of
-from agent.sources import sources
-from agent.uplinks import Uplink, uplinks
+from agent.store.index import Index
+from agent.store.log import Log
+from agent.store.recovery import coefficients_in_force, replay, restored_averager, write_gap
+from agent.uplinks.assembly import Uplink, uplinks
+from agent.values.intake import Intake
+from agent.values.live import Live
+from agent.values.periods import ClockWatch, PeriodWriter
+from agent.values.series import ranges_of, series_of
+from agent.wires.bus import AskedBus, asked_buses
+from agent.wires.sources import sources
 from host.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from host.secrets import read_secret
 from metrology.clock import Clock

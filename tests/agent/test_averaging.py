@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.averaging import Averager, Rule, SeriesSpec
+from agent.values.averaging import Averager, Rule, SeriesSpec
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Average, Measurement, Reading
 
@@ -151,7 +151,7 @@ def test_a_first_start_takes_what_an_instrument_kept_from_before_it() -> None:
     averager = Averager([spec("ghg")], START, resumed=False)
     fill(averager, START - timedelta(minutes=3), 30)
     groups = averager.close(START + timedelta(minutes=1))
-    assert [(g[0].start, g[0].n) for g in groups][0] == (START - timedelta(minutes=3), 30)
+    assert (groups[0][0].start, groups[0][0].n) == (START - timedelta(minutes=3), 30)
     assert averager.late == 0
     fill(averager, START - timedelta(minutes=3), 30)
     assert averager.late == 30

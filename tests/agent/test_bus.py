@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.bus import AskedBus, BusSilentError
-from agent.bus_stream import StreamBus
-from agent.bus_turns import Priority, Turns
 from agent.config import Bus
-from agent.wire import WireError
-from agent.wire_serial import SerialPort
+from agent.wires.bus import AskedBus, BusSilentError
+from agent.wires.bus_stream import StreamBus
+from agent.wires.bus_turns import Priority, Turns
+from agent.wires.wire import WireError
+from agent.wires.wire_serial import SerialPort
 from drivers.base import Ask, BadAnswer, Poll, ReadRegisters, Registers, Text, WriteCoil
 from host.clock import ManualClock, RealClock
 from metrology.reading import Reading, Scan

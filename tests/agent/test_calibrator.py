@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from agent.averaging import Averager
-from agent.bus import asked_buses
-from agent.calibration_plan import due_after
-from agent.calibrator import Calibrator, RefusedError
 from agent.config import Config, Schedule
-from agent.index import Index
-from agent.intake import Intake
-from agent.live import Live
-from agent.log import Log
-from agent.maintenance import Maintenance
-from agent.recovery import coefficients_in_force
-from agent.series import ranges_of, series_of
-from agent.valves import lock_path, safe_state
+from agent.gas.calibrator import Calibrator, RefusedError
+from agent.gas.maintenance import Maintenance
+from agent.gas.plan import due_after
+from agent.gas.valves import lock_path, safe_state
+from agent.store.index import Index
+from agent.store.log import Log
+from agent.store.recovery import coefficients_in_force
+from agent.values.averaging import Averager
+from agent.values.intake import Intake
+from agent.values.live import Live
+from agent.values.series import ranges_of, series_of
+from agent.wires.bus import asked_buses
 from host.clock import ManualClock
 from metrology.quality import Cause
 from metrology.reading import Reading, Scan
@@ -382,7 +382,7 @@ async def test_a_fault_of_ours_crashes_loudly_with_the_inlet_at_home(rig, monkey
 
     await one.calibrator.start("daily", "li")
     await one.until(lambda: SPAN in one.open_ports)
-    monkeypatch.setattr("agent.calibration_run.point", broken)
+    monkeypatch.setattr("agent.gas.run.point", broken)
     await one.until(one.tasks[1].done)
     error = one.tasks[1].exception()
     assert isinstance(error, ExceptionGroup)

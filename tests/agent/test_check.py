@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from agent.__main__ import main
-from agent.check import check_file
-from agent.findings import sentences
+from agent.checks.check import check_file
+from agent.checks.findings import sentences
 from host.problems import Problem
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -417,8 +417,7 @@ def test_checking_imports_no_wire_no_broker_no_cipher(root: Path) -> None:
 
 
 def test_every_sentence_is_there_in_both_languages_and_used(root: Path) -> None:
-    sources = "".join(path.read_text(encoding="utf-8") for path in (root / "agent").glob("check*.py"))
-    sources += (root / "agent" / "findings.py").read_text(encoding="utf-8")
+    sources = "".join(path.read_text(encoding="utf-8") for path in (root / "agent" / "checks").glob("*.py"))
     for code, row in sentences().table.items():
         if code == "words":
             continue

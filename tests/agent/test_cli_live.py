@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli_status import Reader, span
+from agent.cli.status import Reader, span
 from agent.config import Config
 from agent.daemon import Daemon
 from host.clock import RealClock

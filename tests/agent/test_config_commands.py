@@ -219,4 +219,4 @@ def test_the_parser_knows_every_command_once() -> None:
     paths = [path for path, _, _ in COMMANDS]
     assert len(paths) == len(set(paths))
     line = PROGRAM.parser("en").parse_args(["run", "x", "--clock", "1,2,3"])
-    assert (line.handler, line.config, line.clock) == ("agent.cli_run:run", "x", "1,2,3")
+    assert (line.handler, line.config, line.clock) == ("agent.cli.run:run", "x", "1,2,3")

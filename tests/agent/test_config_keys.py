@@ -10,13 +10,13 @@ import pytest
 from pydantic import ValidationError
 
 from agent.__main__ import main
+from agent.checks.keys import explained
 from agent.config import Config, Injection
-from agent.keys import explained
 from host.problems import sentences
 
 
 def test_every_key_has_a_meaning_and_no_meaning_is_left_over(root: Path) -> None:
-    meanings = tomllib.loads((root / "agent" / "keys.toml").read_text(encoding="utf-8"))
+    meanings = tomllib.loads((root / "agent" / "checks" / "keys.toml").read_text(encoding="utf-8"))
     keys = explained("zh")
     assert [row.key for row in keys] == list(meanings)
     assert all(re.search("[\u4e00-\u9fff]", row.meaning) for row in keys)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from agent.control import RequestError, ask
-from agent.segment import Record, Segment
+from agent.store.segment import Record, Segment
 from metrology.periods import parse_iso
 from protocols import record
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.index import Index
-from agent.log import Log
+from agent.store.index import Index
+from agent.store.log import Log
 from host.clock import RealClock
 from protocols.tlog import signer_from_seed
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from agent.averaging import Averager, SeriesSpec
-from agent.intake import Intake
-from agent.live import Live
-from agent.log import Log
+from agent.store.log import Log
+from agent.values.averaging import Averager, SeriesSpec
+from agent.values.intake import Intake
+from agent.values.live import Live
 from calibration.correction import Coefficients
 from host.clock import ManualClock
 from metrology.quality import Cause, Mark, Quality

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from agent.log import PENDING_BYTES_MAX, TAIL_BYTES, Log, Place
-from agent.segment import Segment, segment_name
+from agent.store.log import PENDING_BYTES_MAX, TAIL_BYTES, Log, Place
+from agent.store.segment import Segment, segment_name
 from host.clock import ManualClock, RealClock
 from protocols import record
 from protocols.tlog import Frontier, leaf_hash, open_checkpoint, signer_from_seed
@@ -226,7 +226,7 @@ async def test_records_wait_at_the_door_while_the_disk_takes_none(tmp_path: Path
 WRITER = """
 import asyncio, sys, base64
 from pathlib import Path
-from agent.log import Log
+from agent.store.log import Log
 from host.clock import RealClock
 from protocols.tlog import signer_from_seed
 async def main():

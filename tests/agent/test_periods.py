@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from agent.averaging import Averager, SeriesSpec
-from agent.intake import Intake
-from agent.live import Live
-from agent.log import Log
-from agent.periods import GRACE_WORLD_S, STEP_S, ClockWatch, PeriodWriter
+from agent.store.log import Log
+from agent.values.averaging import Averager, SeriesSpec
+from agent.values.intake import Intake
+from agent.values.live import Live
+from agent.values.periods import GRACE_WORLD_S, STEP_S, ClockWatch, PeriodWriter
 from host.clock import ManualClock
 from metrology.reading import Reading, Scan
 from protocols.tlog import signer_from_seed

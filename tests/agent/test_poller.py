@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.bus import AskedBus
 from agent.config import Instrument
-from agent.listener import Listener
-from agent.poller import Poller
+from agent.wires.bus import AskedBus
+from agent.wires.listener import Listener
+from agent.wires.poller import Poller
 from drivers.base import BadAnswer, Poll, ReadRegisters, Registers, StreamFault
 from host.clock import ManualClock
 from metrology.quality import Cause

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from agent.averaging import SeriesSpec
-from agent.index import Index
-from agent.intake import Intake
-from agent.live import Live
-from agent.log import Log
-from agent.periods import ClockWatch, PeriodWriter
-from agent.recovery import coefficients_in_force, replay, restored_averager, write_gap
+from agent.store.index import Index
+from agent.store.log import Log
+from agent.store.recovery import coefficients_in_force, replay, restored_averager, write_gap
+from agent.values.averaging import SeriesSpec
+from agent.values.intake import Intake
+from agent.values.live import Live
+from agent.values.periods import ClockWatch, PeriodWriter
 from host.clock import ManualClock
 from metrology.periods import iso
 from metrology.reading import Reading, Scan

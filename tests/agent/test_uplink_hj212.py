@@ -13,11 +13,11 @@ import pytest
 
 from agent.config import Hj212Uplink as Config
 from agent.config import Station
-from agent.hj212_entries import Progress, Selection
-from agent.hj212_outbox import ASIDE_MAX, ASIDE_RETRY_S, Outbox
-from agent.live import Live
-from agent.log import Log, Place, Record
-from agent.uplink_hj212 import Hj212Uplink
+from agent.store.log import Log, Place, Record
+from agent.uplinks.hj212 import Hj212Uplink
+from agent.uplinks.hj212_entries import Progress, Selection
+from agent.uplinks.hj212_outbox import ASIDE_MAX, ASIDE_RETRY_S, Outbox
+from agent.values.live import Live
 from host.clock import AcceleratedClock, RealClock
 from host.hj212 import Link
 from host.hj212_server import PlatformServer

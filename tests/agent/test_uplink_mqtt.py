@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.config import MqttUplink as UplinkConfig
 from agent.config import Station
-from agent.log import Log, Place, Record
-from agent.uplink_mqtt import MqttUplink, retry_delay_s
+from agent.store.log import Log, Place, Record
+from agent.uplinks.mqtt import MqttUplink, retry_delay_s
 from host.clock import ManualClock, RealClock
 from host.tls import client_context
 from protocols.mqtt.coverage import Coverage

@@ -1,0 +1,130 @@
+"""Whether a station's configuration can run: its shape, its places, and what must agree between its parts.
+
+Errors keep the daemon from starting, warnings never do: a station that once started always starts (design, 13.6).
+"""
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from agent.checks.findings import Findings
+from agent.checks.gas import check_gas
+from agent.checks.instruments import check_instruments, infos, used
+from agent.checks.uplinks import check_uplinks
+from agent.config import Config, Hj212Uplink
+from host.hjson import read, validate
+from host.problems import ConfigErrors, Lang, Problem
+from host.secrets import SecretError, SecretRef, read_secret
+from metrology.declaration import DriverInfo
+from metrology.reading import Reading, Scan
+from protocols.hj212.session import PW_FORM
+from protocols.record import encode, scan_fields
+
+KEY_BYTES: Final = 32
+YEARS_KEPT: Final = 5
+YEAR_S: Final = 366 * 86400
+# A row's leaf hash, number, kind, and its share of SQLite's pages, beside the body itself.
+ROW_BYTES: Final = 90
+# One row of an average record, for each series, with its share of the members around it.
+AVERAGE_BYTES: Final = 170
+AVERAGES_PER_YEAR: Final = 366 * (1440 + 24 + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A configuration, None where it has errors; and all problems, by place."""
+
+    config: Config | None
+    problems: list[Problem]
+
+
+def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None, lang: Lang = "en") -> Checked:
+    """Read and check a station's file, as its service would see the machine. Never raises for what is in it.
+
+    `now` (aware UTC) is world time, by which cylinders expire; `wall` real time where that is another.
+    """
+    try:
+        document, problems = read(path, lang)
+        config = validate(document, Config)
+    except ConfigErrors as errors:
+        return Checked(None, errors.problems)
+    find = Findings(document)
+    known = infos(config, find)
+    check_instruments(config, known, find)
+    series = used(config, known)
+    check_gas(config, series, now, find)
+    check_uplinks(config, series, wall or now, find)
+    _secrets(config, find)
+    _store(config, find)
+    _quota(config, known, series, find)
+    problems = sorted(problems + find.problems)
+    return Checked(None if any(problem.severity == "error" for problem in problems) else config, problems)
+
+
+def _secret_places(config: Config) -> Iterator[tuple[tuple[str, ...], SecretRef]]:
+    yield ("ledger", "key"), config.ledger.key
+    for name, uplink in config.uplinks.items():
+        if isinstance(uplink, Hj212Uplink):
+            yield ("uplinks", name, "pw"), uplink.pw
+        elif uplink.tls:
+            yield ("uplinks", name, "tls", "key"), uplink.tls.key
+
+
+def _secrets(config: Config, find: Findings) -> None:
+    for path, ref in _secret_places(config):
+        place = (*path, "file" if ref.file is not None else "credential")
+        try:
+            secret = read_secret(ref)
+        except SecretError as error:
+            note = find.warn if error.code == "outside" else find.error
+            note(f"secret-{error.code}", *place, place=error.place)
+            continue
+        if path == ("ledger", "key") and not _is_key(secret):
+            find.error("key-form", *place, bytes=KEY_BYTES)
+        # The secret itself is never part of a message.
+        if path[-1] == "pw" and not re.fullmatch(PW_FORM, secret.decode("latin-1")):
+            find.error("pw-form", *place)
+
+
+def _is_key(secret: bytes) -> bool:
+    try:
+        return len(base64.b64decode(secret, validate=True)) == KEY_BYTES
+    except binascii.Error:
+        return False
+
+
+def _store(config: Config, find: Findings) -> None:
+    """The store is a folder that can be written, or can be made."""
+    path = Path(config.store.path)
+    # Not Path.exists, which raises where a folder on the way is closed.
+    there = next(one for one in (path, *path.absolute().parents) if os.path.exists(one))
+    if not there.is_dir():
+        find.error("store-file", "store", "path", place=there)
+    elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        find.error("store-closed", "store", "path", place=there, store=path)
+
+
+def _quota(config: Config, known: Mapping[str, DriverInfo], series: Mapping[str, DriverInfo], find: Findings) -> None:
+    """Everything is kept five years by law: compare what the configured rates will write with the quota."""
+    needed_GB = (
+        YEARS_KEPT * sum(_bytes_per_year(config, name, info, series[name]) for name, info in known.items()) / 1e9
+    )
+    if needed_GB > config.store.quota_GB:
+        years = YEARS_KEPT * config.store.quota_GB / needed_GB
+        find.warn("quota-short", "store", "quota_GB", needed=f"{needed_GB:.0f}", years=f"{years:.1f}")
+
+
+def _bytes_per_year(config: Config, name: str, info: DriverInfo, series: DriverInfo) -> float:
+    instrument = config.instruments[name]
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    scan = Scan(name, at, tuple(Reading(name, one, 1234.5678, unit, at) for one, unit in info.measurands.items()))
+    body = encode({"v": 1, "epoch": 1, "seq": 10**8, "kind": "scan", "t": at.isoformat(), **scan_fields(scan)})
+    per_minute = instrument.expected_per_minute or (60 / instrument.poll_s if instrument.poll_s else 60)
+    averages = len(series.measurands) * AVERAGES_PER_YEAR * AVERAGE_BYTES
+    return (len(body) + ROW_BYTES) * per_minute * YEAR_S / 60 + averages

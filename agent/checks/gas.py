@@ -1,0 +1,141 @@
+"""Rules for valves, cylinders and calibration sequences: gas is dangerous, and a wrong gas makes wrong numbers."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from agent.checks.findings import Findings
+from agent.checks.tls import SOON
+from agent.config import Config, Injection, Sequence, Valve
+from metrology.declaration import DriverInfo
+from metrology.measurand import catalogue
+from metrology.units import UnitError, convert
+
+HOUR_S: Final = 3600
+
+
+def check_gas(config: Config, infos: Mapping[str, DriverInfo], now: datetime, find: Findings) -> None:
+    """Check valves, cylinders and sequences; `now` (aware UTC) tells expired cylinders."""
+    for name, valve in config.valves.items():
+        _valve(name, valve, config, find)
+    for name, cylinder in config.cylinders.items():
+        days = (cylinder.expires - now.date()).days
+        if days <= SOON.days:
+            code = "cylinder-expired" if days < 0 else "cylinder-expires"
+            find.warn(code, "cylinders", name, "expires", name=name, number=cylinder.number, days=days)
+        for measurand in cylinder.assigned:
+            path = ("cylinders", name, "assigned", measurand)
+            find.known("measurand-not-in-catalogue", measurand, catalogue(), *path, at_key=True)
+    gas_of_port: dict[tuple[str, str], tuple[str, int]] = {}
+    for name, sequence in config.sequences.items():
+        _sequence(name, sequence, config, infos, find)
+        _ports(name, sequence, config, gas_of_port, find)
+
+
+def _valve(name: str, valve: Valve, config: Config, find: Findings) -> None:
+    known_bus = find.known("bus-unknown", valve.bus, config.buses, "valves", name, "bus")
+    if known_bus and not (protocol := config.buses[valve.bus].protocol).startswith("modbus"):
+        find.error("valve-protocol", "valves", name, "bus", bus=valve.bus, found=protocol)
+    find.known("sample-port-unknown", valve.sample, valve.ports, "valves", name, "sample")
+    coils: dict[int, str] = {}
+    for port, wired in valve.ports.items():
+        if (other := coils.setdefault(wired.coil, port)) != port:
+            find.error("coil-taken", "valves", name, "ports", port, "coil", coil=wired.coil, other=other)
+    if valve.on_power_loss == "stays" and not valve.upstream_shutoff_closes_without_power:
+        find.error("valve-stays-open", "valves", name, "on_power_loss")
+
+
+def _sequence(name: str, sequence: Sequence, config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:
+    find.known("valve-unknown", sequence.valve, config.valves, "sequences", name, "valve")
+    find.known("instrument-unknown", sequence.instrument, config.instruments, "sequences", name, "instrument")
+    if info := infos.get(sequence.instrument):
+        for index, measurand in enumerate(sequence.affects or []):
+            find.known("measurand-unknown", measurand, info.measurands, "sequences", name, "affects", index)
+    for index, injection in enumerate(sequence.injections):
+        path = ("sequences", name, "injections", index)
+        known_gas = find.known("gas-unknown", injection.gas, config.cylinders, *path, "gas")
+        if info := infos.get(sequence.instrument):
+            _measurands(path, injection, info, find)
+            _roles_affected(path, injection, sequence, find)
+            if known_gas:
+                _assigned(path, injection, config, info, find)
+        poll_s = config.instruments[sequence.instrument].poll_s if sequence.instrument in config.instruments else None
+        if poll_s is not None and injection.average_s < poll_s:
+            find.error("average-short", *path, "average_s", average=injection.average_s, poll=poll_s)
+    _span_above_zero(name, sequence, config, find)
+    _schedule(name, sequence, find)
+
+
+def _measurands(path: tuple[str | int, ...], injection: Injection, info: DriverInfo, find: Findings) -> None:
+    for key in ("roles", "stdev_max"):
+        for measurand in getattr(injection, key):
+            find.known("measurand-unknown", measurand, info.measurands, *path, key, measurand, at_key=True)
+
+
+def _roles_affected(path: tuple[str | int, ...], injection: Injection, sequence: Sequence, find: Findings) -> None:
+    """A measurand that is calibrated is one the gas touches."""
+    for measurand in injection.roles:
+        if sequence.affects is not None and measurand not in sequence.affects:
+            find.error("role-not-affected", *path, "roles", measurand, at_key=True, measurand=measurand)
+
+
+def _assigned(
+    path: tuple[str | int, ...], injection: Injection, config: Config, info: DriverInfo, find: Findings
+) -> None:
+    """A role needs a certified amount, in a unit that means the same as the instrument's."""
+    assigned = config.cylinders[injection.gas].assigned
+    for measurand in injection.roles:
+        if measurand not in info.measurands:
+            continue
+        if measurand not in assigned:
+            find.error("not-assigned", *path, "roles", measurand, at_key=True, gas=injection.gas, measurand=measurand)
+            continue
+        try:
+            convert(assigned[measurand].value, assigned[measurand].unit, info.measurands[measurand])
+        except UnitError as error:
+            place = ("cylinders", injection.gas, "assigned", measurand, "unit")
+            if not any(problem.key == ".".join(place) for problem in find.problems):
+                find.error("assigned-unit", *place, wanted=info.measurands[measurand], reason=str(error))
+
+
+def _span_above_zero(name: str, sequence: Sequence, config: Config, find: Findings) -> None:
+    """A two-point line needs two points: the span amount lies above the zero amount."""
+    zeros: dict[str, float] = {}
+    for role in ("zero", "span"):
+        for index, injection in enumerate(sequence.injections):
+            assigned = config.cylinders[injection.gas].assigned if injection.gas in config.cylinders else {}
+            for measurand in [m for m, given in injection.roles.items() if given == role and m in assigned]:
+                value = assigned[measurand].value
+                if role == "zero":
+                    zeros[measurand] = value
+                elif measurand in zeros and value <= zeros[measurand]:
+                    path = ("sequences", name, "injections", index, "roles", measurand)
+                    find.error("span-not-above-zero", *path, span=value, zero=zeros[measurand], measurand=measurand)
+
+
+def _schedule(name: str, sequence: Sequence, find: Findings) -> None:
+    seconds = sum(step.flush_s + step.average_s for step in sequence.injections) + sequence.recovery_s
+    if sequence.schedule and seconds >= sequence.schedule.every_h * HOUR_S:
+        find.error("schedule-short", "sequences", name, "schedule", "every_h", seconds=f"{seconds:g}")
+
+
+def _ports(
+    name: str,
+    sequence: Sequence,
+    config: Config,
+    gas_of_port: dict[tuple[str, str], tuple[str, int]],
+    find: Findings,
+) -> None:
+    """A port exists, is not the sample's, and holds the same cylinder in every sequence."""
+    if (valve := config.valves.get(sequence.valve)) is None:
+        return
+    for index, injection in enumerate(sequence.injections):
+        path = ("sequences", name, "injections", index)
+        if not find.known("port-unknown", injection.port, valve.ports, *path, "port"):
+            continue
+        if injection.port == valve.sample:
+            find.error("port-is-sample", *path, "port", port=injection.port)
+        here = injection.gas, find.line(*path, "gas")
+        other, line = gas_of_port.setdefault((sequence.valve, injection.port), here)
+        if other != injection.gas:
+            find.error("port-has-other-gas", *path, "gas", port=injection.port, other=other, line=line)

@@ -1,0 +1,61 @@
+"""Rules for uplinks: what is sent exists and can be had in the platform's unit; an MN belongs to one outlet."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from agent.checks.findings import Findings
+from agent.checks.tls import check_tls
+from agent.config import Config, Hj212Uplink, MqttUplink
+from host.shapes import Factor
+from metrology.declaration import DriverInfo
+from metrology.measurand import Measurand, catalogue
+from metrology.units import STATES, UnitError, convert
+
+_AMOUNT_UNITS: Final = frozenset({"umol/mol", "nmol/mol", "%"})
+_MASS_UNITS: Final = frozenset({"mg/m3", "ug/m3"})
+
+
+def check_uplinks(config: Config, infos: Mapping[str, DriverInfo], wall: datetime, find: Findings) -> None:
+    """Check every uplink, and that no MN is given to two outlets; `wall` is real time."""
+    outlet_of_mn: dict[str, tuple[str, str]] = {}
+    for name, uplink in config.uplinks.items():
+        if isinstance(uplink, MqttUplink):
+            if uplink.tls:
+                check_tls(name, uplink.tls, wall, find)
+            continue
+        outlet, other = outlet_of_mn.setdefault(uplink.mn, (uplink.outlet, name))
+        if outlet != uplink.outlet:
+            line = find.line("uplinks", other, "mn")
+            find.error("mn-twice", "uplinks", name, "mn", mn=uplink.mn, outlet=outlet, other=other, line=line)
+        _factors(name, uplink, config, infos, find)
+
+
+def _factors(name: str, uplink: Hj212Uplink, config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:
+    codes = {measurand.hj212_code: measurand for measurand in catalogue().values() if measurand.hj212_code}
+    for code, factor in uplink.factors.items():
+        path = ("uplinks", name, "factors", code)
+        instrument, _, measurand = factor.series.partition(".")
+        if not find.known("series-unknown", instrument, config.instruments, *path, "series"):
+            continue
+        if (info := infos.get(instrument)) is None:
+            continue
+        series = [f"{instrument}.{one}" for one in info.measurands]
+        if find.known("series-unknown", factor.series, series, *path, "series"):
+            _factor(path, factor, catalogue()[measurand], info.measurands[measurand], find)
+            if code in codes and catalogue()[measurand].hj212_code not in (None, code):
+                find.warn("code-of-other", *path, at_key=True, code=code, name=codes[code].id, series=factor.series)
+
+
+def _factor(path: tuple[str, ...], factor: Factor, measurand: Measurand, unit: str, find: Findings) -> None:
+    """What the driver measures must have a way into the unit that travels; amount to mass only at a stated state."""
+    target = factor.unit or measurand.hj212_unit
+    state = STATES[factor.state] if factor.state else None
+    try:
+        convert(1.0, unit, target, molar_mass=measurand.molar_mass, state=state)
+    except UnitError as error:
+        pair = {unit, target}
+        if state is None and pair & _AMOUNT_UNITS and pair & _MASS_UNITS and measurand.molar_mass:
+            find.error("state-missing", *path, at_key=True, unit=unit, target=target)
+        else:
+            find.error("unit-impossible", *path, "unit", at_key=True, unit=unit, target=target, reason=str(error))

@@ -1,0 +1,1 @@
+"""The commands of `plumeline`, one module a group."""

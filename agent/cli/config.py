@@ -1,0 +1,72 @@
+"""`plumeline check` and `plumeline config`: what a configuration says, may say, and means."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from agent.checks.check import check_file
+from agent.checks.keys import explained
+from agent.config import Config
+from host.problems import shown
+
+# The example of the other program, which lies in the same folder.
+CENTRE: Final = "central"
+
+
+def check(line: argparse.Namespace) -> int:
+    """Print every problem; 1 where one is an error."""
+    problems = check_file(line.config, now=datetime.now(UTC), lang=line.lang).problems
+    if line.json:
+        print(json.dumps([dataclasses.asdict(problem) for problem in problems], indent=1, ensure_ascii=False))
+    else:
+        for problem in problems:
+            print(problem)
+    return int(any(problem.severity == "error" for problem in problems))
+
+
+def schema(line: argparse.Namespace) -> int:
+    """Print the JSON Schema."""
+    print(json.dumps(Config.model_json_schema(), indent=1, ensure_ascii=False))
+    return 0
+
+
+def example(line: argparse.Namespace) -> int:
+    """Print an example, or the names of all."""
+    found = {path.stem: path for path in _examples() if path.stem != CENTRE}
+    if line.example is None:
+        print("\n".join(sorted(found)))
+        return 0
+    if line.example not in found:
+        print(", ".join(sorted(found)) or "-", file=sys.stderr)
+        return 2
+    print(found[line.example].read_text(encoding="utf-8"), end="")
+    return 0
+
+
+def _examples() -> Iterator[Path]:
+    """Examples beside the sources, else where the wheel's shared data went."""
+    beside = Path(__file__).resolve().parent.parent / "config"
+    if beside.is_dir():
+        yield from beside.glob("*.hjson")
+        return
+    for file in metadata.files("plumeline") or []:
+        if file.match("share/plumeline/config/*.hjson"):
+            yield Path(str(file.locate()))
+
+
+def explain(line: argparse.Namespace) -> int:
+    """Print what is known of the keys that hold the given part."""
+    rows = [row for row in explained(line.lang) if line.key in row.key]
+    if line.json:
+        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1, ensure_ascii=False))
+    else:
+        for row in rows:
+            default = "" if row.required else f" [{shown(row.default)}]"
+            print(f"{row.key}: {row.kind}{default}\n    {row.meaning}")
+    return 0 if rows else 1

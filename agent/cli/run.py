@@ -1,0 +1,50 @@
+"""`plumeline run`: the daemon in the foreground, as the service manager starts it."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+
+from host.clock import clock_from
+
+
+def run(line: argparse.Namespace) -> int:
+    """Check the configuration and run the station until SIGTERM; errors of the configuration are said and end it."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        clock = clock_from(line.clock)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if code := _checked_apart(line, clock.now()):
+        return code
+    from agent.config import Config
+    from agent.daemon import serve
+    from host.hjson import read, validate
+
+    document, _ = read(line.config, line.lang)
+    asyncio.run(serve(validate(document, Config), clock))
+    return 0
+
+
+def _checked_apart(line: argparse.Namespace, now: datetime) -> int:
+    """Check in a process of its own: the libraries that only a check needs end with it, and the daemon stays small."""
+    child = os.fork()
+    if not child:
+        code = _check(line, now)
+        sys.stderr.flush()
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _check(line: argparse.Namespace, now: datetime) -> int:
+    from agent.checks.check import check_file
+
+    checked = check_file(line.config, now=now, wall=datetime.now(UTC), lang=line.lang)
+    for problem in checked.problems:
+        print(problem, file=sys.stderr)
+    # What `check` may leave open outside the service is missing for good here.
+    outside = any(problem.code == "secret-outside" for problem in checked.problems)
+    return int(checked.config is None or outside)

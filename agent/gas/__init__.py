@@ -1,0 +1,1 @@
+"""Calibration runs, valves and the maintenance lock."""

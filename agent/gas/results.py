@@ -1,0 +1,173 @@
+"""What comes of a run, as records: points as they are found, then drift, coefficients and the target gas's word."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from agent.config import Instrument
+from agent.store.log import Log
+from agent.values.intake import Intake, Range
+from calibration.correction import Coefficients
+from calibration.drift import drift
+from calibration.evaluate import FitError, Point, SpanPoint, TargetPoint, TwoPoint, ZeroPoint, doubts, two_point
+from calibration.sequence import Sequence
+from metrology.clock import Clock
+from metrology.periods import iso
+
+
+class Results:
+    """The records of one run. A regulated instrument gets drift records and no coefficients (design, section 13.1)."""
+
+    def __init__(
+        self,
+        run: str,
+        sequence: Sequence,
+        instrument: Instrument,
+        ranges: Mapping[str, Range],
+        intake: Intake,
+        log: Log,
+        clock: Clock,
+    ) -> None:
+        self.run = run
+        self._sequence = sequence
+        self._instrument = instrument
+        self._ranges = ranges
+        self._intake = intake
+        self._log = log
+        self._clock = clock
+        self._points: list[Point] = []
+
+    async def record(self, what: str, **members: Any) -> None:
+        """Append a calibration record of this run and wait for its commit."""
+        await self._log.append("calibration", self._fields(what, members))
+
+    def aborted(self, reason: str) -> None:
+        """Post that the run ended early, without waiting: the station may be stopping."""
+        self._log.post("calibration", self._fields("run-aborted", {"reason": reason}))
+        self._log.post("event", {"what": "calibration-aborted", "origin": f"run:{self.run}", "reason": reason})
+
+    def not_home(self, reason: str) -> None:
+        """Post the alarm that the inlet may still be on gas."""
+        self._log.post("event", {"what": "valve-not-safe", "origin": f"run:{self.run}", "reason": reason})
+
+    def _fields(self, what: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        head = {"run": self.run, "sequence": self._sequence.name, "instrument": self._sequence.instrument}
+        return {"what": what, **head, **members}
+
+    async def add(self, found: Point, began: datetime, until: datetime) -> None:
+        """Record a point."""
+        self._points.append(found)
+        await self.record("point", **self._point_fields(found), **{"from": iso(began), "to": iso(until)})
+
+    def _series(self, found: Point) -> str:
+        return f"{self._sequence.instrument}.{found.measurand}"
+
+    def _point_fields(self, found: Point) -> dict[str, Any]:
+        return {
+            "series": self._series(found),
+            "role": found.role,
+            "gas": found.cylinder,
+            "n": found.window.n,
+            "mean": found.window.mean,
+            "sd": found.window.sd,
+            "slope_per_min": found.window.slope_per_min,
+            "stdev_max": found.stdev_max,
+            "stable": found.stable,
+            "assigned": found.assigned.value,
+            "uncertainty": found.assigned.uncertainty,
+            "scale": found.assigned.scale,
+            "unit": found.assigned.unit,
+        }
+
+    def _full_scale(self, series: str) -> float:
+        low, high = self._ranges[series]
+        return high - low
+
+    async def conclude(self) -> None:
+        """As-found drift first, then coefficients, then what the target gas says of them."""
+        for found in self._points:
+            if isinstance(found, ZeroPoint | SpanPoint):
+                await self._record_drift(found)
+        refused: dict[str, str] = {}
+        adopted: list[str] = []
+        if self._instrument.kind == "research":
+            for series in dict.fromkeys(self._series(found) for found in self._points):
+                try:
+                    adopted += await self._adopt(series)
+                except FitError as error:
+                    refused[series] = str(error)
+        for found in self._points:
+            if isinstance(found, TargetPoint):
+                await self._record_target(found)
+        await self.record("run-finished", adopted=adopted, refused=refused)
+        if refused:
+            event = {"what": "coefficients-refused", "origin": f"run:{self.run}", "series": refused}
+            await self._log.append("event", event)
+
+    async def _record_drift(self, found: ZeroPoint | SpanPoint) -> None:
+        if found.window.mean is None:
+            return
+        series = self._series(found)
+        result = drift(found, self._full_scale(series))
+        await self.record(
+            "drift",
+            series=series,
+            role=result.role,
+            gas=found.cylinder,
+            reading=result.reading,
+            assigned=result.assigned,
+            span=result.full_scale,
+            drift_percent=result.percent,
+            unit=found.assigned.unit,
+            stable=found.stable,
+            verdict=result.verdict,
+            limit_percent=result.limit.pass_percent,
+            limit_verified=result.limit.verified,
+        )
+
+    async def _adopt(self, series: str) -> list[str]:
+        """Put a series' new coefficients in force; gives their ids. Raises FitError where they must not be."""
+        zeros = [one for one in self._points if isinstance(one, ZeroPoint) and self._series(one) == series]
+        spans = [one for one in self._points if isinstance(one, SpanPoint) and self._series(one) == series]
+        if not zeros and not spans:
+            return []
+        if not zeros or not spans:
+            raise FitError("two points are needed, a zero and a span gas")
+        fit = two_point(zeros[-1], spans[-1])
+        if found := doubts(fit, self._full_scale(series)):
+            raise FitError("; ".join(found))
+        return [await self._put_in_force(series, fit)]
+
+    async def _put_in_force(self, series: str, fit: TwoPoint) -> str:
+        previous = self._intake.coefficients.get(series)
+        new = Coefficients(f"{self.run}.{series}", series, fit.zero, fit.slope, self._clock.now())
+        await self.record(
+            "coefficients",
+            id=new.id,
+            series=series,
+            zero=new.zero,
+            slope=new.slope,
+            replaces=previous.id if previous else None,
+            **{"from": iso(new.valid_from)},
+        )
+        self._intake.coefficients[series] = replace(new, previous=previous)
+        return new.id
+
+    async def _record_target(self, found: TargetPoint) -> None:
+        if found.window.mean is None:
+            return
+        coefficients = self._intake.coefficients.get(self._series(found))
+        corrected = coefficients.correct(found.reading) if coefficients else found.reading
+        await self.record(
+            "target",
+            series=self._series(found),
+            gas=found.cylinder,
+            reading=found.reading,
+            corrected=corrected,
+            assigned=found.assigned.value,
+            deviation=corrected - found.assigned.value,
+            unit=found.assigned.unit,
+            stable=found.stable,
+            calibration=coefficients.id if coefficients else None,
+        )

@@ -1,0 +1,135 @@
+"""The station database: an index over the log that can be thrown away and rebuilt from the segments at any time.
+
+It answers what the daemon asks of the past: averages of a span, the newest coefficients, events, calibration runs.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from agent.store.segment import CACHE_KiB, Record, Segment, segment_numbers
+from host.sqlite import DatabaseRefusedError, adopt_schema, open_database
+from protocols import record
+
+SCHEMA_VERSION: Final = 1
+SCHEMA: Final = """
+CREATE TABLE built(id INTEGER PRIMARY KEY CHECK(id = 1), epoch INTEGER, next_seq INTEGER);
+CREATE TABLE entry(epoch INTEGER, seq INTEGER, kind TEXT, what TEXT, at TEXT, period_s INTEGER, body BLOB,
+                   PRIMARY KEY(epoch, seq)) WITHOUT ROWID;
+CREATE INDEX entry_kind ON entry(kind, what, at);
+CREATE INDEX entry_period ON entry(period_s, at) WHERE period_s IS NOT NULL;
+"""
+INDEXED: Final = frozenset({"average", "calibration", "event", "config", "gap"})
+CATCH_UP_ROWS: Final = 500
+
+logger = logging.getLogger(__name__)
+
+
+class Index:
+    """Owned by the log's thread; `add` is the log's `on_commit`."""
+
+    def __init__(self, path: Path, segments: Path, live: Segment) -> None:
+        """Open the index, or make it anew where it is damaged, and catch up with the closed segments and `live`."""
+        self._path = path
+        self._segments = segments
+        self._live = live
+        self._holes = False
+        try:
+            self._db = self._opened()
+            self._catch_up()
+        except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError) as error:
+            self._make_anew(error)
+
+    def _make_anew(self, error: Exception) -> None:
+        logger.warning("station database is made anew from the log: %s", error)
+        for part in self._path.parent.glob(self._path.name + "*"):
+            part.unlink()
+        self._db = self._opened()
+        self._catch_up()
+
+    def _opened(self) -> apsw.Connection:
+        connection = open_database(str(self._path), exclusive=True, read_only=False)
+        adopt_schema(connection, SCHEMA, SCHEMA_VERSION)
+        # Derived data: a power cut may cost the last rows here, and the next start reads them from the log again.
+        connection.pragma("synchronous", "NORMAL")
+        connection.pragma("cache_size", -CACHE_KiB)
+        return connection
+
+    def _catch_up(self) -> None:
+        row = self._db.execute("SELECT epoch, next_seq FROM built").fetchone()
+        epoch, next_seq = row or (0, 0)
+        for path in sorted(self._segments.glob("log-*.db")):
+            if segment_numbers(path)[0] < epoch:
+                continue
+            segment = self._live if path == self._live.path else Segment(path, exclusive=False)
+            after = next_seq - 1 if segment.epoch == epoch else -1
+            while rows := segment.read(after, record.KINDS, CATCH_UP_ROWS, None):
+                self.add(rows)
+                after = rows[-1].seq
+            if segment is not self._live:
+                segment.close()
+
+    def add(self, rows: Iterable[Record]) -> None:
+        """Index committed records; repeats are harmless. A failure here costs nothing that the log does not hold.
+
+        After one, `built` stays where it is, so that the next start reads what is missing from the log.
+        """
+        rows = list(rows)
+        entries = [entry(row) for row in rows if row.kind in INDEXED]
+        built = (rows[-1].epoch, rows[-1].seq + 1)
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO entry VALUES(?, ?, ?, ?, ?, ?, ?)", entries)
+                if not self._holes:
+                    self._db.execute("INSERT OR REPLACE INTO built VALUES(1, ?, ?)", built)
+        except apsw.Error as error:
+            self._holes = True
+            logger.warning("station database: %s; the next start completes it from the log", error)
+
+    def averages(self, period_s: int, since: str, until: str) -> Iterator[dict[str, Any]]:
+        """Average records with since <= start < until (ISO times), oldest first, decoded as they are asked for."""
+        bodies = self._bodies(
+            "SELECT body FROM entry WHERE period_s = ? AND at >= ? AND at < ? ORDER BY at, epoch, seq",
+            (period_s, since, until),
+        )
+        return map(record.decode, bodies)
+
+    def last_average(self, period_s: int, since: str, until: str) -> dict[str, Any] | None:
+        """The one of these that starts last."""
+        bodies = self._bodies(
+            "SELECT body FROM entry WHERE period_s = ? AND at >= ? AND at < ? ORDER BY at DESC LIMIT 1",
+            (period_s, since, until),
+        )
+        return record.decode(bodies[0]) if bodies else None
+
+    def newest(self, kind: str, what: str | None, limit: int) -> list[dict[str, Any]]:
+        """Newest records of a kind (and of one `what`), newest first."""
+        bodies = self._bodies(
+            "SELECT body FROM entry WHERE kind = ?1 AND (?2 IS NULL OR what = ?2)"
+            " ORDER BY epoch DESC, seq DESC LIMIT ?3",
+            (kind, what, limit),
+        )
+        return [record.decode(body) for body in bodies]
+
+    def _bodies(self, statement: str, values: tuple[object, ...]) -> list[bytes]:
+        """What a query finds. A page that shows its damage only now costs a rebuild, and never the start."""
+        try:
+            return [body for (body,) in self._db.execute(statement, values)]
+        except apsw.CorruptError as error:
+            self._db.close()
+            self._make_anew(error)
+            return [body for (body,) in self._db.execute(statement, values)]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def entry(row: Record) -> tuple[object, ...]:
+    """One indexed row; averages are found by their start, everything else by the time of writing."""
+    fields = record.decode(row.body)
+    at = fields["start"] if row.kind == "average" else fields["t"]
+    return row.epoch, row.seq, row.kind, fields.get("what"), at, fields.get("period_s"), row.body

@@ -1,0 +1,245 @@
+"""The one append-only log of a station (design, section 6).
+
+Sequence numbers and Merkle leaves are given in the event loop in the order of the calls; one thread owns the files and
+commits groups of records. A value counts as taken when its commit returned; until then nobody is shown it.
+"""
+
+import asyncio
+import base64
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from agent.store.segment import Place, Record, Segment
+from agent.store.segments import Segments
+from metrology.clock import Clock
+from metrology.periods import iso
+from protocols import record
+from protocols.tlog import Frontier, Signer, leaf_hash, make_checkpoint
+
+__all__ = ["Log", "Place", "Record"]
+
+PENDING_BYTES_MAX: Final = 8 * 1024 * 1024
+TAIL_BYTES: Final = 256 * 1024
+CHECKPOINT_RECORDS_MAX: Final = 1_000
+RETRY_WALL_S: Final = 1.0
+LAST_COMMITS_WALL_S: Final = 2.0
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Log:
+    """The live segment, the closed ones behind it, and the group commit."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        station_id: str,
+        signer: Signer,
+        commit_s: float = 0.05,
+        simulated: bool = False,
+        day_offset_s: int = 8 * 3600,
+        executor: Executor | None = None,
+        on_commit: Callable[[list[Record]], None] | None = None,
+    ) -> None:
+        """Open or create the log in `folder`; `on_commit` runs in the log's thread after each commit (the index)."""
+        self._clock = clock
+        self._station_id = station_id
+        self._signer = signer
+        self._commit_s = commit_s
+        self.simulated = simulated
+        self._executor = executor or ThreadPoolExecutor(1, "log")
+        self._on_commit = on_commit
+        self._pending: list[tuple[Record, asyncio.Future[Record]]] = []
+        self._wake = asyncio.Event()
+        self._committed = asyncio.Event()
+        self._pending_bytes = 0
+        self._tail: deque[Record] = deque()
+        self._tail_bytes = 0
+        self._segments = Segments(folder, clock.now(), day_offset_s)
+        live = self._segments.live
+        self.quarantined = self._segments.quarantined
+        self.epoch, self.next_seq = live.epoch, live.next_seq
+        self._assigned, self._frontier = live.next_seq, live.frontier
+        self._places = live.places()
+        self._leaves = self._segments.since_checkpoint()
+
+    # -- writing
+
+    def post(self, kind: str, fields: Mapping[str, Any]) -> asyncio.Future[Record]:
+        """Queue a record; the future resolves when its commit returned. Bodies beyond all bounds raise RecordError."""
+        if len(self._leaves) >= CHECKPOINT_RECORDS_MAX and kind != "checkpoint":
+            self.post_checkpoint()
+        now = self._clock.now()
+        members: dict[str, Any] = {
+            **fields, "v": record.VERSION, "epoch": self.epoch, "seq": self._assigned, "kind": kind, "t": iso(now),
+        }  # fmt: skip
+        if self.simulated:
+            members["sim"] = True
+        body = record.encode(members)
+        if len(body) > record.BODY_BYTES_MAX:
+            raise record.RecordError(f"{kind} record of {len(body)} bytes exceeds {record.BODY_BYTES_MAX}")
+        leaf = leaf_hash(body)
+        self._frontier = self._frontier.append(leaf)
+        self._leaves.append(leaf)
+        row = Record(self.epoch, self._assigned, kind, body)
+        self._assigned += 1
+        future: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
+        self._pending.append((row, future))
+        self._pending_bytes += len(body)
+        self._wake.set()
+        return future
+
+    def post_checkpoint(self) -> asyncio.Future[Record]:
+        """Sign the tree over all records so far; the checkpoint's own sequence number is its size."""
+        size, root = self._assigned, self._frontier.root()
+        note = make_checkpoint(f"plumeline/{self._station_id}/{self.epoch}", size, root, self._signer)
+        leaves, self._leaves = b"".join(self._leaves), []
+        return self.post(
+            "checkpoint",
+            {
+                "size": size,
+                "root": base64.b64encode(root).decode(),
+                "note": note,
+                "leaves": base64.b64encode(leaves).decode(),
+            },
+        )
+
+    async def append(self, kind: str, fields: Mapping[str, Any]) -> Record:
+        """Write a record and wait for its commit."""
+        await self.room()
+        return await self.post(kind, fields)
+
+    async def room(self) -> None:
+        """Wait while more than PENDING_BYTES_MAX are uncommitted: a dead disk stops acquisition, not memory."""
+        while self._pending_bytes >= PENDING_BYTES_MAX:
+            await self._committed.wait()
+
+    @property
+    def live_segment(self) -> Segment:
+        """The segment that takes records; for the index, before `run`."""
+        return self._segments.live
+
+    @property
+    def pending(self) -> int:
+        """Records not yet committed."""
+        return len(self._pending)
+
+    async def run(self) -> None:
+        """Commit for ever; on cancellation commit what is left and close.
+
+        Raises TimeoutError where the disk does not take that within LAST_COMMITS_WALL_S.
+        """
+        try:
+            while True:
+                await self._wake.wait()
+                if self._commit_s:
+                    await self._clock.sleep_wall(self._commit_s)
+                await self._commit()
+        finally:
+            async with asyncio.timeout(LAST_COMMITS_WALL_S):
+                while self._pending:
+                    await self._commit()
+                await self._call(self._close)
+
+    async def _commit(self) -> None:
+        # The batch stays pending until it is durable: a cancellation meanwhile leaves it to the last commits.
+        batch, frontier = self._pending.copy(), self._frontier
+        self._wake.clear()
+        if not batch:
+            return
+        rows = [row for row, _ in batch]
+        await self._durably(rows, frontier)
+        del self._pending[: len(batch)]
+        self._pending_bytes -= sum(len(row.body) for row in rows)
+        self._keep(rows)
+        self.next_seq = rows[-1].seq + 1
+        for row, future in batch:
+            if not future.done():
+                future.set_result(row)
+        self._committed.set()
+        self._committed = asyncio.Event()
+
+    def _keep(self, rows: list[Record]) -> None:
+        """Hold the newest records for the uplinks, which are mostly at the end."""
+        self._tail.extend(rows)
+        self._tail_bytes += sum(len(row.body) for row in rows)
+        while self._tail_bytes > TAIL_BYTES:
+            self._tail_bytes -= len(self._tail.popleft().body)
+
+    async def beat(self) -> bool:
+        """Whether the disk takes a commit; for a watchdog, while no record is due."""
+        return await self._call(self._segments.takes_commits)
+
+    def _close(self) -> None:
+        self._segments.live.close()
+
+    async def _durably(self, rows: list[Record], frontier: Frontier) -> None:
+        broken = False
+        while True:
+            try:
+                await self._call(self._write, rows, frontier)
+            except apsw.Error as error:
+                if not broken:
+                    logger.error("log: commit failed, will retry each second: %s", error)
+                broken = True
+                await self._clock.sleep_wall(RETRY_WALL_S)
+                continue
+            if broken:
+                logger.warning("log: commits work again")
+                self.post("event", {"what": "log-recovered", "origin": "log"})
+            return
+
+    def _write(self, rows: list[Record], frontier: Frontier) -> None:
+        self._segments.write(rows, frontier)
+        if self._on_commit:
+            self._on_commit(rows)
+
+    async def _call(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+
+    # -- reading
+
+    async def wait(self, after: int) -> None:
+        """Return when a record with a sequence number above `after` is committed in the current epoch."""
+        while self.next_seq <= after + 1:
+            await self._committed.wait()
+
+    async def read(
+        self, after: int, *, kinds: frozenset[str], limit: int, before: int | None = None, epoch: int | None = None
+    ) -> list[Record]:
+        """Committed records with after < seq (< before), ascending, at most `limit` (and READ_ROWS_MAX)."""
+        end = self.next_seq if before is None else min(before, self.next_seq)
+        if epoch in (None, self.epoch) and self._tail and self._tail[0].seq <= after + 1:
+            found: list[Record] = []
+            for row in itertools.islice(self._tail, max(0, after + 1 - self._tail[0].seq), None):
+                if row.seq >= end or len(found) >= limit:
+                    break
+                if row.kind in kinds:
+                    found.append(row)
+            return found
+        return await self._call(
+            self._segments.read, after, kinds, limit, before, self.epoch if epoch is None else epoch
+        )
+
+    async def epochs(self) -> list[int]:
+        """Epochs that have segments here, ascending."""
+        return await self._call(self._segments.epochs)
+
+    async def load_place(self, uplink: str) -> Place | None:
+        """Where an uplink is, None for a new one."""
+        return self._places.get(uplink)
+
+    async def save_place(self, uplink: str, place: Place) -> None:
+        """Keep an uplink's place; it may lag behind the truth (cost: a resend) and never leads it."""
+        self._places[uplink] = place
+        await self._call(self._segments.save_place, uplink, place)

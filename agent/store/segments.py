@@ -1,0 +1,171 @@
+"""The files of a log: one live segment, the closed ones behind it, damaged ones in quarantine.
+
+Everything after the construction is called from the one thread that owns the log.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import apsw
+
+from agent.store.segment import Place, Record, Segment, segment_name, segment_numbers
+from host.sqlite import DatabaseRefusedError
+from metrology.periods import DAY_S, parse_iso, period_start
+from protocols import record
+from protocols.tlog import Frontier
+
+VERIFY_RECORDS = 2_000
+
+logger = logging.getLogger(__name__)
+
+
+class Segments:
+    """`live` takes the records; a day of the station that ends closes it and begins the next."""
+
+    def __init__(self, folder: Path, now: datetime, day_offset_s: int) -> None:
+        """Open the newest file that holds what it says, or begin an epoch; `now` dates an empty one.
+
+        `quarantined` says which files were set aside and why.
+        """
+        self._folder = folder
+        self._day_offset_s = day_offset_s
+        folder.mkdir(parents=True, exist_ok=True)
+        self.quarantined: list[str] = []
+        files = sorted(folder.glob("log-*.db"))
+        live = self._newest_whole(files)
+        if live is None or self.quarantined:
+            live = self._begin_epoch(files, live)
+        self.live = live
+        self._closed = [path for path in files if path != live.path]
+        self._day = self._day_of_live(now)
+
+    def _newest_whole(self, files: list[Path]) -> Segment | None:
+        while files:
+            try:
+                segment = Segment(files[-1])
+                if not segment.begun:
+                    segment.close()
+                    files.pop().unlink()
+                elif damaged := segment.damaged(VERIFY_RECORDS):
+                    segment.close()
+                    raise apsw.CorruptError(f"leaf hashes of {len(damaged)} records do not hold")
+                else:
+                    return segment
+            except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError) as error:
+                self._quarantine(files.pop(), error)
+        return None
+
+    def _quarantine(self, path: Path, error: Exception) -> None:
+        target = self._folder / "quarantine"
+        target.mkdir(exist_ok=True)
+        for part in self._folder.glob(path.name + "*"):
+            part.rename(target / part.name)
+        self.quarantined.append(f"{path.name}: {error}")
+
+    def _begin_epoch(self, files: list[Path], before: Segment | None) -> Segment:
+        numbers = [int(path.name.split("-")[1]) for path in [*files, *(self._folder / "quarantine").glob("log-*.db")]]
+        epoch = max(numbers, default=0) + 1
+        places: dict[str, Place] = {}
+        if before is not None:
+            places = before.places()
+            before.close()
+        return Segment.create(self._folder / segment_name(epoch, 0), epoch, 0, Frontier(), places.items())
+
+    def _day_of_live(self, now: datetime) -> datetime:
+        last = self.live.read(self.live.next_seq - 2, record.KINDS, 1, None)
+        at = parse_iso(record.decode(last[0].body)["t"]) if last else now
+        return period_start(at, DAY_S, self._day_offset_s)
+
+    def since_checkpoint(self) -> list[bytes]:
+        """Leaves of the live epoch after its last checkpoint; closed segments are searched backwards."""
+        leaves: list[bytes] = []
+        for path in [self.live.path, *reversed(self._closed)]:
+            segment = self.live if path == self.live.path else Segment(path, exclusive=False)
+            if segment.epoch != self.live.epoch:
+                break
+            found = segment.read_last("checkpoint")
+            size = int(record.decode(found.body)["size"]) if found else segment.first_seq
+            leaves = segment.leaves(size) + leaves
+            if segment is not self.live:
+                segment.close()
+            if found or size == 0:
+                break
+        return leaves
+
+    def write(self, rows: list[Record], frontier: Frontier) -> None:
+        """Commit rows. Raises apsw.Error, after which the same rows can be given again."""
+        try:
+            self.live.append(rows, frontier)
+        except apsw.Error:
+            self._reopen()
+            raise
+        day = period_start(parse_iso(record.decode(rows[-1].body)["t"]), DAY_S, self._day_offset_s)
+        if day > self._day:
+            self._roll(day)
+
+    def takes_commits(self) -> bool:
+        """Whether the disk takes a commit, tried without a record."""
+        try:
+            self.live.touch()
+        except apsw.Error as error:
+            logger.error("log: the disk takes no commit: %s", error)
+            with suppress(apsw.Error):
+                self._reopen()
+            return False
+        return True
+
+    def _reopen(self) -> None:
+        """After a failed sync the connection is poisoned: never retry on it (sqlite.org/atomiccommit.html)."""
+        self.live.close()
+        self.live = Segment(self.live.path)
+
+    def _roll(self, day: datetime) -> None:
+        old = self.live
+        path = self._folder / segment_name(old.epoch, old.next_seq)
+        self.live = Segment.create(path, old.epoch, old.next_seq, old.frontier, old.places().items())
+        try:
+            old.seal()
+        except apsw.Error as error:
+            # The day is complete without it; only its write-ahead file stays beside it.
+            logger.warning("log: %s not sealed: %s", old.path.name, error)
+        old.close()
+        self._closed.append(old.path)
+        self._day = day
+
+    def read(self, after: int, kinds: frozenset[str], limit: int, before: int | None, epoch: int) -> list[Record]:
+        """Committed records of an epoch with after < seq (< before), ascending, over all its files."""
+        found: list[Record] = []
+        for first, end, path in self._spans(epoch):
+            if end <= after + 1 or (before is not None and first >= before):
+                continue
+            if path == self.live.path:
+                found += self.live.read(after, kinds, limit - len(found), before)
+            else:
+                segment = Segment(path, exclusive=False)
+                found += segment.read(after, kinds, limit - len(found), before)
+                segment.close()
+            if len(found) >= limit:
+                break
+        return found
+
+    def _spans(self, epoch: int) -> Iterator[tuple[int, int, Path]]:
+        """(first, end, file) of the epoch's segments, ascending."""
+        named = [(*segment_numbers(path), path) for path in [*self._closed, self.live.path]]
+        firsts = [(first, path) for number, first, path in sorted(named) if number == epoch]
+        ends = [first for first, _ in firsts[1:]] + [2**62]
+        return ((first, end, path) for (first, path), end in zip(firsts, ends, strict=True))
+
+    def epochs(self) -> list[int]:
+        """Epochs that have segments here, ascending."""
+        return sorted({segment_numbers(path)[0] for path in [*self._closed, self.live.path]})
+
+    def save_place(self, uplink: str, place: Place) -> None:
+        """Keep an uplink's place."""
+        try:
+            self.live.save_place(uplink, place)
+        except apsw.Error as error:
+            # Resending is harmless, so the next save is the retry; a broken disk is reported by the commits.
+            logger.warning("log: place of %s not saved: %s", uplink, error)

@@ -1,0 +1,97 @@
+"""From the log into the outbox of an HJ 212 uplink: what is committed now, and what lies open from before."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from agent.store.log import Log, Record
+from agent.uplinks.hj212_entries import Entry, Selection
+from agent.uplinks.hj212_outbox import Outbox
+
+KINDS: Final = frozenset({"average"})
+READ_MAX: Final = 50
+NEWEST_FIRST: Final = 3
+NEWEST_SEARCH: Final = 2_000
+
+
+class Signal:
+    """Something changed: whoever waits looks again."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def tell(self) -> None:
+        """Wake everyone who waits now."""
+        self.event.set()
+        self.event = asyncio.Event()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the condition holds."""
+        while not condition():
+            await self.event.wait()
+
+
+class Feed:
+    """Reads for one connection. `gave_up` gets the frames of an older epoch that were never taken."""
+
+    def __init__(
+        self, log: Log, selection: Selection, outbox: Outbox, signal: Signal, gave_up: Callable[[Entry], None]
+    ) -> None:
+        self._log = log
+        self._selection = selection
+        self._outbox = outbox
+        self._signal = signal
+        self._gave_up = gave_up
+
+    async def start_of_newest(self) -> int:
+        """Sequence number from which records count as fresh: the newest few go before everything older."""
+        head = self._log.next_seq
+        found = await self._log.read(max(-1, head - NEWEST_SEARCH), kinds=KINDS, limit=NEWEST_SEARCH)
+        return found[-NEWEST_FIRST:][0].seq if found else head
+
+    async def follow(self, start: int) -> NoReturn:
+        """Queue records from `start` on as they are committed."""
+        cursor, epoch = start - 1, self._log.epoch
+        while True:
+            await self._log.wait(cursor)
+            end = self._log.next_seq
+            records = await self._log.read(cursor, kinds=KINDS, limit=READ_MAX, before=end)
+            for record in records:
+                await self._signal.until(lambda: self._outbox.room_fresh)
+                self._offer(record, cursor, self._outbox.put_fresh)
+                cursor = record.seq
+            if not records:
+                self._outbox.done(epoch, cursor + 1, end - 1)
+                cursor = end - 1
+                self._signal.tell()
+
+    async def refill(self, start: int) -> None:
+        """Queue what lies open before `start`, epoch by epoch, oldest first."""
+        for epoch in self._outbox.open_epochs(await self._log.epochs()):
+            if epoch == self._log.epoch:
+                last = await self._refill_epoch(epoch, start)
+                self._outbox.done(epoch, last + 1, start - 1)
+                self._signal.tell()
+            else:
+                await self._refill_epoch(epoch, None)
+                await self._signal.until(lambda: self._outbox.quiet)
+                for entry in self._outbox.finish_epoch(epoch):
+                    self._gave_up(entry)
+
+    async def _refill_epoch(self, epoch: int, before: int | None) -> int:
+        cursor = self._outbox.progress(epoch).through
+        while records := await self._log.read(cursor, kinds=KINDS, limit=READ_MAX, before=before, epoch=epoch):
+            for record in records:
+                await self._signal.until(lambda: self._outbox.room_old)
+                self._offer(record, cursor, self._outbox.put_old)
+                cursor = record.seq
+        return cursor
+
+    def _offer(self, record: Record, before: int, put: Callable[[Entry], None]) -> None:
+        if self._outbox.wanted(record.epoch, record.seq):
+            entry = self._selection.entry(record, before + 1)
+            if entry is None:
+                self._outbox.done(record.epoch, before + 1, record.seq)
+            else:
+                put(entry)
+        self._signal.tell()

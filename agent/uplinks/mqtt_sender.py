@@ -1,0 +1,241 @@
+"""What goes up next, and what is done: the log's reader behind an MQTT uplink.
+
+Live records go as soon as they are committed. Beside them the oldest gaps are filled at a bounded rate, one message at
+a time and at most half of the time, so that live records keep at least half of the line whatever its speed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
+
+from agent.config import MqttUplink
+from agent.store.log import Log, Place, Record
+from metrology.clock import Clock
+from protocols.mqtt.coverage import Coverage
+from protocols.mqtt.messages import Ack, parse_message
+from protocols.mqtt.payload import BATCH_BYTES, Refusal, build_payload, runs
+from protocols.mqtt.window import OPEN, Batch, SendWindow
+
+ROWS_MAX: Final = 500
+LAG_BATCHES_MAX: Final = 2
+SAVE_WALL_S: Final = 1.0
+
+Publish = Callable[[str, bytes], Awaitable[None]]
+
+
+class Sender:
+    """One send window per epoch that is not finished. `publish(kind, payload)` returns when the broker has it."""
+
+    def __init__(self, name: str, config: MqttUplink, station_id: str, log: Log, clock: Clock) -> None:
+        self._name = name
+        self._kinds = frozenset[str](config.kinds)
+        self._limit = min(config.batch_max, ROWS_MAX)
+        self._in_flight = config.window
+        self._backfill_per_s = config.backfill_per_s
+        self._station_id = station_id
+        self._log = log
+        self._clock = clock
+        self._windows: dict[int, SendWindow] = {}
+        self._saved: Place | None = None
+        self._progress = asyncio.Event()
+        self._heard = clock.wall_monotonic()
+        self.foreign_acks = 0
+        self.refused_acks = 0
+
+    async def load(self) -> None:
+        """Go on from the kept place; a new uplink begins with the oldest epoch the log still has."""
+        place = await self._log.load_place(self._name)
+        for epoch in await self._log.epochs():
+            if place and epoch < place.epoch:
+                continue
+            coverage = _coverage(place) if place and epoch == place.epoch else Coverage()
+            self._windows[epoch] = SendWindow(coverage, coverage.highest if epoch == self._log.epoch else OPEN)
+
+    @property
+    def _live(self) -> SendWindow:
+        return self._windows[self._log.epoch]
+
+    @property
+    def silence_s(self) -> float:
+        """Wall seconds since the centre stopped answering although something waits for it; 0 while it answers."""
+        if not any(window.quiet for window in self._windows.values()):
+            return 0.0
+        return self._clock.wall_monotonic() - self._heard
+
+    # -- sending
+
+    def restart(self) -> None:
+        """A new connection begins."""
+        for window in self._windows.values():
+            window.restart()
+        self._heard = self._clock.wall_monotonic()
+        self._stir()
+
+    async def send_live(self, publish: Publish) -> None:
+        """Send what is committed from now on, for ever; a large lag is left to backfill."""
+        window, seen = self._live, self._live.end
+        slots = asyncio.Semaphore(self._in_flight)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._log.wait(seen)
+                await self._until_room(window, backfill=False)
+                newest = self._log.next_seq - 1
+                if newest - seen > LAG_BATCHES_MAX * self._limit:
+                    window.end, seen = await self._last_selected(newest), newest
+                    self._stir()
+                    continue
+                rows = await self._log.read(seen, kinds=self._kinds, limit=self._limit)
+                for batch, payload, kind in self._batches(window.end, rows):
+                    await self._until_room(window, backfill=False)
+                    await slots.acquire()
+                    window.sent(batch, self._clock.wall_monotonic())
+                    group.create_task(_publish(publish, kind, payload, slots))
+                seen = rows[-1].seq if len(rows) == self._limit else max([newest, *(row.seq for row in rows)])
+
+    async def send_backfill(self, publish: Publish) -> None:
+        """Fill the oldest gap, then the next, for ever."""
+        while True:
+            found = self._oldest_gap()
+            if found is None:
+                await self._progress.wait()
+                continue
+            epoch, window, (prev, last) = found
+            rows = await self._rows(epoch, window, prev, last)
+            if not rows:
+                self._nothing_there(epoch, window, prev, last)
+            for batch, payload, kind in self._batches(prev, rows):
+                await self._until_room(window, backfill=True)
+                began = self._clock.wall_monotonic()
+                window.sent(batch, began)
+                await publish(kind, payload)
+                took = self._clock.wall_monotonic() - began
+                await self._clock.sleep_wall(max(took, batch.count / self._backfill_per_s))
+
+    def _oldest_gap(self) -> tuple[int, SendWindow, tuple[int, int]] | None:
+        for epoch, window in self._windows.items():
+            gap = next(window.gaps(), None)
+            if gap and window.room(backfill=True):
+                return epoch, window, gap
+        return None
+
+    async def _rows(self, epoch: int, window: SendWindow, prev: int, last: int) -> list[Record]:
+        rows = await self._log.read(prev, kinds=self._kinds, limit=self._limit, before=last + 1, epoch=epoch)
+        if not rows and last != OPEN:
+            # Kinds selected when the gap arose are no longer: the next record closes it with its `prev`.
+            rows = await self._log.read(prev, kinds=self._kinds, limit=1, before=window.end + 1, epoch=epoch)
+        return rows
+
+    def _nothing_there(self, epoch: int, window: SendWindow, prev: int, last: int) -> None:
+        if last == OPEN:
+            window.end = prev
+        else:
+            window.skip(prev, last)
+        self._finish(epoch, window)
+
+    def _finish(self, epoch: int, window: SendWindow) -> None:
+        if window.done and epoch != self._log.epoch:
+            self._windows.pop(epoch, None)
+        self._stir()
+
+    def _batches(self, prev: int, rows: list[Record]) -> Iterator[tuple[Batch, bytes, str]]:
+        at = 0
+        for count in runs(((row.kind, row.body) for row in rows), self._limit, BATCH_BYTES):
+            part = rows[at : at + count]
+            payload = build_payload(self._station_id, part[0].epoch, prev, (row.body for row in part))
+            yield Batch(prev, part[-1].seq, count), payload, part[0].kind
+            prev, at = part[-1].seq, at + count
+
+    async def _last_selected(self, newest: int) -> int:
+        """Number of the last record up to `newest` that this uplink selects; what is sent already is not looked at."""
+        floor, before = self._live.end, newest + 1
+        while before > floor + 1:
+            after = max(floor, before - 1 - ROWS_MAX)
+            rows = await self._log.read(after, kinds=self._kinds, limit=ROWS_MAX, before=before)
+            if rows:
+                return rows[-1].seq
+            before = after + 1
+        return floor
+
+    async def _until_room(self, window: SendWindow, *, backfill: bool) -> None:
+        while not window.room(backfill=backfill):
+            await self._progress.wait()
+
+    def _stir(self) -> None:
+        self._progress.set()
+        self._progress = asyncio.Event()
+
+    # -- done
+
+    def acknowledge(self, data: bytes) -> bool:
+        """Take the bytes of a `down/ack`; True where they were an acknowledgement of ours."""
+        ack = parse_message(Ack, data)
+        if isinstance(ack, Refusal):
+            self.refused_acks += 1
+            return False
+        window = self._windows.get(ack.epoch)
+        if window is None:
+            self.foreign_acks += 1
+            return False
+        if ack.epoch == self._log.epoch and ack.highest >= self._log.next_seq:
+            # It speaks of records that were never written here: of another log under our name.
+            self.refused_acks += 1
+            return False
+        self._heard = self._clock.wall_monotonic()
+        window.acknowledge(ack, self._heard)
+        self._finish(ack.epoch, window)
+        return True
+
+    def expire(self) -> None:
+        """Put what waited too long for its acknowledgement back among the gaps."""
+        now = self._clock.wall_monotonic()
+        late = [window.expire(now) for window in self._windows.values()]
+        if any(late):
+            self._stir()
+
+    async def save_places(self) -> None:
+        """Keep the place whenever it moved, for ever."""
+        while True:
+            await self._clock.sleep_wall(SAVE_WALL_S)
+            await self.save_place()
+
+    async def save_place(self) -> None:
+        """Keep the place of the oldest epoch that is not finished."""
+        epoch, window = next(iter(self._windows.items()))
+        through = window.coverage.through
+        place = Place(epoch, through, tuple(span for span in window.coverage.spans if span[0] > through))
+        if place != self._saved:
+            await self._log.save_place(self._name, place)
+            self._saved = place
+
+    async def drained(self) -> None:
+        """Wait until everything selected that is committed now is acknowledged, and keep the place."""
+        target = await self._last_selected(self._log.next_seq - 1)
+        while len(self._windows) > 1 or self._live.coverage.through < target:
+            await self._progress.wait()
+        await self.save_place()
+
+    def status(self) -> dict[str, Any]:
+        """Counts for people; `backlog` is how many sequence numbers wait to be sent, of this epoch."""
+        live = self._live
+        return {
+            "epoch": self._log.epoch,
+            "acknowledged": live.coverage.through,
+            "unacknowledged": sum(window.unacknowledged for window in self._windows.values()),
+            "backlog": sum(last - prev for prev, last in live.gaps()) + self._log.next_seq - 1 - live.end,
+            "earlier_epochs": len(self._windows) - 1,
+            "refused_batches": sum(window.refused for window in self._windows.values()),
+            "foreign_acks": self.foreign_acks,
+            "refused_acks": self.refused_acks,
+            "silence_s": round(self.silence_s, 1),
+        }
+
+
+async def _publish(publish: Publish, kind: str, payload: bytes, slots: asyncio.Semaphore) -> None:
+    try:
+        await publish(kind, payload)
+    finally:
+        slots.release()
+
+
+def _coverage(place: Place) -> Coverage:
+    return Coverage.of([(0, place.through), *place.above])

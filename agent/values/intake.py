@@ -1,0 +1,99 @@
+"""Where every scan enters: marks, range check, record, correction, averages, latest values, in this order."""
+
+import asyncio
+import contextlib
+import math
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from agent.store.log import Log, Record
+from agent.values.averaging import Averager
+from agent.values.live import Live
+from calibration.correction import Coefficients, apply
+from metrology.quality import Cause, Mark
+from metrology.reading import Measurement, Reading, Scan
+from protocols.record import scan_fields
+
+SUBSCRIBER_SCANS_MAX: Final = 10_000
+
+Range = tuple[float, float]
+
+
+class Intake:
+    """One for a station. `ranges` maps series to the declared range in the unit of the reading."""
+
+    def __init__(self, log: Log, live: Live, averager: Averager, ranges: Mapping[str, Range]) -> None:
+        self._log = log
+        self._live = live
+        self._averager = averager
+        self._ranges = ranges
+        self._marks: dict[str, set[Mark]] = defaultdict(set)
+        self._subscribers: dict[str, set[asyncio.Queue[Scan]]] = defaultdict(set)
+        self.coefficients: dict[str, Coefficients] = {}
+        self.watermarks: dict[str, datetime] = {}
+        self.scans = 0
+        self.committed = 0
+
+    def add_mark(self, target: str, mark: Mark) -> None:
+        """Put a mark on every coming reading of an instrument, or of one series."""
+        self._marks[target].add(mark)
+
+    def remove_mark(self, target: str, mark: Mark) -> None:
+        """Take it off again."""
+        self._marks[target].discard(mark)
+
+    async def take(self, scan: Scan) -> None:
+        """Take one scan. Returns when it is queued in the log; averages and latest values follow the record."""
+        await self._log.room()
+        marked = replace(scan, readings=tuple(self._judged(reading) for reading in scan.readings))
+        future = self._log.post("scan", scan_fields(marked))
+        measurements = [apply(reading, self.coefficients.get(reading.series)) for reading in marked.readings]
+        future.add_done_callback(lambda done: self._is_committed(done, measurements))
+        for measurement in measurements:
+            self._averager.feed(measurement)
+        known = self.watermarks.get(scan.instrument)
+        self.watermarks[scan.instrument] = max(known, scan.at) if known else scan.at
+        self.scans += 1
+        for queue in self._subscribers[scan.instrument]:
+            queue.put_nowait(marked)
+
+    def replay(self, scan: Scan) -> None:
+        """Take a scan that already lies in the log, after a restart: averages only."""
+        for reading in scan.readings:
+            self._averager.feed(apply(reading, self.coefficients.get(reading.series)))
+
+    def _is_committed(self, done: "asyncio.Future[Record]", measurements: list[Measurement]) -> None:
+        if done.cancelled():
+            return
+        self.committed += 1
+        for measurement in measurements:
+            if Cause.STALE not in measurement.reading.quality.causes:
+                self._live.update(measurement)
+
+    def _judged(self, reading: Reading) -> Reading:
+        marks = self._marks[reading.instrument] | self._marks[reading.series]
+        if reading.value is not None and not math.isfinite(reading.value):
+            marks = marks | {Mark(Cause.FAULT, "not a number", reading.at)}
+            return replace(reading, value=None, quality=reading.quality.plus(marks))
+        low, high = self._ranges.get(reading.series, (-math.inf, math.inf))
+        if reading.value is not None and not low <= reading.value <= high:
+            marks = marks | {Mark(Cause.OUT_OF_RANGE, f"range {low:g} to {high:g}", reading.at)}
+        return replace(reading, quality=reading.quality.plus(marks)) if marks else reading
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, instrument: str) -> AsyncIterator[AsyncIterator[Scan]]:
+        """Scans of an instrument as they come in; a subscriber that lags SUBSCRIBER_SCANS_MAX behind is our bug."""
+        queue: asyncio.Queue[Scan] = asyncio.Queue(SUBSCRIBER_SCANS_MAX)
+        self._subscribers[instrument].add(queue)
+        try:
+            yield _drain(queue)
+        finally:
+            self._subscribers[instrument].discard(queue)
+
+
+async def _drain(queue: "asyncio.Queue[Scan]") -> AsyncIterator[Scan]:
+    while True:
+        yield await queue.get()

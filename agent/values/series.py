@@ -1,0 +1,51 @@
+"""Which series a station has, how each is averaged and in which range its instrument measures."""
+
+from collections.abc import Iterator
+
+from agent.config import Config, Instrument
+from agent.values.averaging import SeriesSpec
+from drivers.registry import describe
+from metrology.measurand import catalogue
+
+# What an unpolled instrument is expected to send where its block does not say: one reading a minute.
+EXPECTED_PER_MINUTE = 1.0
+
+
+def _measurands(instrument: Instrument) -> Iterator[tuple[str, str]]:
+    for measurand, unit in describe(instrument.driver).measurands.items():
+        if not instrument.series or measurand in instrument.series:
+            yield measurand, unit
+
+
+def expected_per_minute(instrument: Instrument) -> float:
+    """Readings a full minute holds: as configured, else by the polling period."""
+    if instrument.expected_per_minute is not None:
+        return instrument.expected_per_minute
+    return max(60.0 / instrument.poll_s, 1.0) if instrument.poll_s else EXPECTED_PER_MINUTE
+
+
+def series_of(config: Config) -> list[SeriesSpec]:
+    """All series: what the drivers emit, or the part of it that an instrument's `series` block names."""
+    return [
+        SeriesSpec(
+            f"{name}.{measurand}",
+            unit,
+            instrument.rule,
+            catalogue()[measurand].averaging,
+            expected_per_minute(instrument),
+        )
+        for name, instrument in config.instruments.items()
+        for measurand, unit in _measurands(instrument)
+    ]
+
+
+def ranges_of(config: Config) -> dict[str, tuple[float, float]]:
+    """Declared range of each series, in the unit of its readings; the catalogue's where a site declares none."""
+    ranges = {}
+    for name, instrument in config.instruments.items():
+        for measurand, _ in _measurands(instrument):
+            row, declared = catalogue()[measurand], instrument.series.get(measurand)
+            low = row.minimum if declared is None or declared.minimum is None else declared.minimum
+            high = row.maximum if declared is None or declared.maximum is None else declared.maximum
+            ranges[f"{name}.{measurand}"] = (low, high)
+    return ranges

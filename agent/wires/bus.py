@@ -1,0 +1,206 @@
+"""The owner of a bus of units that answer: one question at a time, valves before polls, silent units left alone.
+
+A unit that fails is parked ever longer and probed in the slack behind its neighbours' polls, one parked unit at a time.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from agent.config import Bus, Config
+from agent.wires.bus_turns import Priority, Turns
+from agent.wires.bus_unit import BACKOFF_REGULATED_S, BACKOFF_RESEARCH_S, Unit
+from agent.wires.bus_wire import KeptWire, OnEvent
+from agent.wires.line import GarbledError, NoAnswerError, line_for
+from agent.wires.wire import WireError
+from drivers.base import Answer, BadAnswer, Poll, ReadRegisters, Registers, Step, Text, WriteCoil
+from metrology.clock import Clock
+from metrology.reading import Scan
+
+# So many questions in a row without any answer while every unit is parked, and the wire is opened anew: a TCP peer
+# that lost power says nothing of it. A unit that is silent beside answering ones never causes this.
+ALL_SILENT_MAX: Final = 5
+
+
+class BusSilentError(Exception):
+    """The unit, or the whole wire, gives no answer; `since` is world time."""
+
+    def __init__(self, text: str, since: datetime) -> None:
+        super().__init__(text)
+        self.since = since
+
+
+class AskedBus:
+    """A bus of units that answer questions. `backoff_max_s` maps each unit to the longest time it is left alone."""
+
+    def __init__(
+        self,
+        name: str,
+        config: Bus,
+        clock: Clock,
+        on_event: OnEvent,
+        backoff_max_s: Mapping[int | None, float] | None = None,
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._clock = clock
+        self._on_event = on_event
+        self._kept = KeptWire(name, config, clock, on_event)
+        self._line = line_for(config, self._kept.wire)
+        self._turns = Turns()
+        self._units: dict[int | None, Unit] = {unit: Unit(cap) for unit, cap in (backoff_max_s or {}).items()}
+        self._probing = False
+        self._unanswered = 0
+        self._quiet_until = 0.0
+
+    async def run_poll(self, unit: int | None, poll: Poll, priority: Priority = Priority.POLL) -> list[Scan]:
+        """Carry out the steps of a driver's poll and return its scans.
+
+        Raises BusSilentError where the unit or the wire is silent (a parked unit costs the line nothing until its next
+        try), BadAnswer where it answers nonsense. A Modbus exception reply is thrown into the poll.
+        """
+        state = self._units.setdefault(unit, Unit())
+        with contextlib.closing(poll):
+            if not state.parked or priority is Priority.VALVE:
+                return await self._drive(unit, poll, priority)
+            if self._probing or self._clock.wall_monotonic() < state.retry_at:
+                raise BusSilentError(str(state.last_error), state.silent_since or self._clock.now())
+            self._probing = True
+            try:
+                return await self._drive(unit, poll, Priority.PROBE)
+            finally:
+                self._probing = False
+
+    async def _drive(self, unit: int | None, poll: Poll, priority: Priority) -> list[Scan]:
+        try:
+            step = next(poll)
+            while True:
+                try:
+                    answer = await self._answer(unit, step, priority)
+                except BadAnswer as error:
+                    step = poll.throw(error)
+                else:
+                    step = poll.send(answer)
+        except StopIteration as done:
+            scans: list[Scan] = done.value
+            return scans
+        except BadAnswer as error:
+            self._bad(unit, error)
+            raise
+        except GarbledError as error:
+            raise BadAnswer(str(error)) from error
+
+    async def _answer(self, unit: int | None, step: Step, priority: Priority) -> Answer:
+        async with self._turns.turn(priority):
+            await self._ready(urgent=priority is Priority.VALVE)
+            timeout_s = self._timeout_s(self._units[unit], priority)
+            values = await self._ask(unit, step, timeout_s)
+            if isinstance(step, WriteCoil):
+                values = await self._ask(unit, ReadRegisters("coil", step.address, 1), timeout_s)
+            at = self._clock.now()
+        return Text(values, at) if isinstance(values, bytes) else Registers(values, at)
+
+    async def _ready(self, *, urgent: bool) -> None:
+        """Open the wire where it is closed and its next try is due."""
+        if self._kept.wire.is_open:
+            return
+        if self._kept.wait_s > 0 and not urgent:
+            raise self._wire_silent()
+        try:
+            await self._kept.open()
+        except WireError as error:
+            raise self._wire_failed(error) from error
+        self._unanswered = 0
+
+    def _timeout_s(self, state: Unit, priority: Priority) -> float:
+        """A probe waits less, but only where a late answer cannot be taken for another unit's."""
+        if priority is not Priority.PROBE or not self._line.tells_late_answers:
+            return self._config.timeout_s
+        slowest = max((max(unit.responses) for unit in self._units.values() if unit.responses), default=None)
+        return state.probe_s(self._config.timeout_s, slowest)
+
+    async def _ask(self, unit: int | None, step: Step, timeout_s: float) -> tuple[int, ...] | bytes:
+        """One question, after the silence the line needs."""
+        state = self._units[unit]
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._quiet_until - loop.time()))
+        state.requests += 1
+        began = loop.time()
+        try:
+            values = await self._line.ask(unit, step, timeout_s)
+        except WireError as error:
+            raise self._wire_failed(error) from error
+        except NoAnswerError as error:
+            state.timeouts += 1
+            raise self._silent(unit, str(error)) from error
+        except GarbledError as error:
+            state.bad_answers += 1
+            self._silent(unit, str(error))
+            raise
+        except BadAnswer:
+            self._alive(unit, loop.time() - began)
+            raise
+        finally:
+            self._quiet_until = loop.time() + self._line.silence_s
+        self._alive(unit, loop.time() - began)
+        return values
+
+    def _alive(self, unit: int | None, response_s: float) -> None:
+        self._unanswered = 0
+        self._kept.alive()
+        if self._units[unit].answered(response_s):
+            self._on_event("unit-back", {"bus": self._name, "unit": unit})
+
+    def _bad(self, unit: int | None, error: BadAnswer) -> None:
+        state = self._units[unit]
+        state.bad_answers += 1
+        state.last_error = str(error)
+
+    def _silent(self, unit: int | None, error: str) -> BusSilentError:
+        state = self._units[unit]
+        text = f"bus {self._name} unit {unit}: {error}"
+        now = self._clock.now()
+        if state.failed(text, self._clock.wall_monotonic(), now):
+            self._on_event("unit-silent", {"bus": self._name, "unit": unit, "error": error})
+        self._unanswered += 1
+        if self._unanswered >= ALL_SILENT_MAX and all(known.parked for known in self._units.values()):
+            self._kept.wire.close()
+        return BusSilentError(text, state.silent_since or now)
+
+    def _wire_failed(self, error: WireError) -> BusSilentError:
+        self._kept.failed(error)
+        return self._wire_silent()
+
+    def _wire_silent(self) -> BusSilentError:
+        return BusSilentError(f"bus {self._name}: {self._kept.error}", self._kept.down_since)
+
+    def close(self) -> None:
+        """Close the wire."""
+        self._kept.wire.close()
+
+    def status(self) -> dict[str, Any]:
+        """State of the wire and of each unit."""
+        wall = self._clock.wall_monotonic()
+        return {
+            "open": self._kept.wire.is_open,
+            "error": self._kept.error,
+            "units": {str(unit): state.status(wall) for unit, state in self._units.items()},
+        }
+
+
+def asked_buses(config: Config, clock: Clock, on_event: OnEvent) -> dict[str, AskedBus]:
+    """Every bus of a station that is asked, closed; a regulated instrument is tried again more often."""
+    caps: dict[str, dict[int | None, float]] = {name: {} for name in config.buses}
+    for valve in config.valves.values():
+        caps[valve.bus][valve.unit] = BACKOFF_REGULATED_S
+    for instrument in config.instruments.values():
+        cap = BACKOFF_REGULATED_S if instrument.kind == "regulated" else BACKOFF_RESEARCH_S
+        known = caps[instrument.bus]
+        known[instrument.unit] = min(cap, known.get(instrument.unit, cap))
+    return {
+        name: AskedBus(name, bus, clock, on_event, caps[name])
+        for name, bus in config.buses.items()
+        if bus.protocol != "stream"
+    }

@@ -1,0 +1,99 @@
+"""Polls of one instrument, aligned to whole periods; every poll ends as scans, a missed one as a flagged scan."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final
+
+from agent.config import Instrument
+from agent.wires.bus import AskedBus, BusSilentError
+from drivers.base import BadAnswer, PolledDriver
+from metrology.clock import Clock
+from metrology.periods import iso
+from metrology.quality import Cause, Mark, Quality
+from metrology.reading import Reading, Scan
+
+Sink = Callable[[Scan], Awaitable[None]]
+# The origin of a mark says what happened; a system's whole story stays in the status and in the event.
+ORIGIN_CHARS_MAX: Final = 160
+
+
+def missed(instrument: str, measurands: dict[str, str], at: datetime, mark: Mark) -> Scan:
+    """The scan that stands for an answer that did not come: every measurand without a value, flagged."""
+    quality = Quality.of(mark)
+    readings = tuple(Reading(instrument, name, None, unit, at, quality) for name, unit in measurands.items())
+    return Scan(instrument, at, readings)
+
+
+class Poller:
+    """One per polled instrument. `sink` takes the scans (to the log); `bus` and `driver` belong to the instrument.
+
+    A poll begins at each whole multiple of `poll_s` of world time, reckoned once at the start and kept on the monotonic
+    clock from then on. A poll that lasts longer than its period costs the slots it covers; they are counted, never
+    made up for.
+    """
+
+    def __init__(
+        self, instrument: str, config: Instrument, driver: PolledDriver, bus: AskedBus, sink: Sink, clock: Clock
+    ) -> None:
+        """Raises ValueError for an instrument without `poll_s`."""
+        if config.poll_s is None:
+            raise ValueError(f"{instrument} has no poll_s: an instrument that is asked needs one")
+        self.instrument = instrument
+        self._poll_s = config.poll_s
+        self._unit = config.unit
+        self._driver = driver
+        self._bus = bus
+        self._sink = sink
+        self._clock = clock
+        self.polls = 0
+        self.missed = 0
+        self.skipped_slots = 0
+        self.last_scan_at: datetime | None = None
+        self.last_error: str | None = None
+        self._faulty_since: datetime | None = None
+
+    async def run(self) -> None:
+        """Poll for ever."""
+        origin = self._clock.monotonic() - self._clock.now().timestamp() % self._poll_s
+        slot = 0
+        while True:
+            passed = int((self._clock.monotonic() - origin) // self._poll_s)
+            if slot:
+                self.skipped_slots += max(0, passed - slot)
+            slot = max(slot, passed) + 1
+            await self._clock.sleep(origin + slot * self._poll_s - self._clock.monotonic())
+            await self.poll()
+
+    async def poll(self) -> None:
+        """One poll. Returns when its scans were taken."""
+        for scan in await self._scans():
+            await self._sink(scan)
+            self.last_scan_at = scan.at
+        self.polls += 1
+
+    async def _scans(self) -> list[Scan]:
+        try:
+            scans = await self._bus.run_poll(self._unit, self._driver.poll())
+        except BusSilentError as error:
+            return [self._missed(Cause.COMMUNICATION, str(error), error.since)]
+        except BadAnswer as error:
+            self._faulty_since = self._faulty_since or self._clock.now()
+            return [self._missed(Cause.FAULT, str(error), self._faulty_since)]
+        self._faulty_since = None
+        return scans
+
+    def _missed(self, cause: Cause, error: str, since: datetime) -> Scan:
+        self.missed += 1
+        self.last_error = error
+        mark = Mark(cause, error[:ORIGIN_CHARS_MAX], since)
+        return missed(self.instrument, self._driver.measurands, self._clock.now(), mark)
+
+    def status(self) -> dict[str, Any]:
+        """Counters for people; `polls` also tells a watchdog that this instrument's work goes on."""
+        return {
+            "polls": self.polls,
+            "missed": self.missed,
+            "skipped_slots": self.skipped_slots,
+            "last_scan_at": iso(self.last_scan_at) if self.last_scan_at else None,
+            "last_error": self.last_error,
+        }
