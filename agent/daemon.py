@@ -132,7 +132,7 @@ class Daemon:
         """First records of a run: what was missed, what was damaged, and the configuration in force."""
         for what in self.log.quarantined:
             self.event("log-damaged", {"detail": what})
-        await write_gap(self.log, self.clock.now(), "not running")
+        await write_gap(self.log, self.clock.now(), self.averager.closed_until)
         await replay(self.log, self.intake, self.averager.closed_until)
         document = self.config.model_dump(mode="json")
         text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

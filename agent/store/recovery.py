@@ -27,9 +27,14 @@ async def last_record_time(log: Log) -> datetime | None:
     return parse_iso(found[-1].fields["t"]) if found else None
 
 
-async def write_gap(log: Log, now: datetime, reason: str) -> None:
-    """Say that nothing was measured since the last record. A first start has no gap."""
-    since = await last_record_time(log)
+async def write_gap(log: Log, now: datetime, averaged_until: datetime) -> None:
+    """Say since when nothing is kept: since the last record, or, where its file was damaged, since the last average.
+
+    A first start has no gap.
+    """
+    since, reason = await last_record_time(log), "not running"
+    if since is None and log.quarantined:
+        since, reason = averaged_until, "log damaged"
     if since is not None:
         await log.append("gap", {"from": iso(since), "to": iso(now), "reason": reason})
 

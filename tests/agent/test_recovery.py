@@ -45,7 +45,7 @@ class Life:
 
     async def __aenter__(self) -> "Life":
         self._task = asyncio.create_task(self.log.run())
-        await write_gap(self.log, self.clock.now(), "not running")
+        await write_gap(self.log, self.clock.now(), self.averager.closed_until)
         await replay(self.log, self.intake, self.averager.closed_until)
         return self
 
@@ -160,3 +160,19 @@ async def test_a_start_reads_the_newest_average_and_not_days_of_them(tmp_path: P
         assert life.index.last_average(60, "2026", "2027") == rows[-1]
         assert life.index.last_average(60, "2026", rows[-1]["start"]) == rows[-2]
         assert life.index.last_average(86400, "2026", "2027") is None
+
+
+async def test_a_damaged_log_leaves_a_gap_from_the_last_average_on(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    async with Life(tmp_path, clock) as life:
+        await life.measure(150)
+    path = next((tmp_path / "segments").glob("log-*.db"))
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b'"kind":"scan"') + 9] ^= 1
+    path.write_bytes(data)
+    await clock.advance(3600)
+    async with Life(tmp_path, clock) as life:
+        [gap] = await life.log.read(-1, kinds=frozenset({"gap"}), limit=10)
+    assert (life.log.epoch, gap.fields["reason"]) == (2, "log damaged")
+    assert gap.fields["from"] == iso(START + timedelta(minutes=2))
+    assert gap.fields["to"] == iso(clock.now())
