@@ -185,7 +185,6 @@ def lines_from(source: TextIO) -> Iterator[str | None]:
 def interactive(options: argparse.Namespace, out: Path) -> int:
     """Run with a page until Ctrl-C."""
     demo = Demo(options, out, lambda text: print(text, flush=True))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Processes(out / "logs") as processes:
         try:
             demo.start(processes)
@@ -211,6 +210,8 @@ def interactive(options: argparse.Namespace, out: Path) -> int:
 def main() -> int:
     """Prepare the folder and run."""
     options = arguments()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to the first
+        signal.signal(number, signal.default_int_handler)
     out = (options.out or Path(tempfile.mkdtemp(prefix="plumeline-demo-"))).absolute()
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     if any(out.iterdir()):
@@ -225,6 +226,8 @@ def main() -> int:
     except StartError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":
