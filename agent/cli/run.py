@@ -7,7 +7,9 @@ import os
 import sys
 from datetime import UTC, datetime
 
+from agent.cli.words import say
 from host.clock import clock_from
+from metrology.clock import Clock
 
 
 def run(line: argparse.Namespace) -> int:
@@ -18,7 +20,7 @@ def run(line: argparse.Namespace) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    if code := _checked_apart(line, clock.now()):
+    if code := _checked_apart(line, clock):
         return code
     from agent.config import Config
     from agent.daemon import serve
@@ -29,22 +31,25 @@ def run(line: argparse.Namespace) -> int:
     return 0
 
 
-def _checked_apart(line: argparse.Namespace, now: datetime) -> int:
+def _checked_apart(line: argparse.Namespace, clock: Clock) -> int:
     """Check in a process of its own: the libraries that only a check needs end with it, and the daemon stays small."""
     child = os.fork()
     if not child:
-        code = _check(line, now)
+        code = _check(line, clock)
         sys.stderr.flush()
         os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _check(line: argparse.Namespace, now: datetime) -> int:
+def _check(line: argparse.Namespace, clock: Clock) -> int:
     from agent.checks.check import check_file
 
-    checked = check_file(line.config, now=now, wall=datetime.now(UTC), lang=line.lang)
+    checked = check_file(line.config, now=clock.now(), wall=datetime.now(UTC), lang=line.lang)
     for problem in checked.problems:
         print(problem, file=sys.stderr)
+    if checked.config and clock.rate != 1 and not checked.config.station.simulated:
+        print(say("real-key", line.lang, config=line.config), file=sys.stderr)
+        return 1
     # What `check` may leave open outside the service is missing for good here.
     outside = any(problem.code == "secret-outside" for problem in checked.problems)
     return int(checked.config is None or outside)

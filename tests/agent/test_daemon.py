@@ -87,6 +87,7 @@ class Station:
     def accelerate(self, world: datetime) -> None:
         """World time is `world` now and runs RATE times as fast."""
         self.clock = ["--clock", f"{time.time()},{world.timestamp()},{RATE:g}"]
+        self.document["station"]["simulated"] = True
 
     async def start(self) -> asyncio.subprocess.Process:
         config = self.folder / "station.hjson"
@@ -341,3 +342,13 @@ async def test_a_disk_that_takes_no_last_record_is_said_at_the_end(station: Stat
     code, said = await station.end()
     assert code != 0
     assert "TimeoutError" in said
+
+
+async def test_the_key_of_a_real_station_signs_no_accelerated_world(station: Station) -> None:
+    station.accelerate(datetime(2026, 3, 1, tzinfo=UTC))
+    station.document["station"]["simulated"] = False
+    await station.start()
+    code, said = await station.ended()
+    assert code == 1
+    assert "simulated" in said
+    assert not (station.folder / "store").exists()
