@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from demo_keys import Authority
+from demo_line import BIN, ROOT, Demo
 from demo_processes import Processes
-from demo_run import BIN, ROOT, Demo
 from demo_setup import broker_config, central_config, station_config
 
 FILE = Path("picarro_g2301") / "CFADS2283-20150831-171845Z-DataLog_User.dat"

@@ -8,11 +8,8 @@ tools/demo --real [--check]        the recorded Picarro hour through driver, log
 
 import argparse
 import json
-import secrets
 import select
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,19 +17,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from demo_line import Demo
 from demo_processes import Processes, StartError
-from demo_setup import Run, free_port, set_up
+from demo_real import real
+from demo_setup import Run
 from demo_verdict import judge
 
-ROOT = Path(__file__).resolve().parent.parent
-BIN = ROOT / ".venv" / "bin"
-WORLD_START = 1781483280.0  # 2026-06-15 00:28 UTC: a morning, wind turns during the hours that follow
-RATE = 120.0
 CHECK_RUN_S = 184.0  # up to the attribution of the sixth world hour
-# Shares of the run at which an agent is killed and the broker goes away.
-KILL_AT = 0.25
-OUTAGE_AT = 0.4
-OUTAGE_S = 20.0
 
 
 def arguments() -> argparse.Namespace:
@@ -46,89 +37,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-leak", action="store_true", help="a field without a leak")
     parser.add_argument("--out", type=Path, help="folder for everything of the run (default: a new temporary one)")
     parser.add_argument("--rate", type=float, help="world seconds per wall second (default 120, with --real 60)")
-    parser.add_argument("--seconds", type=float, default=CHECK_RUN_S, help="with --check: how long the line runs")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=CHECK_RUN_S,
+        help="with --check: how long the line runs; a short run sees too little wind to judge the source by",
+    )
     parser.add_argument("--real", action="store_true", help="play the recorded analyzer instead of a simulated world")
     return parser.parse_args()
-
-
-class Demo:
-    """One run."""
-
-    def __init__(self, options: argparse.Namespace, out: Path, say: Callable[[str], None]) -> None:
-        self.options = options
-        self.run = Run(out, free_port(), free_port(), free_port(), None if options.check else free_port())
-        self.say = say
-        self.stations: list[str] = []
-        self.outages: list[tuple[float, float]] = []
-        self.rate = options.rate or RATE
-        self.clock = f"{time.time():.3f},{WORLD_START:.0f},{self.rate:g}"
-        self.password = secrets.token_urlsafe(9)
-
-    def start(self, processes: Processes) -> None:
-        """Start everything in the order in which it is needed."""
-        out = self.run.out
-        self.say("starting the simulated instruments")
-        leak = ["--no-leak"] if self.options.no_leak else []
-        processes.start(
-            "sim", BIN / "plumeline-sim", "field", "--out", out, "--seed", str(self.options.seed), *leak,
-            "--clock", self.clock,
-        )  # fmt: skip
-        processes.wait_for("the simulation", (out / "wires" / "ports.json").exists)
-        self.stations = set_up(self.run)
-        self.say("starting broker, centre and stations")
-        self.broker(processes)
-        self.set_password()
-        processes.start("central", BIN / "plumeline-central", "run", self.run.config("central"), "--clock", self.clock)
-        for name in self.stations:
-            self.agent(processes, name)
-        processes.wait_for("the stations", self.all_answer, 60.0)
-
-    def set_password(self) -> None:
-        """Give the centre its first password, as an administrator would."""
-        command = [BIN / "plumeline-central", "password", self.run.config("central")]
-        subprocess.run(command, input=f"{self.password}\n".encode(), check=True, stdout=subprocess.DEVNULL)
-
-    def broker(self, processes: Processes) -> None:
-        """Start mosquitto."""
-        mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-        processes.start("broker", mosquitto, "-c", self.run.out / "config" / "mosquitto.conf")
-
-    def agent(self, processes: Processes, name: str) -> None:
-        """Start one station."""
-        processes.start(name, BIN / "plumeline", "run", self.run.config(name), "--clock", self.clock)
-
-    def all_answer(self) -> bool:
-        """Whether every station's socket is there."""
-        return all((self.run.out / "stations" / name / "control.sock").exists() for name in self.stations)
-
-    def breakages(self, processes: Processes, length_s: float) -> None:
-        """Kill an agent, take the broker away, and let the run end `length_s` wall seconds from now."""
-        began = time.monotonic()
-
-        def until(second: float) -> None:
-            while time.monotonic() < began + second:
-                processes.check()
-                time.sleep(min(0.2, max(0.0, began + second - time.monotonic())))
-
-        until(KILL_AT * length_s)
-        self.say("SIGKILL to the field's agent, and start again")
-        processes.kill("field-01")
-        self.agent(processes, "field-01")
-        until(OUTAGE_AT * length_s)
-        self.say(f"the broker is gone for {OUTAGE_S:g} s")
-        gone = time.time()
-        processes.kill("broker")
-        until(OUTAGE_AT * length_s + OUTAGE_S)
-        self.broker(processes)
-        self.outages.append((gone, time.time()))
-        until(length_s)
-
-    def finish(self, processes: Processes) -> None:
-        """Stop in order: instruments first, so that nothing is answered that nobody can keep."""
-        processes.stop("sim")
-        processes.stop(*self.stations)
-        processes.stop("central")
-        processes.stop("broker")
 
 
 def check(options: argparse.Namespace, out: Path) -> int:
@@ -219,8 +135,6 @@ def main() -> int:
         return 2
     try:
         if options.real:
-            from demo_real import real
-
             return real(options, out)
         return check(options, out) if options.check else interactive(options, out)
     except StartError as error:
