@@ -25,8 +25,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from demo_processes import Processes, StartError
 from demo_line import BIN, ROOT, Demo
+from demo_processes import Processes, StartError
 
 AGENT_MB, PAGE_MB, CHECK_S = 60.0, 45.0, 1.0
 LOOK_S = 0.5
