@@ -52,7 +52,6 @@ class Link:
         self._clock = clock
         self._take = take
         self._changed = asyncio.Event()
-        self.received_bytes = 0
         _watch_peer(writer)
 
     @property
@@ -89,7 +88,6 @@ class Link:
     async def _receive(self) -> None:
         with contextlib.suppress(OSError):
             while data := await self._reader.read(READ_BYTES):
-                self.received_bytes += len(data)
                 self.perform(self._session.receive(data, self.now))
                 await self._writer.drain()
 

@@ -3,6 +3,7 @@
 Sources: sqlite.org/pragma.html (journal_mode, synchronous, locking_mode, application_id, user_version, query_only).
 """
 
+import contextlib
 from typing import Final
 
 import apsw
@@ -24,7 +25,8 @@ def open_database(path: str, *, exclusive: bool, read_only: bool) -> apsw.Connec
     """
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = apsw.Connection(path, flags=flags)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(connection.close)
         # Before the first access to the WAL: an exclusive owner never creates the -shm file. In exclusive mode BUSY
         # means a second owner, which is an error at once and nothing to wait for.
         connection.set_busy_timeout(0 if exclusive else BUSY_MS)
@@ -33,9 +35,7 @@ def open_database(path: str, *, exclusive: bool, read_only: bool) -> apsw.Connec
         _own(connection, path, read_only)
         connection.pragma("foreign_keys", True)
         connection.pragma("mmap_size", 0)
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
     return connection
 
 

@@ -20,9 +20,8 @@ _SCALES: Final = ((9000.0, 32.0, 0.22), (1200.0, 9.0, 0.10), (180.0, 5.0, 0.06))
 
 @dataclass(frozen=True, slots=True)
 class Turbulence:
-    """Scales of the surface layer now. Friction velocity and standard deviations in m/s, roughness in m."""
+    """Scales of the surface layer now. Standard deviations in m/s, roughness in m."""
 
-    friction_velocity: float
     sigma_v: float
     sigma_w: float
     roughness_m: float
@@ -79,7 +78,6 @@ class Wind:
         friction = _KARMAN * self.mean()[0] / math.log(REFERENCE_HEIGHT_M / self.roughness_m)
         convective = 0.6 * self.daylight()
         return Turbulence(
-            friction_velocity=friction,
             sigma_v=math.hypot(1.9 * friction, 0.6 * convective),
             sigma_w=math.hypot(1.25 * friction, 0.3 * convective),
             roughness_m=self.roughness_m,
