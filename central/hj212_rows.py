@@ -1,4 +1,4 @@
-"""What an HJ 212 frame means in the store: its bytes as provenance, live values, averages of revision 0."""
+"""What an HJ 212 message means in the store: its bytes as provenance, live values, averages of revision 0."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from central.rows import put_latest
 from central.store import Store
 from metrology.periods import iso
 from protocols.hj212.factors import Factor
-from protocols.hj212.frame import Frame
+from protocols.hj212.message import Message
 from protocols.hj212.uploads import Row, Upload
 
 RULE: Final = "hj212"
@@ -52,16 +52,16 @@ def routes(stations: Mapping[str, Station]) -> dict[str, Route]:
     }
 
 
-def add_uploads(store: Store, uploads: Sequence[tuple[Route, Frame, Upload]]) -> None:
+def add_uploads(store: Store, uploads: Sequence[tuple[Route, Message, Upload]]) -> None:
     """Commit data frames in one transaction; each part of a split one stands for itself. Repeats change nothing."""
     touched = Touched()
     with store.db:
-        for route, frame, upload in uploads:
-            frame_id = _frame(store, frame, upload)
+        for route, message, upload in uploads:
+            frame_id = _frame(store, message, upload)
             for row in upload.rows:
-                # A code that nobody enrolled stays in the bytes of the frame.
+                # A code that nobody enrolled stays in the bytes of the message.
                 if row.code in route.factors:
-                    _row(store.db, route, frame, upload, row, frame_id, touched)
+                    _row(store.db, route, message, upload, row, frame_id, touched)
         for period in sorted(touched.periods):
             join(store.db, *period)
         for hour in sorted(touched.hours):
@@ -69,7 +69,7 @@ def add_uploads(store: Store, uploads: Sequence[tuple[Route, Frame, Upload]]) ->
 
 
 def _row(
-    db: apsw.Connection, route: Route, frame: Frame, upload: Upload, row: Row, frame_id: int, touched: Touched
+    db: apsw.Connection, route: Route, message: Message, upload: Upload, row: Row, frame_id: int, touched: Touched
 ) -> None:
     factor = route.factors[row.code]
     causes = CAUSE_OF_FLAG.get(row.flag or "N", UNKNOWN_FLAG)
@@ -79,30 +79,30 @@ def _row(
         return
     key = (route.station_id, factor.series, at, upload.period_s)
     state = factor.state.name if factor.state else None
-    texts = tuple(frame.value(f"{row.code}-{s}") if s in row.values else None for s in SUFFIXES)
-    _say(db, key, frame.mn, (factor.unit, state, *texts, row.flag or ""), frame_id)
+    texts = tuple(message.value(f"{row.code}-{s}") if s in row.values else None for s in SUFFIXES)
+    _say(db, key, message.mn, (factor.unit, state, *texts, row.flag or ""), frame_id)
     _average(db, key, row.values, factor.unit, causes)
     touched.add(*key, revision=0)
 
 
-def _frame(store: Store, frame: Frame, upload: Upload) -> int:
-    """Id of the frame in the store. `acknowledged` says that its 9014 is due from this commit on."""
+def _frame(store: Store, message: Message, upload: Upload) -> int:
+    """Id of the message in the store. `acknowledged` says that its 9014 is due from this commit on."""
     known: Any = store.db.execute(
         "SELECT id FROM hj212_frame WHERE mn = ? AND qn = ? AND cn = ? AND bytes = ?",
-        (frame.mn, frame.qn, frame.cn, frame.raw),
+        (message.mn, message.qn, message.cn, message.raw),
     ).get
     if known is not None:
         return int(known)
     store.db.execute(
         "INSERT INTO hj212_frame(mn, qn, cn, data_time, received_wall, acknowledged, bytes)"
         " VALUES(?, ?, ?, ?, ?, ?, ?)",
-        (frame.mn, frame.qn, frame.cn, iso(upload.data_time), store.wall(), frame.wants_answer, frame.raw),
+        (message.mn, message.qn, message.cn, iso(upload.data_time), store.wall(), message.wants_answer, message.raw),
     )
     return store.db.last_insert_rowid()
 
 
 def _say(
-    db: apsw.Connection, key: tuple[str, str, str, int], mn: str, said: tuple[str | None, ...], frame: int
+    db: apsw.Connection, key: tuple[str, str, str, int], mn: str, said: tuple[str | None, ...], message: int
 ) -> None:
     """Keep what was said first of a period; another value later under the same MN is an event."""
     before = db.execute(
@@ -111,7 +111,7 @@ def _say(
         (*key, mn),
     ).fetchone()
     if before is None:
-        db.execute("INSERT INTO hj212_average VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*key, mn, *said, frame))
+        db.execute("INSERT INTO hj212_average VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*key, mn, *said, message))
     elif before != said:
         station_id, series, start, period_s = key
         detail = {"series": series, "start": start, "period_s": period_s, "mn": mn, "first": before, "later": said}

@@ -1,4 +1,4 @@
-"""HJ 212 into the store: a frame is answered 9014 after its commit returned, never before."""
+"""HJ 212 into the store: a message is answered 9014 after its commit returned, never before."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,11 @@ class Hj212Ingest:
             group.create_task(self._write_notes())
 
     async def _commit(self, batch: Sequence[Uploaded]) -> None:
-        uploads = [(self._routes[uploaded.frame.mn], uploaded.frame, uploaded.upload) for uploaded in batch]
+        uploads = [
+            (self._routes[uploaded.message.mn], uploaded.message, uploaded.upload)
+            for uploaded in batch
+            if uploaded.upload
+        ]
         await self._writer.run(add_uploads, self._store, uploads)
         self._frames += len(uploads)
 
@@ -74,8 +78,8 @@ class Hj212Ingest:
     def _write_note(self, output: Output) -> None:
         match output:
             case BadBytes(error):
-                self._store.put_dead_letter("hj212", "", f"{error.fault}: {error.detail}", error.raw)
-            case Rejected(frame, reason):
-                self._store.count_refused("hj212", frame.mn, reason)
-            case Unexpected(frame):
-                self._store.count_refused("hj212", frame.mn, f"unexpected CN {frame.cn}")
+                self._store.put_dead_letter("hj212", "", f"{error.reason}: {error.detail}", error.raw)
+            case Rejected(message, reason):
+                self._store.count_refused("hj212", message.mn, reason)
+            case Unexpected(message):
+                self._store.count_refused("hj212", message.mn, f"unexpected CN {message.cn}")

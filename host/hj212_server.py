@@ -6,7 +6,7 @@ from typing import Final
 
 from host.hj212 import Link, close, until_first_ends
 from metrology.clock import Clock
-from protocols.hj212.frame import Area
+from protocols.hj212.message import Area
 from protocols.hj212.platform import PlatformSession
 from protocols.hj212.session import Identity, Output, RequestEnded, Timing, Uploaded
 
@@ -28,7 +28,7 @@ class _Connection:
 
     def take(self, output: Output) -> None:
         if isinstance(output, Uploaded):
-            self._server.connections[output.frame.mn] = self
+            self._server.connections[output.message.mn] = self
             self.waiting.append(output)
             self.arrived.set()
         elif isinstance(output, RequestEnded) and output.qn in self.asked:
@@ -45,7 +45,7 @@ class _Connection:
             batch, self.waiting = self.waiting, []
             await commit(batch)
             for uploaded in batch:
-                link.perform(self.session.accepted(uploaded.frame.qn))
+                link.perform(self.session.accepted(uploaded.message))
 
 
 class PlatformServer:

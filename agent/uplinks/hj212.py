@@ -23,9 +23,11 @@ from host.address import is_loopback
 from host.hj212 import Link, keep_connected, until_first_ends, wait_first
 from metrology.clock import Clock
 from metrology.periods import iso
+from protocols.hj212.commands import ExeRtn
 from protocols.hj212.service import StationState
-from protocols.hj212.session import BadBytes, Commanded, Delivered, Failed, Identity, Output, SetTime, Timing
+from protocols.hj212.session import BadBytes, Commanded, Delivered, Failed, Identity, Output, Requested, Timing
 from protocols.hj212.station import StationSession
+from protocols.hj212.times import parse_time
 from protocols.hj212.uploads import REALTIME
 
 SAVE_S: Final = 1.0
@@ -70,7 +72,8 @@ class Hj212Uplink:
             clock.now,
             ack=config.ack == "required",
             window=WINDOW,
-            may_set_time=set_time is not None,
+            allowed=frozenset({"1012"}) if set_time is not None else frozenset(),
+            handled=frozenset({"1012"}),
         )
         self._outbox: Outbox | None = None
         self._link: Link | None = None
@@ -184,13 +187,14 @@ class Hj212Uplink:
                 self._failed(outbox, link, output)
             case Commanded():
                 self._acts.commanded(output)
-            case SetTime(qn, at):
-                task = asyncio.create_task(self._apply_time(link, qn, at))
+            case Requested(message):
+                at = parse_time(message.value("SystemTime") or "")
+                task = asyncio.create_task(self._apply_time(link, message.qn, at))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             case BadBytes(error):
                 self._counts["bad_frames"] += 1
-                self._outage.last_error = f"the platform sent no frame: {error.fault.value} ({error.detail})"
+                self._outage.last_error = f"the platform sent no frame: {error.reason} {error.detail}"
             case _:
                 self._counts["unexpected_frames"] += 1
         self._signal.tell()
@@ -224,7 +228,7 @@ class Hj212Uplink:
         done = await self._set_time(at)
         fields = {"SystemTime": iso(at), "offset_s": round(offset, 3)}
         await self._acts.post("platform-request", cn="1012", fields=fields, result="done" if done else "failed")
-        link.perform(self._session.executed(qn, done))
+        link.perform(self._session.finish(qn, ExeRtn.DONE if done else ExeRtn.FAILED))
 
     def status(self) -> dict[str, Any]:
         """State for people. `backlog` counts log records of any kind that this uplink has not yet passed."""

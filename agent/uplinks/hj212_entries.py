@@ -11,7 +11,7 @@ from agent.store.log import Place, Record
 from metrology.reading import Measurement
 from metrology.units import UnitError
 from protocols.hj212.factors import Factor, factor
-from protocols.hj212.frame import Item
+from protocols.hj212.message import Item
 from protocols.hj212.uploads import CN_OF_PERIOD, average_items, realtime_item
 from protocols.record import averages_of
 

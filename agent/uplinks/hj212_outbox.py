@@ -12,7 +12,7 @@ from typing import Final
 
 from agent.store.log import Place
 from agent.uplinks.hj212_entries import Entry, Progress
-from protocols.hj212.frame import Item
+from protocols.hj212.message import Item
 
 WINDOW: Final = 4
 BACKFILL_WINDOW: Final = WINDOW // 2
@@ -138,7 +138,7 @@ class Outbox:
     def set_aside(self, entry: Entry, now: float) -> tuple[bool, Entry | None]:
         """The platform refuses it while it takes others.
 
-        Gives whether that is news, and the oldest frame that had to be given up because ASIDE_MAX are aside already.
+        Gives whether that is news, and the oldest message that had to be given up because ASIDE_MAX are aside already.
         """
         self._old_flying.discard(entry)
         key = (entry.epoch, entry.seq)

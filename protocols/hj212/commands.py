@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Literal, cast
 
-from protocols.hj212.frame import Frame
+from protocols.hj212.message import Message
 from protocols.hj212.times import parse_time
 
 Direction = Literal["to_station", "to_platform"]
@@ -113,12 +113,12 @@ class Command:
     name_zh: str
     source: str
 
-    def problem(self, frame: Frame) -> str | None:
-        """What is wrong with the data area of a frame of this command, None where it is as the table says."""
+    def problem(self, message: Message) -> str | None:
+        """What is wrong with the data area of a message of this command, None where it is as the table says."""
         table = fields()
         allowed = {name.casefold() for name, _ in self.fields}
         counts: Counter[str] = Counter()
-        for name, value in (pair for item in frame.area for pair in item):
+        for name, value in (pair for item in message.area for pair in item):
             general = _general(name)
             counts[name.casefold()] += 1
             if general not in allowed:

@@ -13,7 +13,7 @@ from typing import Final
 
 from protocols.hj212.commands import QnRtn, commands
 from protocols.hj212.decoder import Decoder
-from protocols.hj212.frame import REPLY_ST, Area, Frame, encode, flag_of
+from protocols.hj212.message import REPLY_ST, Area, Message, encode, flag_of
 from protocols.hj212.session import (
     Identity,
     Output,
@@ -58,7 +58,7 @@ class Happening(StrEnum):
     LATE = "late"
 
 
-# What is not in the table is an unexpected frame. A 9012 may overtake a lost 9011.
+# What is not in the table is an unexpected message. A 9012 may overtake a lost 9011.
 TRANSITIONS: Final = {
     (Request.ASKED, Happening.READY): Request.EXECUTING,
     (Request.ASKED, Happening.NOT_READY): Request.REFUSED,
@@ -78,7 +78,7 @@ OPEN: Final = frozenset({Request.ASKED, Request.EXECUTING})
 
 @dataclass(slots=True)
 class _Request:
-    frame: Frame
+    message: Message
     retry: Retry
     state: Request = Request.ASKED
     code: int | None = None
@@ -102,8 +102,8 @@ class PlatformSession:
         self._execution_s = execution_s
         self._qns = QnSource()
         self._decoder = Decoder()
-        self._pending: dict[str, Frame] = {}
-        self._accepted: OrderedDict[str, Frame] = OrderedDict()
+        self._pending: dict[str, Message] = {}
+        self._accepted: OrderedDict[str, Message] = OrderedDict()
         self._requests: dict[str, _Request] = {}
 
     @property
@@ -123,21 +123,20 @@ class PlatformSession:
         if len(self._requests) >= REQUESTS_MAX:
             raise RuntimeError(f"{REQUESTS_MAX} requests are open")
         qn = self._qns.next(self._world())
-        frame = Frame(qn, station.st, cn, station.pw, mn, flag_of(wants_answer=True), area)
-        problem = command.problem(frame)
+        message = Message(qn, station.st, cn, station.pw, mn, flag_of(station.edition, wants_answer=True), area)
+        problem = command.problem(message)
         if problem:
             raise ValueError(f"request {cn}: {problem}")
-        data = encode(frame)
-        self._requests[qn] = _Request(frame, Retry(data, now + self._timing.overtime_s))
+        data = encode(message)
+        self._requests[qn] = _Request(message, Retry(data, now + self._timing.overtime_s))
         return qn, [Send(data)]
 
-    def accepted(self, qn: str) -> list[Output]:
+    def accepted(self, message: Message) -> list[Output]:
         """The data of that upload are committed: answer it 9014 where it asked for an answer."""
-        frame = self._pending.pop(qn, None)
-        if frame is None:
+        if self._pending.pop(message.qn, None) is None:
             return []
-        remember(self._accepted, qn, frame, ACCEPTED_MAX)
-        return self._reply(frame, "9014")
+        remember(self._accepted, message.qn, message, ACCEPTED_MAX)
+        return self._reply(message, "9014")
 
     def tick(self, now: float) -> list[Output]:
         """Ask again what is late; give up what was asked often enough or takes too long."""
@@ -152,73 +151,73 @@ class PlatformSession:
 
     def receive(self, data: bytes, now: float) -> list[Output]:
         """Take bytes from the wire."""
-        return received(self._decoder.feed(data), lambda frame: self._take(frame, now))
+        return received(self._decoder.feed(data), lambda message: self._take(message, now))
 
-    def _take(self, frame: Frame, now: float) -> list[Output]:
-        station = self._stations.get(frame.mn)
+    def _take(self, message: Message, now: float) -> list[Output]:
+        station = self._stations.get(message.mn)
         if station is None:
-            return self._reject(frame, QnRtn.MN, "unknown MN")
-        if frame.pw != station.pw:
-            return self._reject(frame, QnRtn.PW, "wrong PW")
-        command = commands().get((frame.cn, "to_platform"))
+            return self._reject(message, QnRtn.MN, "unknown MN")
+        if message.pw != station.pw:
+            return self._reject(message, QnRtn.PW, "wrong PW")
+        command = commands().get((message.cn, "to_platform"))
         if command is None:
-            return self._reject(frame, QnRtn.CN, "unknown CN")
-        if frame.st == REPLY_ST or command.dialogue == "data":
+            return self._reject(message, QnRtn.CN, "unknown CN")
+        if message.st == REPLY_ST or command.dialogue == "data":
             # Uploads are looked at apart: their QN come from another clock and may equal that of an open request.
-            request = self._requests.get(frame.qn)
-            known = request is not None and request.frame.mn == frame.mn
-            return self._take_answer(request, frame, now) if request and known else [Unexpected(frame)]
-        if frame.st != station.st:
-            return self._reject(frame, QnRtn.ST, "wrong ST")
-        return self._take_upload(frame)
+            request = self._requests.get(message.qn)
+            known = request is not None and request.message.mn == message.mn
+            return self._take_answer(request, message, now) if request and known else [Unexpected(message)]
+        if message.st != station.st:
+            return self._reject(message, QnRtn.ST, "wrong ST")
+        return self._take_upload(message)
 
-    def _take_upload(self, frame: Frame) -> list[Output]:
-        done = self._accepted.get(frame.qn)
-        if done == frame:
-            return self._reply(frame, "9014")
-        if self._pending.get(frame.qn) == frame:
+    def _take_upload(self, message: Message) -> list[Output]:
+        done = self._accepted.get(message.qn)
+        if done == message:
+            return self._reply(message, "9014")
+        if self._pending.get(message.qn) == message:
             return []
         try:
-            upload = read_upload(frame)
+            upload = read_upload(message)
         except UploadError as error:
-            return self._reject(frame, QnRtn.UNKNOWN, str(error))
+            return self._reject(message, QnRtn.UNKNOWN, str(error))
         if len(self._pending) >= PENDING_MAX:
             # Left unanswered on purpose: the station sends it again when there is room.
-            return [Rejected(frame, "too many uploads wait for their commit")]
-        self._pending[frame.qn] = frame
-        return [Uploaded(frame, upload)]
+            return [Rejected(message, "too many uploads wait for their commit")]
+        self._pending[message.qn] = message
+        return [Uploaded(message, upload)]
 
-    def _reject(self, frame: Frame, code: int, reason: str) -> list[Output]:
+    def _reject(self, message: Message, code: int, reason: str) -> list[Output]:
         """Tell the sender why, where it asked; a reply that nobody asked for is never answered."""
-        if frame.st == REPLY_ST:
-            return [Rejected(frame, reason)]
-        return [*self._reply(frame, "9011", ("QnRtn", str(code))), Rejected(frame, reason)]
+        if message.st == REPLY_ST:
+            return [Rejected(message, reason)]
+        return [*self._reply(message, "9011", ("QnRtn", str(code))), Rejected(message, reason)]
 
-    def _reply(self, frame: Frame, cn: str, *area: tuple[str, str]) -> list[Output]:
-        if not frame.wants_answer:
+    def _reply(self, message: Message, cn: str, *area: tuple[str, str]) -> list[Output]:
+        if not message.wants_answer:
             return []
         # The peer's own version bits: an edition that differs is no reason to leave its data unanswered.
-        flag = flag_of(wants_answer=False, version=frame.version)
+        flag = message.version << 2
         items = tuple((pair,) for pair in area)
-        return [Send(encode(Frame(frame.qn, REPLY_ST, cn, frame.pw, frame.mn, flag, items)))]
+        return [Send(encode(Message(message.qn, REPLY_ST, cn, message.pw, message.mn, flag, items)))]
 
-    def _take_answer(self, request: _Request, frame: Frame, now: float) -> list[Output]:
-        happening = self._happening(request, frame)
+    def _take_answer(self, request: _Request, message: Message, now: float) -> list[Output]:
+        happening = self._happening(request, message)
         if happening is None or (request.state, happening) not in TRANSITIONS:
-            return [Unexpected(frame)]
+            return [Unexpected(message)]
         if happening is Happening.DATA:
-            request.data.append(frame.area)
+            request.data.append(message.area)
         return self._move(request, happening, now)
 
-    def _happening(self, request: _Request, frame: Frame) -> Happening | None:
-        command = commands().get((frame.cn, "to_platform"))
-        if command is None or command.problem(frame):
+    def _happening(self, request: _Request, message: Message) -> Happening | None:
+        command = commands().get((message.cn, "to_platform"))
+        if command is None or command.problem(message):
             return None
-        if frame.st != REPLY_ST:
-            return Happening.DATA if frame.cn == request.frame.cn and not request.data else None
-        text = frame.value("QnRtn") or frame.value("ExeRtn")
+        if message.st != REPLY_ST:
+            return Happening.DATA if message.cn == request.message.cn and not request.data else None
+        text = message.value("QnRtn") or message.value("ExeRtn")
         request.code = int(text) if text else None
-        match frame.cn, request.code:
+        match message.cn, request.code:
             case "9011", QnRtn.READY:
                 return Happening.READY
             case "9011", _:
@@ -236,6 +235,6 @@ class PlatformSession:
         request.retry.deadline = now + self._execution_s
         if request.state in OPEN:
             return []
-        frame = request.frame
-        del self._requests[frame.qn]
-        return [RequestEnded(frame.qn, frame.mn, frame.cn, request.state, request.code, tuple(request.data))]
+        message = request.message
+        del self._requests[message.qn]
+        return [RequestEnded(message.qn, message.mn, message.cn, request.state, request.code, tuple(request.data))]

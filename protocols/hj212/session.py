@@ -9,10 +9,11 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final, TypeVar
 
-from protocols.hj212.frame import Area, Frame, FrameError
+from protocols.hj212.frame import Frame, FrameError
+from protocols.hj212.message import Area, Message
+from protocols.hj212.profile import Edition, Profile
 from protocols.hj212.uploads import Upload
 
 # Password of a station on a platform (HJ 212-2017 table 3).
@@ -25,11 +26,21 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a station is on one link. Raises ValueError where a field is not as HJ 212-2017 table 3 wants it written."""
+    """Who a station is on one link, how it speaks there, and its SM4 keys, the one to write with first.
+
+    Raises ValueError where a field is not as HJ 212-2017 table 3 wants it written.
+    """
 
     mn: str
     pw: str = field(repr=False)
     st: str = "31"
+    profile: Profile = field(default_factory=Profile.strict)
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def edition(self) -> Edition:
+        """The edition it writes."""
+        return self.profile.edition or Edition.HJ2017
 
     def __post_init__(self) -> None:
         for name, value, shape in (("MN", self.mn, r"[0-9A-Za-z]{14,24}"), ("ST", self.st, r"[0-9A-Z]{2}")):
@@ -56,16 +67,16 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class BadBytes:
-    """What came and was no frame."""
+    """What came and was no message."""
 
     error: FrameError
 
 
 @dataclass(frozen=True, slots=True)
 class Unexpected:
-    """A frame that answers nothing asked, or of a command this edition does not know in this direction; ignored."""
+    """A message that answers nothing asked, or of a command this edition does not know in this direction; ignored."""
 
-    frame: Frame
+    message: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +107,49 @@ class Commanded:
 
 
 @dataclass(frozen=True, slots=True)
-class SetTime:
-    """Station: the platform wants the clock set; the owner answers by `executed(qn, done)`."""
+class Requested:
+    """Station: a request answered 9011 ready. The owner executes it, tells data by `answer`, ends it by `finish`."""
 
-    qn: str
-    at: datetime
+    message: Message
+
+    @property
+    def qn(self) -> str:
+        """Its number, by which it is answered."""
+        return self.message.qn
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """Platform: data to be committed; then call `accepted(frame.qn)`."""
+    """Platform: data to be committed; then call `accepted(message)`. `upload` has its rows, None where it has none."""
 
-    frame: Frame
-    upload: Upload
+    message: Message
+    upload: Upload | None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Platform: a frame that was not taken, and why."""
+    """Platform: a message that was not taken, and why."""
 
-    frame: Frame
+    message: Message
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """Platform: a station's notice (1001, 1013, 1014, 9015), answered 9013 already."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class PartsMissing:
+    """Platform: a split upload whose other parts did not come in time; those that came were handed over."""
+
+    mn: str
+    cn: str
+    data_time: str
+    parts: int
+    missing: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +164,25 @@ class RequestEnded:
     data: tuple[Area, ...]
 
 
-Output = Send | BadBytes | Unexpected | Delivered | Failed | Commanded | SetTime | Uploaded | Rejected | RequestEnded
+Output = (
+    Send
+    | BadBytes
+    | Unexpected
+    | Delivered
+    | Failed
+    | Commanded
+    | Requested
+    | Uploaded
+    | Rejected
+    | Notified
+    | PartsMissing
+    | RequestEnded
+)
 
 
 @dataclass(slots=True)
 class Retry:
-    """The timer of one frame that waits for its answer: sent once, then again `recount` times (HJ 212-2017 6.2)."""
+    """The timer of one message that waits for its answer: sent once, then again `recount` times (HJ 212-2017 6.2)."""
 
     data: bytes
     deadline: float
@@ -155,11 +201,11 @@ class Retry:
         return Send(self.data)
 
 
-def received(found: Sequence[Frame | FrameError], take: Callable[[Frame], list[Output]]) -> list[Output]:
+def received(found: Sequence[Frame | FrameError], take: Callable[[Message], list[Output]]) -> list[Output]:
     """What comes of decoded bytes, in order: frames are taken, rubbish is told."""
     outputs: list[Output] = []
     for one in found:
-        outputs += [BadBytes(one)] if isinstance(one, FrameError) else take(one)
+        outputs += [BadBytes(one)] if isinstance(one, FrameError) else take(one.message)
     return outputs
 
 

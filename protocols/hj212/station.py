@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from protocols.hj212.decoder import Decoder
-from protocols.hj212.frame import REPLY_ST, Area, Frame, Item, encode, flag_of, header_text
+from protocols.hj212.message import REPLY_ST, Area, Item, Message, encode, flag_of, header_text
 from protocols.hj212.service import Service, StationState
 from protocols.hj212.session import Delivered, Failed, Identity, Key, Output, Retry, Send, Unexpected, received
 from protocols.hj212.times import QnSource
@@ -38,14 +38,15 @@ class StationSession:
         *,
         ack: bool = True,
         window: int = 4,
-        may_set_time: bool = False,
+        allowed: frozenset[str] = frozenset(),
+        handled: frozenset[str] = frozenset(),
     ) -> None:
         self._identity = identity
         self._state = state
         self._world = world
         self._ack = ack
         self._window = window
-        self._service = Service(identity, state, world, may_set_time=may_set_time)
+        self._service = Service(identity, state, world, allowed=allowed, handled=handled)
         self._qns = QnSource()
         self._decoder = Decoder()
         self._uploads: dict[str, _Upload] = {}
@@ -75,22 +76,26 @@ class StationSession:
             return [*(Send(data) for _, data in parts), Delivered(key, confirmed=False)]
         return self._send_part(_Upload(key, parts, self._acknowledged, Retry(b"", now)), now)
 
-    def executed(self, qn: str, done: bool) -> list[Output]:
-        """Answer a `SetTime` of the platform."""
-        return self._service.executed(qn, done)
+    def answer(self, qn: str, area: Area) -> list[Output]:
+        """Data inside a `Requested` request. Raises KeyError for one that is not open."""
+        return self._service.answer(qn, area)
+
+    def finish(self, qn: str, code: int) -> list[Output]:
+        """End a `Requested` request by 9012 with a code of `ExeRtn`. Raises KeyError for one that is not open."""
+        return self._service.finish(qn, code)
 
     def _parts(self, cn: str, items: Sequence[Item]) -> list[tuple[str, bytes]]:
         plain = len(header_text(self._frame(cn, ())))
         areas = split(items, plain, len(header_text(self._frame(cn, (), (PARTS_MAX, PARTS_MAX)))))
         whole = len(areas) == 1
         frames = [self._frame(cn, area, None if whole else (len(areas), pno)) for pno, area in enumerate(areas, 1)]
-        return [(frame.qn, encode(frame)) for frame in frames]
+        return [(message.qn, encode(message)) for message in frames]
 
-    def _frame(self, cn: str, area: Area, part: tuple[int, int] | None = None) -> Frame:
-        flag = flag_of(wants_answer=self._ack, split=part is not None)
+    def _frame(self, cn: str, area: Area, part: tuple[int, int] | None = None) -> Message:
+        flag = flag_of(self._identity.edition, wants_answer=self._ack, split=part is not None)
         pnum, pno = part or (None, None)
         me = self._identity
-        return Frame(self._qns.next(self._world()), me.st, cn, me.pw, me.mn, flag, area, pnum, pno)
+        return Message(self._qns.next(self._world()), me.st, cn, me.pw, me.mn, flag, area, pnum, pno)
 
     def _send_part(self, upload: _Upload, now: float) -> list[Output]:
         qn, data = upload.parts[0]
@@ -113,19 +118,19 @@ class StationSession:
 
     def receive(self, data: bytes, now: float) -> list[Output]:
         """Take bytes from the wire."""
-        return received(self._decoder.feed(data), lambda frame: self._take(frame, now))
+        return received(self._decoder.feed(data), lambda message: self._take(message, now))
 
-    def _take(self, frame: Frame, now: float) -> list[Output]:
-        if frame.st != REPLY_ST:
-            return self._service.take(frame)
-        upload = self._uploads.get(frame.qn)
-        if upload is None or frame.mn != self._identity.mn:
-            return [Unexpected(frame)]
-        if frame.cn == "9014":
+    def _take(self, message: Message, now: float) -> list[Output]:
+        if message.st != REPLY_ST:
+            return self._service.take(message)
+        upload = self._uploads.get(message.qn)
+        if upload is None or message.mn != self._identity.mn:
+            return [Unexpected(message)]
+        if message.cn == "9014":
             return self._acknowledge(upload, now)
-        if frame.cn == "9011":
-            return [self._fail(frame.qn, f"refused with QnRtn {frame.value('QnRtn')}")]
-        return [Unexpected(frame)]
+        if message.cn == "9011":
+            return [self._fail(message.qn, f"refused with QnRtn {message.value('QnRtn')}")]
+        return [Unexpected(message)]
 
     def _acknowledge(self, upload: _Upload, now: float) -> list[Output]:
         qn, _ = upload.parts.pop(0)

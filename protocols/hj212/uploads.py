@@ -10,7 +10,7 @@ from metrology.reading import Average, Measurement
 from metrology.units import UnitError
 from protocols.hj212.commands import number
 from protocols.hj212.factors import Factor, decimal
-from protocols.hj212.frame import CP_MAX, SEGMENT_MAX, EncodeError, Frame, Item, area_text
+from protocols.hj212.message import CP_MAX, SEGMENT_MAX, EncodeError, Item, Message, area_text
 from protocols.hj212.times import parse_time, render_time
 
 REALTIME: Final = "2011"
@@ -27,7 +27,7 @@ class UploadError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one frame says of one factor: numbers by suffix (`Rtd`, `Avg`, `Min`, `Max`, `Cou`, ...) and the letter."""
+    """What a message says of one factor: numbers by suffix (`Rtd`, `Avg`, `Min`, `Max`, `Cou`, ...) and the letter."""
 
     code: str
     values: Mapping[str, float]
@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A data frame read: CN, period in seconds (None for real-time data), DataTime as UTC, rows by code."""
+    """A data message read: CN, period in seconds (None for real-time data), DataTime as UTC, rows by code."""
 
     cn: str
     period_s: int | None
@@ -103,10 +103,10 @@ def time_item(at: datetime) -> Item:
 
 
 def split(items: Sequence[Item], header_bytes: int, split_header_bytes: int) -> list[tuple[Item, ...]]:
-    """Cut items into parts that fit one frame each, on factor boundaries (HJ 212-2017 4.2 and tables 2 and 3).
+    """Cut items into parts that fit one message each, on factor boundaries (HJ 212-2017 4.2 and tables 2 and 3).
 
-    The first item (DataTime) stands at the head of every part. The header sizes are those of a frame without and with
-    PNUM and PNO. Raises EncodeError for one factor too long for any frame.
+    The first item (DataTime) stands at the head of every part. The header sizes are those of a message without and with
+    PNUM and PNO. Raises EncodeError for one factor too long for any message.
     """
     first, rest = items[0], items[1:]
     if _size(items) <= _room(header_bytes):
@@ -115,7 +115,7 @@ def split(items: Sequence[Item], header_bytes: int, split_header_bytes: int) -> 
     parts: list[list[Item]] = []
     for item in rest:
         if _size([first, item]) > room:
-            raise EncodeError(f"{item[0][0]} does not fit a frame")
+            raise EncodeError(f"{item[0][0]} does not fit a message")
         if not parts or _size([*parts[-1], item]) > room:
             parts.append([first])
         parts[-1].append(item)
@@ -130,15 +130,15 @@ def _size(items: Sequence[Item]) -> int:
     return len(area_text(tuple(items)).encode("utf-8"))
 
 
-def read_upload(frame: Frame) -> Upload:
-    """Rows of a data frame. Sub-values that are no numbers are left out. Raises UploadError without a good DataTime."""
+def read_upload(message: Message) -> Upload:
+    """Rows of a data message. Sub-values that are no numbers are left out. Raises UploadError without DataTime."""
     try:
-        at = parse_time(frame.value("DataTime") or "")
+        at = parse_time(message.value("DataTime") or "")
     except ValueError as error:
         raise UploadError(f"DataTime: {error}") from error
     values: dict[str, dict[str, float]] = {}
     flags: dict[str, str] = {}
-    for name, text in (pair for item in frame.area for pair in item):
+    for name, text in (pair for item in message.area for pair in item):
         code, dash, suffix = name.partition("-")
         if not dash:
             continue
@@ -149,4 +149,4 @@ def read_upload(frame: Frame) -> Upload:
         elif value is not None:
             found.setdefault(suffix, value)
     rows = tuple(Row(code, found, flags.get(code)) for code, found in values.items())
-    return Upload(frame.cn, PERIOD_OF_CN.get(frame.cn), at, rows)
+    return Upload(message.cn, PERIOD_OF_CN.get(message.cn), at, rows)

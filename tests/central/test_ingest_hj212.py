@@ -22,7 +22,7 @@ from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Average, Measurement, Reading
 from metrology.units import AMBIENT, convert
 from protocols.hj212.factors import factor
-from protocols.hj212.frame import Frame, Item, encode, flag_of
+from protocols.hj212.message import Item, Message, encode, flag_of
 from protocols.hj212.service import StationState
 from protocols.hj212.session import Delivered, Failed, Identity, Output
 from protocols.hj212.station import StationSession
@@ -167,14 +167,14 @@ async def test_rubbish_is_a_dead_letter_and_the_next_frame_is_taken(
                 await asyncio.sleep(0.005)
 
 
-def upload_of(value: str, period_start: str = "20260301120000", qn: str = "20260301120100000") -> Frame:
+def upload_of(value: str, period_start: str = "20260301120000", qn: str = "20260301120100000") -> Message:
     area = ((("DataTime", period_start),), (("a05001-Avg", value), ("a05001-Flag", "N")))
-    frame = Frame(qn, "31", "2051", "123456", MN, flag_of(wants_answer=True), area)
-    return Frame(qn, "31", "2051", "123456", MN, frame.flag, area, raw=encode(frame))
+    message = Message(qn, "31", "2051", "123456", MN, flag_of(wants_answer=True), area)
+    return Message(qn, "31", "2051", "123456", MN, message.flag, area, raw=encode(message))
 
 
-def add(store: Store, stations: dict[str, Station], frame: Frame) -> None:
-    add_uploads(store, [(routes(stations)[MN], frame, read_upload(frame))])
+def add(store: Store, stations: dict[str, Station], message: Message) -> None:
+    add_uploads(store, [(routes(stations)[MN], message, read_upload(message))])
 
 
 @pytest.mark.parametrize("mqtt_first", [True, False])
@@ -185,8 +185,8 @@ def test_one_value_by_two_ways_is_one_row(
     log = make_log()
     log.minute(0, 400.0)
     exact = convert(400.0, "umol/mol", "mg/m3", molar_mass=catalogue()["co2"].molar_mass, state=AMBIENT)
-    frame = upload_of(f"{exact + (0.11 if wrong else 0):.1f}")
-    steps = [lambda: store.add([log.delivery(0, 0)]), lambda: add(store, stations, frame)]
+    message = upload_of(f"{exact + (0.11 if wrong else 0):.1f}")
+    steps = [lambda: store.add([log.delivery(0, 0)]), lambda: add(store, stations, message)]
     for step in steps if mqtt_first else reversed(steps):
         step()
         step()

@@ -15,7 +15,7 @@ from metrology.units import UnitError
 from protocols.hj212.commands import commands, fields
 from protocols.hj212.decoder import Decoder
 from protocols.hj212.factors import decimal, factor
-from protocols.hj212.frame import Area, EncodeError, Frame, Item, encode
+from protocols.hj212.message import Area, EncodeError, Item, Message, encode
 from protocols.hj212.platform import OPEN, TRANSITIONS, PlatformSession, Request
 from protocols.hj212.service import StationState
 from protocols.hj212.session import (
@@ -26,9 +26,9 @@ from protocols.hj212.session import (
     Identity,
     Output,
     Rejected,
+    Requested,
     RequestEnded,
     Send,
-    SetTime,
     Timing,
     Unexpected,
     Uploaded,
@@ -68,7 +68,7 @@ class Line:
         for output in outputs:
             if isinstance(output, Uploaded) and self.commit:
                 self.at_platform.append(output)
-                self.from_platform(self.platform.accepted(output.frame.qn))
+                self.from_platform(self.platform.accepted(output.message))
             elif not isinstance(output, Send):
                 self.at_platform.append(output)
             elif not self.lose():
@@ -85,8 +85,10 @@ class Line:
         return True
 
 
-def line(*, may_set_time: bool = False, ack: bool = True, state: StationState | None = None) -> Line:
-    station = StationSession(ME, state or StationState(), lambda: T0, ack=ack, may_set_time=may_set_time)
+def line(*, allowed: frozenset[str] = frozenset(), ack: bool = True, state: StationState | None = None) -> Line:
+    station = StationSession(
+        ME, state or StationState(), lambda: T0, ack=ack, allowed=allowed, handled=frozenset({"1012"})
+    )
     return Line(station, PlatformSession({ME.mn: ME}, lambda: T0))
 
 
@@ -107,7 +109,7 @@ def test_an_upload_is_delivered_when_the_platform_has_committed_it() -> None:
     assert isinstance(uploaded, Uploaded)
     assert (uploaded.upload.period_s, uploaded.upload.data_time) == (60, T0)
     assert uploaded.upload.rows[0].values == {"Avg": 181500.0}
-    run.from_platform(run.platform.accepted(uploaded.frame.qn))
+    run.from_platform(run.platform.accepted(uploaded.message))
     assert run.at_station == [Delivered("k", confirmed=True)]
     assert run.station.deadline is None
 
@@ -165,11 +167,11 @@ def test_many_factors_go_in_parts_each_useful_alone_and_acknowledged_in_turn() -
     submit(run, items=many_items(60))
     uploads = [one for one in run.at_platform if isinstance(one, Uploaded)]
     assert len(uploads) == len(run.wire) > 2
-    assert [(u.frame.pnum, u.frame.pno) for u in uploads] == [(len(uploads), i + 1) for i in range(len(uploads))]
+    assert [(u.message.pnum, u.message.pno) for u in uploads] == [(len(uploads), i + 1) for i in range(len(uploads))]
     assert {u.upload.data_time for u in uploads} == {T0}
     assert [row.code for u in uploads for row in u.upload.rows] == [f"a{i:05d}" for i in range(60)]
-    assert len({u.frame.qn for u in uploads}) == len(uploads)
-    assert all(u.frame.flag == 7 for u in uploads)
+    assert len({u.message.qn for u in uploads}) == len(uploads)
+    assert all(u.message.flag == 7 for u in uploads)
     assert run.at_station == [Delivered("k", confirmed=True)]
 
 
@@ -183,7 +185,7 @@ def test_parts_keep_every_item_once_in_order_and_fit(widths: list[int]) -> None:
         whole = len(parts) == 1
         flag = 5 if whole else 7
         encode(
-            Frame(
+            Message(
                 "2" * 17, "31", "2051", "123456", "A" * 24, flag, part, *((None, None) if whole else (len(parts), pno))
             )
         )
@@ -248,11 +250,11 @@ def test_setting_the_time_is_refused_unless_the_owner_allows_it() -> None:
     assert (ended.outcome, ended.code) == ("refused", 2)
     assert [type(one) for one in run.at_station] == [Commanded]
 
-    allowed = line(may_set_time=True)
+    allowed = line(allowed=frozenset({"1012"}))
     _, outputs = allowed.platform.request(ME.mn, "1012", area, 0.0)
     allowed.from_platform(outputs)
     (wish,) = allowed.at_station
-    assert wish == SetTime(wish.qn, datetime(2026, 1, 15, 1, 35, 1, tzinfo=UTC))  # type: ignore[union-attr]
+    assert wish == Requested(wish.qn, datetime(2026, 1, 15, 1, 35, 1, tzinfo=UTC))  # type: ignore[union-attr]
     allowed.from_station(allowed.station.executed(wish.qn, done=False))  # type: ignore[union-attr]
     (ended,) = allowed.at_platform  # type: ignore[assignment]
     assert (ended.outcome, ended.code) == ("failed", 2)
@@ -263,10 +265,10 @@ def replies(run: Line, **changes: object) -> list[tuple[str, str | None]]:
         "qn": "20260115093100007", "st": ME.st, "cn": "1062", "pw": ME.pw, "mn": ME.mn, "flag": 5,
         "area": ((("RtdInterval", "60"),),),
     }  # fmt: skip
-    wire = encode(Frame(**(fields_of | changes)))  # type: ignore[arg-type]
+    wire = encode(Message(**(fields_of | changes)))  # type: ignore[arg-type]
     sent = [one.data for one in run.station.receive(wire, 0.0) if isinstance(one, Send)]
-    frames = [frame for frame in Decoder().feed(b"".join(sent)) if isinstance(frame, Frame)]
-    return [(frame.cn, frame.value("QnRtn") or frame.value("ExeRtn")) for frame in frames]
+    frames = [message for message in Decoder().feed(b"".join(sent)) if isinstance(message, Message)]
+    return [(message.cn, message.value("QnRtn") or message.value("ExeRtn")) for message in frames]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +294,7 @@ def test_a_wrong_request_is_refused_with_its_code(changes: dict[str, object], ex
 
 def test_a_refused_password_change_leaves_no_trace_of_the_password() -> None:
     run = line()
-    wire = encode(Frame("20260115093100007", "31", "1072", ME.pw, ME.mn, 5, ((("NewPW", "secret"),),)))
+    wire = encode(Message("20260115093100007", "31", "1072", ME.pw, ME.mn, 5, ((("NewPW", "secret"),),)))
     assert "secret" not in repr(run.station.receive(wire, 0.0))
 
 
@@ -352,8 +354,8 @@ def test_a_platform_takes_nothing_of_strangers_and_says_why() -> None:
 
 def test_an_upload_without_time_is_not_taken_and_bad_bytes_are_a_value() -> None:
     run = line()
-    frame = Frame("20260115093100007", ME.st, "2051", ME.pw, ME.mn, 5, ITEMS)
-    assert of(Rejected, run.platform.receive(encode(frame), 0.0))
+    message = Message("20260115093100007", ME.st, "2051", ME.pw, ME.mn, 5, ITEMS)
+    assert of(Rejected, run.platform.receive(encode(message), 0.0))
     assert of(BadBytes, run.platform.receive(b"##00x0", 0.0))
     assert of(BadBytes, run.station.receive(b"##00x0", 0.0))
 
@@ -484,7 +486,7 @@ def test_rows_of_a_foreign_upload_are_read_as_far_as_they_are_numbers() -> None:
         (("a2-Rtd", "n/a"), ("a2-Flag", "D")),
         (("LA-Rtd", "49."),),
     )
-    upload = read_upload(Frame("2" * 17, "31", "2011", "1", "M", 4, area))
+    upload = read_upload(Message("2" * 17, "31", "2011", "1", "M", 4, area))
     assert upload.period_s is None
     assert [(row.code, dict(row.values), row.flag) for row in upload.rows] == [
         ("a1", {"Rtd": -0.5}, "N"),
