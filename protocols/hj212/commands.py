@@ -40,6 +40,10 @@ class ExeRtn:
     DONE = 1
     FAILED = 2
     CONDITION = 3
+    TIMEOUT = 4
+    BUSY = 5
+    FAULT = 6
+    NO_DATA = 100
 
 
 class Kind(StrEnum):
