@@ -4,18 +4,15 @@ This module holds shape alone; `agent.checks` holds what must agree between part
 `agent/checks/keys.toml` says in two languages what each key means.
 """
 
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agent.config_gas import Cylinder, Guard, Sequence, Valve
+from agent.config_hj212 import Hj212Uplink
 from host.hjson import Strict
 from host.secrets import SecretRef
-from host.shapes import Factor, Mn, Name, Position, SystemCode, Tls
-
-Role = Literal["zero", "span", "target"]
-# Written as text, so the one place where a type may be converted.
-Day = Annotated[date, Field(strict=False)]
+from host.shapes import Name, Position, Tls
 
 
 class Station(Strict):
@@ -96,75 +93,6 @@ class Instrument(Strict):
     position: Position | None = None
 
 
-class Port(Strict):
-    """One gas path of a valve block: the coil that opens it."""
-
-    coil: int = Field(ge=0, le=65535)
-
-
-class Valve(Strict):
-    """A block of solenoids on Modbus coils. What it does without power is hardware: declared here, checked, shown."""
-
-    bus: Name
-    unit: int = Field(ge=0, le=255)
-    ports: dict[Name, Port]
-    sample: Name
-    on_power_loss: Literal["sample", "closed", "stays"]
-    upstream_shutoff_closes_without_power: bool = False
-    dead_man_s: float | None = Field(default=None, gt=0)
-
-
-class Assigned(Strict):
-    """Certified amount of one measurand; `uncertainty` is standard (k=1), `scale` has its version or is a GBW(E)."""
-
-    value: float
-    unit: str
-    uncertainty: float = Field(ge=0)
-    scale: str
-
-
-class Cylinder(Strict):
-    """A standard gas."""
-
-    number: str
-    certificate: str
-    expires: Day
-    assigned: dict[str, Assigned]
-
-
-class Injection(Strict):
-    """One gas of a sequence. Roles are per measurand: the same cylinder may be zero for one and span for another."""
-
-    gas: Name
-    port: Name
-    roles: dict[str, Role]
-    flush_s: float = Field(ge=0, le=7200)
-    average_s: float = Field(gt=0, le=3600)
-    stdev_max: dict[str, float] = Field(default={})
-
-
-class Schedule(Strict):
-    """Every so many hours, shifted from 00:00 UTC by the offset."""
-
-    every_h: float = Field(gt=0, le=8784)
-    offset_h: float = Field(default=0, ge=0)
-
-
-class Sequence(Strict):
-    """A calibration run on one instrument. For research series its zero and span points give a two-point correction.
-
-    `affects` names the measurands the gas touches, where it does not touch all: only those are marked during a run.
-    """
-
-    valve: Name
-    instrument: Name
-    affects: list[str] | None = Field(default=None, min_length=1)
-    injections: list[Injection] = Field(min_length=1)
-    recovery_s: float = Field(ge=0, le=7200)
-    flow_L_min: float | None = Field(default=None, gt=0, le=100)
-    schedule: Schedule | None = None
-
-
 class MqttUplink(Strict):
     """To a centre of ours: the record is the message; done means acknowledged by the centre, not by the broker."""
 
@@ -178,26 +106,6 @@ class MqttUplink(Strict):
     window: int = Field(default=20, ge=1, le=50)
     batch_max: int = Field(default=200, ge=1, le=1000)
     backfill_per_s: float = Field(default=2000, gt=0)
-
-
-class Hj212Uplink(Strict):
-    """To a platform by HJ 212. `factors` maps pollutant codes to series; time-outs are wall time."""
-
-    kind: Literal["hj212"]
-    host: str
-    port: int = Field(ge=1, le=65535)
-    outlet: Name
-    mn: Mn
-    st: SystemCode = "31"
-    pw: SecretRef
-    edition: Literal["2017"] = "2017"
-    ack: Literal["required", "none"] = "required"
-    overtime_s: float = Field(default=10, ge=1, le=99)
-    recount: int = Field(default=3, ge=1, le=99)
-    realtime_s: int = Field(default=30, ge=30, le=3600)
-    set_clock: bool = False
-    periods: list[Literal["minute", "hour", "day"]] = Field(default=["minute", "hour", "day"])
-    factors: dict[str, Factor] = Field(min_length=1)
 
 
 class Page(Strict):
@@ -217,6 +125,7 @@ class Config(Strict):
     instruments: dict[Name, Instrument]
     valves: dict[Name, Valve] = Field(default={})
     cylinders: dict[Name, Cylinder] = Field(default={})
+    guards: dict[Name, Guard] = Field(default={})
     sequences: dict[Name, Sequence] = Field(default={})
     uplinks: dict[Name, Annotated[Hj212Uplink | MqttUplink, Field(discriminator="kind")]] = Field(default={})
     socket: str

@@ -17,7 +17,8 @@ from agent.checks.findings import Findings
 from agent.checks.gas import check_gas
 from agent.checks.instruments import check_instruments, infos, used
 from agent.checks.uplinks import check_uplinks
-from agent.config import Config, Hj212Uplink
+from agent.config import Config
+from agent.config_hj212 import Hj212Uplink
 from host.hjson import read, validate
 from host.problems import ConfigErrors, Lang, Problem
 from host.secrets import SecretError, SecretRef, read_secret

@@ -6,7 +6,8 @@ from typing import Final
 
 from agent.checks.findings import Findings
 from agent.checks.tls import SOON
-from agent.config import Config, Injection, Sequence, Valve
+from agent.config import Config
+from agent.config_gas import Injection, Sequence, Valve
 from metrology.declaration import DriverInfo
 from metrology.measurand import catalogue
 from metrology.units import UnitError, convert

@@ -6,7 +6,8 @@ from typing import Final
 
 from agent.checks.findings import Findings
 from agent.checks.tls import check_tls
-from agent.config import Config, Hj212Uplink, MqttUplink
+from agent.config import Config, MqttUplink
+from agent.config_hj212 import Hj212Uplink
 from host.shapes import Factor
 from metrology.declaration import DriverInfo
 from metrology.measurand import Measurand, catalogue

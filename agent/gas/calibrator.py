@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from agent.config import Config, Schedule
-from agent.config import Sequence as SequenceConfig
+from agent.config import Config
+from agent.config_gas import Schedule
+from agent.config_gas import Sequence as SequenceConfig
 from agent.gas.maintenance import Maintenance
 from agent.gas.plan import due_after, marked_by, sequence_of
 from agent.gas.results import Results

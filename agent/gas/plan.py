@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from agent.config import Config, Schedule
+from agent.config import Config
+from agent.config_gas import Schedule
 from calibration.sequence import Assigned, Cylinder, Injection, Sequence
 from metrology.periods import EPOCH
 

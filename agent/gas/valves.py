@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from agent.config import Config, Valve
+from agent.config import Config
+from agent.config_gas import Valve
 from agent.gas.maintenance import held_in
 from agent.wires.bus import AskedBus, BusSilentError, asked_buses
 from agent.wires.bus_turns import Priority

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.config import Config, Hj212Uplink, MqttUplink
+from agent.config import Config, MqttUplink
+from agent.config_hj212 import Hj212Uplink
 from agent.store.log import Log
 from agent.values.live import Live
 from agent.values.series import series_of

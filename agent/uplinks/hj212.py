@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from typing import Any, Final
 
-from agent.config import Hj212Uplink as Hj212Config
 from agent.config import Station
+from agent.config_hj212 import Hj212Uplink as Hj212Config
 from agent.store.log import Log, Place
 from agent.uplinks.hj212_acts import Acts
 from agent.uplinks.hj212_entries import Entry, Selection

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from agent.config import Hj212Uplink
+from agent.config_hj212 import Hj212Uplink
 from agent.store.log import Place, Record
 from metrology.reading import Measurement
 from metrology.units import UnitError

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from agent.config import Config, Schedule
+from agent.config import Config
+from agent.config_gas import Schedule
 from agent.gas.calibrator import Calibrator, RefusedError
 from agent.gas.maintenance import Maintenance
 from agent.gas.plan import due_after

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from agent.__main__ import main
 from agent.checks.keys import explained
-from agent.config import Config, Injection
+from agent.config import Config
+from agent.config_gas import Injection
 from host.problems import sentences
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import Hj212Uplink as Config
 from agent.config import Station
+from agent.config_hj212 import Hj212Uplink as Config
 from agent.store.log import Log, Place, Record
 from agent.uplinks.hj212 import Hj212Uplink
 from agent.uplinks.hj212_entries import Progress, Selection

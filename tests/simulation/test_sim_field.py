@@ -16,7 +16,8 @@ import pytest
 import serial
 from cobs import cobs
 
-from agent.config import Cylinder, Instrument, Valve
+from agent.config import Instrument
+from agent.config_gas import Cylinder, Valve
 from metrology.measurand import catalogue
 from simulation.__main__ import main
 from simulation.faults import Faults
