@@ -132,7 +132,7 @@ def test_examples_of_records_are_records() -> None:
 
 
 def test_every_command_number_is_described() -> None:
-    with (ROOT / "protocols" / "hj212" / "commands.csv").open(encoding="utf-8") as file:
+    with (ROOT / "protocols" / "hj212" / "tables" / "commands.csv").open(encoding="utf-8") as file:
         numbers = {row["cn"] for row in csv.DictReader(file)}
     described = set(re.findall(r"^\| `(\d{4})` \|", text_of("docs/hj212.md"), re.MULTILINE))
     assert len(numbers) > 10

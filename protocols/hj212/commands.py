@@ -1,23 +1,32 @@
-"""The command table as data: which CN goes which way, in what dialogue, with which fields.
+"""The command table as data: which CN goes which way in which edition, in what dialogue, with which fields.
 
-HJ 212-2017 tables 4 and 9, appendix C; every row of the two CSV files names its own source.
+HJ 212-2017 tables 4 and 9 and appendix C; what of 2005 and 2025 is known, with its evidence. Every row of
+`tables/commands.csv` is one layout of a data area and names its source.
 """
 
-import csv
-import math
-import re
-from collections import Counter
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
-from importlib import resources
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
-from protocols.hj212.message import Message
-from protocols.hj212.times import parse_time
+from protocols.hj212.message import Area, Message
+from protocols.hj212.profile import Edition
+from protocols.hj212.tables import forms as layouts
+from protocols.hj212.tables.fields import fields
+from protocols.hj212.tables.rows import editions, rows
 
 Direction = Literal["to_station", "to_platform"]
 Dialogue = Literal["request", "notice", "upload", "data", "answer"]
+Group = Literal["init", "parameter", "data", "control", "interaction"]
+Effect = Literal["none", "read", "link", "station"]
+
+# Who begins and what follows, by the dialogue of a command.
+DIALOGUES: Final = {
+    "request": "9011, then 9012 after the execution",
+    "notice": "9013",
+    "upload": "9014",
+    "data": "nothing: it is part of the answer to a request",
+    "answer": "nothing: it is an answer",
+}
 
 
 class QnRtn:
@@ -31,6 +40,7 @@ class QnRtn:
     FLAG = 6
     QN = 7
     CN = 8
+    CRC = 9
     UNKNOWN = 100
 
 
@@ -46,135 +56,114 @@ class ExeRtn:
     NO_DATA = 100
 
 
-class Kind(StrEnum):
-    """How the value of a field is written."""
-
-    TIME = "time"
-    INTEGER = "integer"
-    NUMBER = "number"
-    LETTER = "letter"
-    CODE = "code"
-
-
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?|[+-]?\.[0-9]+")
-
-
 @dataclass(frozen=True, slots=True)
-class Field:
-    """One field of the data area. `{PolId}-` in a name stands for any factor code."""
+class Form:
+    """One layout of the data area of a command.
 
-    name: str
-    kind: Kind
-    minimum: int | None
-    maximum: int | None
+    `area` is its notation (`tables/forms.py`), `st` the system types it is of, empty for all. `returns` says what data
+    a request brings: `answer` one message under the request's QN, `records` messages with QN of their own.
+    """
 
-    def accepts(self, value: str) -> bool:
-        """True where the value is written as the table says."""
-        match self.kind:
-            case Kind.TIME:
-                return _is_time(value)
-            case Kind.INTEGER:
-                return self._integer(value)
-            case Kind.NUMBER:
-                return number(value) is not None
-            case Kind.LETTER:
-                return len(value) == 1 and value.isascii() and value.isalnum()
-            case Kind.CODE:
-                return value.isascii() and value.isalnum()
-
-    def _integer(self, value: str) -> bool:
-        if not (value.isascii() and value.isdigit() and len(value) <= 4):
-            return False
-        return (self.minimum or 0) <= int(value) <= (self.maximum or 9999)
-
-
-def number(text: str) -> float | None:
-    """Value of a decimal number as HJ 212 writes it (no exponent, finite), else None."""
-    if not _NUMBER.fullmatch(text):
-        return None
-    value = float(text)
-    return value if math.isfinite(value) else None
-
-
-def _is_time(text: str) -> bool:
-    try:
-        parse_time(text)
-    except ValueError:
-        return False
-    return True
+    name_en: str
+    name_zh: str
+    st: frozenset[str]
+    area: str
+    groups: tuple[layouts.Group, ...]
+    returns: frozenset[str]
+    clauses: str
+    notes: str
+    evidence: dict[Edition, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row: a CN in one direction. `fields` are (name, multiplicity), `1` exactly one, `?` none or one per code."""
+    """A CN in one direction of one edition.
+
+    `effect` of a request: `read` tells something, `link` changes what this link carries, `station` acts on the station.
+    """
 
     cn: str
     direction: Direction
+    edition: Edition
     dialogue: Dialogue
-    fields: tuple[tuple[str, str], ...]
-    editions: frozenset[str]
-    name_en: str
-    name_zh: str
-    source: str
+    group: Group
+    effect: Effect
+    forms: tuple[Form, ...]
+
+    @property
+    def name_en(self) -> str:
+        """Its name, in English."""
+        return self.forms[0].name_en
+
+    @property
+    def name_zh(self) -> str:
+        """Its name, in Chinese."""
+        return self.forms[0].name_zh
 
     def problem(self, message: Message) -> str | None:
-        """What is wrong with the data area of a message of this command, None where it is as the table says."""
-        table = fields()
-        allowed = {name.casefold() for name, _ in self.fields}
-        counts: Counter[str] = Counter()
-        for name, value in (pair for item in message.area for pair in item):
-            general = _general(name)
-            counts[name.casefold()] += 1
-            if general not in allowed:
-                return f"field {name} does not belong here"
-            if counts[name.casefold()] > 1:
-                return f"field {name} occurs twice"
-            if not table[general].accepts(value):
-                return f"field {name} has the value {value!r}"
-        missing = [name for name, times in self.fields if times == "1" and not counts[name.casefold()]]
-        return f"field {missing[0]} is missing" if missing else None
+        """What is wrong with the data area of a message of this command, None where it is as the table says.
+
+        It is, where it is as one of the layouts for the message's ST; else the layout with the most names in common is
+        the one it is held against.
+        """
+        return self._problem(message.area, message.st)
+
+    def area(self, values: layouts.Values, st: str = "") -> Area:
+        """Data area from values by name, as in `{"PolId": "a05001"}`, in the order of the table.
+
+        A name may have several values where the table repeats it. Raises ValueError for what the table does not allow.
+        """
+        made = (layouts.fill(form.groups, values) for form in self._fitting(st))
+        areas = sorted(made, key=lambda area: self._problem(area, st) is not None)
+        found = self._problem(areas[0], st)
+        if found:
+            raise ValueError(f"{self.cn}: {found}")
+        return areas[0]
+
+    def _problem(self, area: Area, st: str) -> str | None:
+        table = fields(self.edition)
+        found = [(form, layouts.problem(form.groups, table, area)) for form in self._fitting(st)]
+        if any(problem is None for _, problem in found):
+            return None
+        return max(found, key=lambda one: layouts.likeness(one[0].groups, area))[1]
+
+    def _fitting(self, st: str) -> list[Form]:
+        """Layouts for an ST; where there is none, all of them."""
+        return [form for form in self.forms if not form.st or st in form.st] or list(self.forms)
 
 
-def _general(name: str) -> str:
-    """`a05001-Avg` is `{polid}-avg`; other names stay, all in lower case."""
-    _, dash, suffix = name.partition("-")
-    return (f"{{PolId}}-{suffix}" if dash else name).casefold()
-
-
-def _rows(name: str) -> list[dict[str, str]]:
-    text = resources.files("protocols.hj212").joinpath(name).read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
-
-
-def _bound(text: str) -> int | None:
-    return int(text) if text else None
-
-
-@cache
-def fields() -> dict[str, Field]:
-    """All fields by their name in lower case."""
-    return {
-        row["name"].casefold(): Field(row["name"], Kind(row["kind"]), _bound(row["minimum"]), _bound(row["maximum"]))
-        for row in _rows("fields.csv")
-    }
-
-
-def _command(row: dict[str, str]) -> Command:
-    pairs = (part.rsplit(":", 1) for part in row["fields"].split(";") if part)
-    return Command(
-        cn=row["cn"],
-        direction=cast(Direction, row["direction"]),
-        dialogue=cast(Dialogue, row["dialogue"]),
-        fields=tuple((name, times) for name, times in pairs),
-        editions=frozenset(row["editions"].split()),
+def _form(row: dict[str, str]) -> Form:
+    return Form(
         name_en=row["name_en"],
         name_zh=row["name_zh"],
-        source=row["source"],
+        st=frozenset(row["st"].split()),
+        area=row["area"],
+        groups=layouts.layout(row["area"]),
+        returns=frozenset(row["returns"].split()),
+        clauses=row["clauses"],
+        notes=row["notes"],
+        evidence=editions(row["editions"]),
+    )
+
+
+def _command(edition: Edition, found: list[dict[str, str]]) -> Command:
+    first = found[0]
+    return Command(
+        cn=first["cn"],
+        direction=cast(Direction, first["direction"]),
+        edition=edition,
+        dialogue=cast(Dialogue, first["dialogue"]),
+        group=cast(Group, first["group"]),
+        effect=cast(Effect, first["effect"]),
+        forms=tuple(_form(row) for row in found),
     )
 
 
 @cache
-def commands(edition: str = "2017") -> dict[tuple[str, Direction], Command]:
+def commands(edition: Edition = Edition.HJ2017) -> dict[tuple[str, Direction], Command]:
     """The table of one edition by (CN, direction)."""
-    rows = [_command(row) for row in _rows("commands.csv")]
-    return {(row.cn, row.direction): row for row in rows if edition in row.editions}
+    found: dict[tuple[str, Direction], list[dict[str, str]]] = {}
+    for row in rows("commands.csv"):
+        if edition in editions(row["editions"]):
+            found.setdefault((row["cn"], cast(Direction, row["direction"])), []).append(row)
+    return {key: _command(edition, members) for key, members in found.items()}

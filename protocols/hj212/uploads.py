@@ -8,9 +8,9 @@ from typing import Final
 from metrology.quality import Cause, letter
 from metrology.reading import Average, Measurement
 from metrology.units import UnitError
-from protocols.hj212.commands import number
 from protocols.hj212.factors import Factor, decimal
 from protocols.hj212.message import CP_MAX, SEGMENT_MAX, EncodeError, Item, Message, area_text
+from protocols.hj212.tables.fields import number
 from protocols.hj212.times import parse_time, render_time
 
 REALTIME: Final = "2011"
