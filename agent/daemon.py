@@ -75,7 +75,9 @@ class Daemon:
         self.buses: dict[str, AskedBus] = asked_buses(config, clock, self.event)
         self.sources = sources(config, self.buses, self.intake.take, clock, self.event)
         self.maintenance = Maintenance(store / "maintenance.json", self.log, clock)
-        self.calibrator = Calibrator(config, self.buses, self.log, self.intake, self.index, self.maintenance, clock)
+        self.calibrator = Calibrator(
+            config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock
+        )
         self.clock_watch = ClockWatch(clock, self.log, self.averager)
         self.uplinks: dict[str, Uplink] = uplinks(config, self.log, self.live, clock, signer.vkey)
 

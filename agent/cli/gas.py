@@ -83,6 +83,8 @@ def _steps(sequence: Sequence, lang: Lang) -> Iterator[tuple[float, str]]:
     """Seconds since the start and what happens then."""
     at = 0.0
     gas_of = {one.port: f"{one.cylinder.name} ({one.cylinder.number})" for one in sequence.injections}
+    if sequence.blowback:
+        gas_of[sequence.blowback.port] = say("blow-port", lang)
     for step in plan(sequence):
         match step:
             case OpenPort(port):

@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from agent.config import Config
 from agent.config_gas import Schedule
-from agent.config_gas import Sequence as SequenceConfig
+from agent.gas.guards import GuardError, guards_of
+from agent.gas.interrupted import Interrupted
 from agent.gas.maintenance import Maintenance
+from agent.gas.outcome import Purpose, RefusalKind, RefusedError, RunOutcome
 from agent.gas.plan import due_after, marked_by, sequence_of
 from agent.gas.results import Results
 from agent.gas.run import CalibrationRun, GasMarks, uncancelled
@@ -21,6 +23,7 @@ from agent.gas.valves import ValveBlock, ValveError, blocks
 from agent.store.index import Index
 from agent.store.log import Log
 from agent.values.intake import Intake
+from agent.values.live import Live
 from agent.values.series import ranges_of
 from agent.wires.bus import AskedBus
 from metrology.clock import Clock
@@ -32,12 +35,6 @@ RETRY_STEP_S: Final = 2.0
 RETRY_MAX_S: Final = 15.0
 # A due time is looked at again this often, so that a step of the wall clock is followed.
 SCHEDULE_LOOK_S: Final = 60.0
-RUNS_LOOKED_BACK: Final = 50
-ENDS: Final = ("run-finished", "run-aborted")
-
-
-class RefusedError(ValueError):
-    """A run that may not start; the text says why. The refusal is recorded."""
 
 
 class Calibrator:
@@ -49,6 +46,7 @@ class Calibrator:
         buses: Mapping[str, AskedBus],
         log: Log,
         intake: Intake,
+        live: Live,
         index: Index,
         maintenance: Maintenance,
         clock: Clock,
@@ -58,6 +56,7 @@ class Calibrator:
         self._ranges = ranges_of(config)
         self._log = log
         self._intake = intake
+        self._live = live
         self._maintenance = maintenance
         self._clock = clock
         self._group: asyncio.TaskGroup | None = None
@@ -65,24 +64,12 @@ class Calibrator:
         self._runs: dict[str, CalibrationRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._due: dict[str, datetime] = {}
-        self._interrupted = self._find_interrupted(index)
+        self._interrupted = Interrupted(config, index, intake, log, clock)
         maintenance.before_lock(self._give_way)
-
-    def _find_interrupted(self, index: Index) -> list[tuple[Mapping[str, Any], GasMarks]]:
-        """Runs without an end in the log. Their instruments are marked here, before the first reading comes."""
-        ended = {row["run"] for what in ENDS for row in index.newest("calibration", what, RUNS_LOOKED_BACK)}
-        found: list[tuple[Mapping[str, Any], GasMarks]] = []
-        for row in index.newest("calibration", "run-started", RUNS_LOOKED_BACK):
-            if row["run"] not in ended:
-                marks = GasMarks(self._intake, row["marked"], row["run"], self._clock)
-                if row["valve"] in self._valves:
-                    marks.put(Cause.CALIBRATION)
-                found.append((row, marks))
-        return found
 
     async def run(self) -> None:
         """Bring all valves to sample air, then serve schedules and starts until cancelled."""
-        await self._abort_interrupted()
+        await self._interrupted.record()
         async with asyncio.TaskGroup() as group:
             self._group = group
             for valve in self._valves.values():
@@ -92,49 +79,46 @@ class Calibrator:
                     group.create_task(self._keep_schedule(name, sequence.schedule), name=f"schedule-{name}")
             group.create_task(self._maintenance.expire(), name="maintenance")
 
-    async def _abort_interrupted(self) -> None:
-        """What a kill or a power cut ended is recorded as aborted, never resumed."""
-        for row, _ in self._interrupted:
-            names = {key: row[key] for key in ("run", "sequence", "instrument")}
-            reason = "the station stopped during the run"
-            await self._log.append("calibration", {"what": "run-aborted", **names, "reason": reason})
-
     async def _begin(self, valve: ValveBlock) -> None:
         """The start of one valve: home first, then the recovery of what was interrupted on it."""
-        own = [(row["sequence"], marks) for row, marks in self._interrupted if row["valve"] == valve.name]
         await self._until_home(valve, "start")
-        for _, marks in own:
-            marks.put(Cause.RECOVERY)
-        if own:
-            await self._clock.sleep(max(self._recovery_s(sequence) for sequence, _ in own))
-        for _, marks in own:
-            marks.put(None)
+        await self._interrupted.recover(valve.name)
         del self._held[valve.name]
-
-    def _recovery_s(self, sequence: str) -> float:
-        declared: SequenceConfig | None = self._config.sequences.get(sequence)
-        return declared.recovery_s if declared else 0.0
 
     async def start(self, name: str, who: str) -> dict[str, Any]:
         """Start a sequence by name. Raises RefusedError; every refusal is an event with who and why."""
-        reason = self._refusal(name)
-        if reason is not None or self._group is None:
-            reason = reason or "the station is not running"
-            await self._log.append(
-                "event", {"what": "calibration-refused", "origin": who, "sequence": name, "reason": reason}
-            )
-            raise RefusedError(reason)
-        run = self._run_of(name, who)
+        run = await self._started(name, who)
+        return {"run": run.id, "seconds": run.sequence.seconds}
+
+    async def perform(self, name: str, who: str, *, check: bool = False) -> RunOutcome:
+        """Start a sequence and wait until it has ended with its inlet home, as far as that could be done.
+
+        With `check` it is a standard check: nothing is adopted. Raises RefusedError as `start` does. Who stops waiting
+        leaves the run going on.
+        """
+        run = await self._started(name, who, check=check)
+        await run.ended.wait()
+        return run.outcome
+
+    async def _started(self, name: str, who: str, *, check: bool = False) -> CalibrationRun:
+        if (refusal := self._refusal(name)) is not None or self._group is None:
+            reason, kind = refusal or ("the station is not running", "fault")
+            event = {"what": "calibration-refused", "origin": who, "sequence": name, "reason": reason}
+            await self._log.append("event", event)
+            raise RefusedError(reason, kind)
+        run = self._run_of(name, who, check=check)
         self._held[run.valve.name] = f"run {run.id}"
         self._runs[run.id] = run
         task = self._tasks[run.id] = self._group.create_task(self._supervise(run), name=run.id)
         task.add_done_callback(lambda _: self._forget(run))
-        return {"run": run.id, "seconds": run.sequence.seconds}
+        return run
 
-    def _run_of(self, name: str, who: str) -> CalibrationRun:
+    def _run_of(self, name: str, who: str, *, check: bool) -> CalibrationRun:
         sequence = sequence_of(self._config, name)
+        checks: Purpose = "check" if check or self._config.sequences[name].check_only else "calibration"
         results = Results(
             f"{name}-{iso(self._clock.now())}",
+            "blowback" if sequence.blowback else checks,
             sequence,
             self._config.instruments[sequence.instrument],
             self._ranges,
@@ -144,18 +128,24 @@ class Calibrator:
         )
         valve = self._valves[self._config.sequences[name].valve]
         marks = GasMarks(self._intake, marked_by(self._config, name), results.run, self._clock)
-        return CalibrationRun(who, sequence, valve, marks, self._intake, results, self._clock)
+        guards = guards_of(self._config, name, self._live, self._clock)
+        return CalibrationRun(who, sequence, valve, marks, guards, self._intake, results, self._clock)
 
-    def _refusal(self, name: str) -> str | None:
+    def _refusal(self, name: str) -> tuple[str, RefusalKind] | None:
+        """Why a sequence may not start now; the guards last, when nothing else stands in its way."""
         declared = self._config.sequences.get(name)
         if declared is None:
-            return f"no sequence {name}; known: {', '.join(sorted(self._config.sequences)) or 'none'}"
+            known = ", ".join(sorted(self._config.sequences)) or "none"
+            return f"no sequence {name}; known: {known}", "condition"
         if (lock := self._maintenance.held) is not None:
-            return f"maintenance lock of {lock.owner} since {iso(lock.since)}: {lock.reason}"
+            return f"maintenance lock of {lock.owner} since {iso(lock.since)}: {lock.reason}", "condition"
         if declared.valve in self._held:
-            return f"valve {declared.valve} is held by {self._held[declared.valve]}"
-        busy = [run.id for run in self._runs.values() if run.sequence.instrument == declared.instrument]
-        return f"instrument {declared.instrument} is in run {busy[0]}" if busy else None
+            return f"valve {declared.valve} is held by {self._held[declared.valve]}", "busy"
+        for run in self._runs.values():
+            if run.sequence.instrument == declared.instrument:
+                return f"instrument {declared.instrument} is in run {run.id}", "busy"
+        tripped = guards_of(self._config, name, self._live, self._clock).tripped()
+        return None if tripped is None else (tripped, "condition")
 
     async def abort(self, who: str) -> dict[str, Any]:
         """Abort every run, and return when each inlet is home or could not be brought there.
@@ -166,7 +156,7 @@ class Calibrator:
         if not going:
             raise ValueError("no calibration is going on")
         for run in going:
-            run.end_reason = f"aborted by {who}"
+            run.end, run.end_reason = "aborted", f"aborted by {who}"
             self._tasks[run.id].cancel()
         for run in going:
             await run.ended.wait()
@@ -182,11 +172,13 @@ class Calibrator:
         reason: str | None = "a fault of this program"
         try:
             await run.execute()
-            reason = None
+            reason, run.end = None, "finished"
+        except GuardError as error:
+            reason, run.end = str(error), "aborted"
         except (ValveError, UnitError) as error:
-            reason = str(error)
+            reason, run.end = str(error), "fault"
         except asyncio.CancelledError:
-            reason = run.end_reason or "the station stops"
+            reason, run.end = run.end_reason or "the station stops", "aborted"
             if run.end_reason is None:
                 raise
             task.uncancel()

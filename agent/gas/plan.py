@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from agent.config import Config
 from agent.config_gas import Schedule
-from calibration.sequence import Assigned, Cylinder, Injection, Sequence
+from calibration.sequence import Assigned, Blowback, Cylinder, Injection, Sequence
 from metrology.periods import EPOCH
 
 
@@ -17,11 +17,18 @@ def sequence_of(config: Config, name: str) -> Sequence:
         config.valves[declared.valve].sample,
         tuple(
             Injection(
-                _cylinder(config, one.gas), one.port, dict(one.roles), one.flush_s, one.average_s, dict(one.stdev_max)
+                _cylinder(config, one.gas),
+                one.port,
+                dict(one.roles),
+                one.flush_s,
+                one.average_s,
+                dict(one.stdev_max),
+                dict(one.check_limit),
             )
             for one in declared.injections
         ),
         declared.recovery_s,
+        Blowback(blow.port, blow.blow_s, blow.pulses, blow.pause_s) if (blow := declared.blowback) else None,
     )
 
 

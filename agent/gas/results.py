@@ -1,27 +1,43 @@
 """What comes of a run, as records: points as they are found, then drift, coefficients and the target gas's word."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from agent.config import Instrument
+from agent.gas.outcome import Purpose
 from agent.store.log import Log
 from agent.values.intake import Intake, Range
+from calibration.check import standard_check
 from calibration.correction import Coefficients
 from calibration.drift import drift
 from calibration.evaluate import FitError, Point, SpanPoint, TargetPoint, TwoPoint, ZeroPoint, doubts, two_point
-from calibration.sequence import Sequence
+from calibration.sequence import Injection, Sequence
 from metrology.clock import Clock
 from metrology.periods import iso
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An injection as it was carried out: when its port was opened, and between which instants readings counted."""
+
+    injection: Injection
+    opened: datetime
+    began: datetime
+    until: datetime
+
+
 class Results:
-    """The records of one run. A regulated instrument gets drift records and no coefficients (design, section 13.1)."""
+    """The records of one run. A regulated instrument gets drift records and no coefficients (design, section 13.1).
+
+    A standard check gets its own records, and never coefficients, whatever the instrument is.
+    """
 
     def __init__(
         self,
         run: str,
+        purpose: Purpose,
         sequence: Sequence,
         instrument: Instrument,
         ranges: Mapping[str, Range],
@@ -30,6 +46,7 @@ class Results:
         clock: Clock,
     ) -> None:
         self.run = run
+        self.purpose = purpose
         self._sequence = sequence
         self._instrument = instrument
         self._ranges = ranges
@@ -37,6 +54,9 @@ class Results:
         self._log = log
         self._clock = clock
         self._points: list[Point] = []
+        self._taken: list[Taken] = []
+        # Series whose gas gave no result, and why.
+        self.unusable: dict[str, str] = {}
 
     async def record(self, what: str, **members: Any) -> None:
         """Append a calibration record of this run and wait for its commit."""
@@ -55,10 +75,13 @@ class Results:
         head = {"run": self.run, "sequence": self._sequence.name, "instrument": self._sequence.instrument}
         return {"what": what, **head, **members}
 
-    async def add(self, found: Point, began: datetime, until: datetime) -> None:
+    async def add(self, found: Point, taken: Taken) -> None:
         """Record a point."""
         self._points.append(found)
-        await self.record("point", **self._point_fields(found), **{"from": iso(began), "to": iso(until)})
+        self._taken.append(taken)
+        if not found.stable:
+            self.unusable.setdefault(self._series(found), _why_unusable(found))
+        await self.record("point", **self._point_fields(found), **{"from": iso(taken.began), "to": iso(taken.until)})
 
     def _series(self, found: Point) -> str:
         return f"{self._sequence.instrument}.{found.measurand}"
@@ -85,25 +108,38 @@ class Results:
         return high - low
 
     async def conclude(self) -> None:
+        """Record what the points say, then that the run is complete."""
+        adopted: list[str] = []
+        refused: dict[str, str] = {}
+        if self.purpose == "check":
+            for found, taken in zip(self._points, self._taken, strict=True):
+                await self._record_check(found, taken)
+        else:
+            adopted, refused = await self._calibrated()
+        await self.record("run-finished", adopted=adopted, refused=refused, unusable=self.unusable)
+        if refused:
+            event = {"what": "coefficients-refused", "origin": f"run:{self.run}", "series": refused}
+            await self._log.append("event", event)
+
+    async def _calibrated(self) -> tuple[list[str], dict[str, str]]:
         """As-found drift first, then coefficients, then what the target gas says of them."""
         for found in self._points:
             if isinstance(found, ZeroPoint | SpanPoint):
                 await self._record_drift(found)
-        refused: dict[str, str] = {}
         adopted: list[str] = []
+        refused: dict[str, str] = {}
         if self._instrument.kind == "research":
             for series in dict.fromkeys(self._series(found) for found in self._points):
                 try:
                     adopted += await self._adopt(series)
                 except FitError as error:
                     refused[series] = str(error)
+                    if {"zero", "span"} <= {one.role for one in self._points if self._series(one) == series}:
+                        self.unusable.setdefault(series, str(error))
         for found in self._points:
             if isinstance(found, TargetPoint):
                 await self._record_target(found)
-        await self.record("run-finished", adopted=adopted, refused=refused)
-        if refused:
-            event = {"what": "coefficients-refused", "origin": f"run:{self.run}", "series": refused}
-            await self._log.append("event", event)
+        return adopted, refused
 
     async def _record_drift(self, found: ZeroPoint | SpanPoint) -> None:
         if found.window.mean is None:
@@ -154,6 +190,35 @@ class Results:
         self._intake.coefficients[series] = replace(new, previous=previous)
         return new.id
 
+    async def _record_check(self, found: Point, taken: Taken) -> None:
+        """What the station would have reported of the gas, beside its certificate."""
+        if found.window.mean is None:
+            return
+        series = self._series(found)
+        coefficients = self._intake.coefficients.get(series)
+        reading = coefficients.correct(found.reading) if coefficients else found.reading
+        full_scale = self._full_scale(series)
+        result = standard_check(found, reading, full_scale, taken.injection.check_limit.get(found.measurand))
+        await self.record(
+            "standard-check",
+            series=series,
+            role=found.role,
+            gas=found.cylinder,
+            start=iso(taken.opened),
+            reading=reading,
+            indication=found.reading,
+            calibration=coefficients.id if coefficients else None,
+            assigned=result.assigned,
+            deviation=result.deviation,
+            unit=found.assigned.unit,
+            span=full_scale,
+            limit=result.limit,
+            limit_source=result.source,
+            limit_verified=result.verified,
+            stable=result.stable,
+            passed=result.passed,
+        )
+
     async def _record_target(self, found: TargetPoint) -> None:
         if found.window.mean is None:
             return
@@ -171,3 +236,9 @@ class Results:
             stable=found.stable,
             calibration=coefficients.id if coefficients else None,
         )
+
+
+def _why_unusable(found: Point) -> str:
+    if found.window.mean is None:
+        return f"{found.role} gas {found.cylinder}: no usable reading"
+    return f"{found.role} gas {found.cylinder}: unstable, sd {found.window.sd} of {found.window.n} readings"

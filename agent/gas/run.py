@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from typing import Any, Final, Literal
 
-from agent.gas.results import Results
+from agent.gas.guards import GUARD_LOOK_S, GuardError, Guards
+from agent.gas.outcome import RunEnd, RunOutcome
+from agent.gas.results import Results, Taken
 from agent.gas.valves import SAFE_TRIES, ValveBlock, ValveError
 from agent.values.intake import Intake
 from calibration.evaluate import Sample, point
@@ -31,16 +33,16 @@ UNUSABLE: Final = frozenset(
 # A relay that falls off by itself is written again so many times within its own time.
 REFRESHES: Final = 3.0
 
-RunPhase = Literal["starting", "flush", "collect", "recovery", "to-sample"]
+RunPhase = Literal["starting", "flush", "collect", "blowback", "pause", "recovery", "to-sample"]
 
 
 class GasMarks:
-    """The mark a run holds on series or an instrument: calibration while gas may flow, then recovery, then none."""
+    """The mark a run holds on series or an instrument: its cause while gas may flow, then recovery, then none."""
 
     def __init__(self, intake: Intake, targets: Iterable[str], run: str, clock: Clock) -> None:
         self.targets = tuple(targets)
         self._intake = intake
-        self._origin = f"run:{run}"
+        self.origin = f"run:{run}"
         self._clock = clock
         self._mark: Mark | None = None
 
@@ -49,7 +51,7 @@ class GasMarks:
         if self._mark is not None and self._mark.cause == cause:
             return
         before = self._mark
-        self._mark = None if cause is None else Mark(cause, self._origin, self._clock.now())
+        self._mark = None if cause is None else Mark(cause, self.origin, self._clock.now())
         for target in self.targets:
             if self._mark is not None:
                 self._intake.add_mark(target, self._mark)
@@ -66,6 +68,7 @@ class CalibrationRun:
         sequence: Sequence,
         valve: ValveBlock,
         marks: GasMarks,
+        guards: Guards,
         intake: Intake,
         results: Results,
         clock: Clock,
@@ -77,15 +80,19 @@ class CalibrationRun:
         self.marks = marks
         self.phase: RunPhase = "starting"
         self.port = sequence.sample_port
+        self.end: RunEnd = "fault"
         self.end_reason: str | None = None
         self.ended = asyncio.Event()
         self.home = False
         self._who = who
+        self._guards = guards
+        self._cause = Cause.BLOWBACK if sequence.blowback else Cause.CALIBRATION
+        self._opened = clock.now()
         self._intake = intake
         self._clock = clock
 
     async def execute(self) -> None:
-        """Carry out the plan and record its results. Raises ValveError, UnitError."""
+        """Carry out the plan and record its results. Raises ValveError, UnitError, GuardError."""
         today = self._clock.now().date()
         gases = [
             {
@@ -101,6 +108,7 @@ class CalibrationRun:
         await self.results.record(
             "run-started",
             who=self._who,
+            purpose=self.results.purpose,
             valve=self.valve.name,
             gases=gases,
             planned_s=self.sequence.seconds,
@@ -109,6 +117,11 @@ class CalibrationRun:
         for step in plan(self.sequence):
             await self._carry_out(step)
         await self.results.conclude()
+
+    @property
+    def outcome(self) -> RunOutcome:
+        """How it ended; to be asked after `ended`."""
+        return RunOutcome(self.id, self.end, self.end_reason, dict(self.results.unusable))
 
     async def go_home(self) -> None:
         """The bounded way home of a run that ended early; what is left to do is for later tries or for the service."""
@@ -127,9 +140,12 @@ class CalibrationRun:
     async def _carry_out(self, step: Step) -> None:
         match step:
             case OpenPort(port):
-                self.marks.put(Cause.CALIBRATION)
+                self.marks.put(self._cause)
+                if port != self.sequence.sample_port:
+                    self._guarded()
                 self.port = port
                 await self.valve.open(port)
+                self._opened = self._clock.now()
             case Wait(seconds, phase):
                 self.phase = phase
                 if phase == "recovery":
@@ -140,12 +156,12 @@ class CalibrationRun:
                 await self._meanwhile(self._collect(step))
 
     async def _meanwhile(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work while a relay with a dead-man time is kept from falling off."""
-        dead_man_s = self.valve.config.dead_man_s
-        if dead_man_s is None or self.port == self.sequence.sample_port:
+        """Do the work while guards are watched and a relay with a dead-man time is kept from falling off."""
+        beside = [] if self.port == self.sequence.sample_port else list(self._beside())
+        if not beside:
             await work
             return
-        parts = {asyncio.create_task(work), asyncio.create_task(self._refresh(dead_man_s / REFRESHES))}
+        parts = {asyncio.create_task(part) for part in (work, *beside)}
         try:
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -154,6 +170,21 @@ class CalibrationRun:
             await asyncio.wait(parts)
         for part in done:
             part.result()
+
+    def _beside(self) -> Iterator[Coroutine[Any, Any, None]]:
+        if self.valve.config.dead_man_s is not None:
+            yield self._refresh(self.valve.config.dead_man_s / REFRESHES)
+        if self._guards:
+            yield self._watch()
+
+    def _guarded(self) -> None:
+        if (reason := self._guards.tripped(self.marks.origin)) is not None:
+            raise GuardError(reason)
+
+    async def _watch(self) -> None:
+        while True:
+            await self._clock.sleep(GUARD_LOOK_S)
+            self._guarded()
 
     async def _refresh(self, each_wall_s: float) -> None:
         while True:
@@ -172,9 +203,9 @@ class CalibrationRun:
                 await asyncio.wait({gathering})
         if not gathering.cancelled():
             gathering.result()
-        until = self._clock.now()
+        taken = Taken(step.injection, self._opened, began, self._clock.now())
         for measurand in step.injection.roles:
-            await self.results.add(point(step.injection, measurand, samples[measurand]), began, until)
+            await self.results.add(point(step.injection, measurand, samples[measurand]), taken)
 
 
 async def _gather(scans: AsyncIterator[Scan], samples: dict[str, list[Sample]]) -> None:

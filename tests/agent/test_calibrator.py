@@ -13,8 +13,9 @@ import pytest
 
 from agent.config import Config
 from agent.config_gas import Schedule
-from agent.gas.calibrator import Calibrator, RefusedError
+from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
+from agent.gas.outcome import RefusedError
 from agent.gas.plan import due_after
 from agent.gas.valves import lock_path, safe_state
 from agent.store.index import Index
@@ -106,11 +107,12 @@ class Rig:
             on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
         self.index = Index(folder / "station.db", folder / "segments", self.log.live_segment)
-        self.intake = Intake(self.log, Live(), Averager(series_of(config), clock.now(), 8 * 3600), ranges_of(config))
+        self.live = Live()
+        self.intake = Intake(self.log, self.live, Averager(series_of(config), clock.now(), 8 * 3600), ranges_of(config))
         self.intake.coefficients.update(coefficients_in_force(self.index))
         self.buses = asked_buses(config, clock, lambda what, detail: self.events.append(what))
         self.lock = Maintenance(lock_path(config), self.log, clock)
-        self.calibrator = Calibrator(config, self.buses, self.log, self.intake, self.index, self.lock, clock)
+        self.calibrator = Calibrator(config, self.buses, self.log, self.intake, self.live, self.index, self.lock, clock)
         self.tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:

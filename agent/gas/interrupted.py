@@ -1,0 +1,54 @@
+"""Runs that a kill or a power cut ended: found at the next start, recorded as aborted, never resumed."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from agent.config import Config
+from agent.gas.run import GasMarks
+from agent.store.index import Index
+from agent.store.log import Log
+from agent.values.intake import Intake
+from metrology.clock import Clock
+from metrology.quality import Cause
+
+RUNS_LOOKED_BACK: Final = 50
+ENDS: Final = ("run-finished", "run-aborted")
+
+
+class Interrupted:
+    """Runs without an end in the log. Their instruments are marked here, before the first reading comes."""
+
+    def __init__(self, config: Config, index: Index, intake: Intake, log: Log, clock: Clock) -> None:
+        self._config = config
+        self._log = log
+        self._clock = clock
+        ended = {row["run"] for what in ENDS for row in index.newest("calibration", what, RUNS_LOOKED_BACK)}
+        started = index.newest("calibration", "run-started", RUNS_LOOKED_BACK)
+        self._found = [
+            (row, GasMarks(intake, row["marked"], row["run"], clock)) for row in started if row["run"] not in ended
+        ]
+        for row, marks in self._found:
+            if row["valve"] in config.valves:
+                marks.put(Cause.BLOWBACK if row.get("purpose") == "blowback" else Cause.CALIBRATION)
+
+    async def record(self) -> None:
+        """Record each as aborted."""
+        for row, _ in self._found:
+            names = {key: row[key] for key in ("run", "sequence", "instrument")}
+            reason = "the station stopped during the run"
+            await self._log.append("calibration", {"what": "run-aborted", **names, "reason": reason})
+
+    async def recover(self, valve: str) -> None:
+        """Mark the recovery of those on a valve that is home again, wait for it, and take the marks off."""
+        own = [(row, marks) for row, marks in self._found if row["valve"] == valve]
+        for _, marks in own:
+            marks.put(Cause.RECOVERY)
+        if own:
+            await self._clock.sleep(self._recovery_s(row for row, _ in own))
+        for _, marks in own:
+            marks.put(None)
+
+    def _recovery_s(self, rows: Iterable[Mapping[str, Any]]) -> float:
+        """The longest; a sequence that is no longer declared has none."""
+        declared = (self._config.sequences.get(row["sequence"]) for row in rows)
+        return max(sequence.recovery_s if sequence else 0.0 for sequence in declared)
