@@ -97,6 +97,32 @@ class Index:
         )
         return map(record.decode, bodies)
 
+    def starts(self, period_s: int, after: str, until: str, limit: int) -> list[str]:
+        """Starts (ISO times) of the periods with after < start <= until, oldest first, each once."""
+        rows = self._rows(
+            "SELECT DISTINCT at FROM entry WHERE period_s = ? AND at > ? AND at <= ? ORDER BY at LIMIT ?",
+            (period_s, after, until, limit),
+        )
+        return [at for (at,) in rows]
+
+    def told(self, kind: str, whats: Iterable[str], after: str, until: str, limit: int) -> list[dict[str, Any]]:
+        """Records of a kind and of these `what` written after < t <= until, oldest first, at most about `limit`.
+
+        Those of one instant come together, so that the next page can begin after the last of this one.
+        """
+        found = sorted(
+            row
+            for what in whats
+            for row in self._rows(
+                "SELECT at, epoch, seq, body FROM entry WHERE kind = ? AND what = ? AND at > ? AND at <= ?"
+                " ORDER BY at LIMIT ?",
+                (kind, what, after, until, limit),
+            )
+        )
+        if len(found) >= limit and found[0][0] < found[limit - 1][0]:
+            found = [row for row in found if row[0] < found[limit - 1][0]]
+        return [record.decode(row[-1]) for row in found]
+
     def last_average(self, period_s: int, since: str, until: str) -> dict[str, Any] | None:
         """The one of these that starts last."""
         bodies = self._bodies(
@@ -115,13 +141,16 @@ class Index:
         return [record.decode(body) for body in bodies]
 
     def _bodies(self, statement: str, values: tuple[object, ...]) -> list[bytes]:
+        return [body for (body,) in self._rows(statement, values)]
+
+    def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         """What a query finds. A page that shows its damage only now costs a rebuild, and never the start."""
         try:
-            return [body for (body,) in self._db.execute(statement, values)]
+            return list(self._db.execute(statement, values))
         except apsw.CorruptError as error:
             self._db.close()
             self._make_anew(error)
-            return [body for (body,) in self._db.execute(statement, values)]
+            return list(self._db.execute(statement, values))
 
     def close(self) -> None:
         """Close the file."""

@@ -149,7 +149,7 @@ class Log:
             async with asyncio.timeout(LAST_COMMITS_WALL_S):
                 while self._pending:
                     await self._commit()
-                await self._call(self._close)
+                await self.call(self._close)
 
     async def _commit(self) -> None:
         # The batch stays pending until it is durable: a cancellation meanwhile leaves it to the last commits.
@@ -178,7 +178,7 @@ class Log:
 
     async def beat(self) -> bool:
         """Whether the disk takes a commit; for a watchdog, while no record is due."""
-        return await self._call(self._segments.takes_commits)
+        return await self.call(self._segments.takes_commits)
 
     def _close(self) -> None:
         self._segments.live.close()
@@ -187,7 +187,7 @@ class Log:
         broken = False
         while True:
             try:
-                await self._call(self._write, rows, frontier)
+                await self.call(self._write, rows, frontier)
             except apsw.Error as error:
                 if not broken:
                     logger.error("log: commit failed, will retry each second: %s", error)
@@ -204,7 +204,8 @@ class Log:
         if self._on_commit:
             self._on_commit(rows)
 
-    async def _call(self, function: Callable[..., T], *args: object) -> T:
+    async def call(self, function: Callable[..., T], *args: object) -> T:
+        """Run something in the one thread that owns the log and its index; commits wait meanwhile."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 
     # -- reading
@@ -227,13 +228,11 @@ class Log:
                 if row.kind in kinds:
                     found.append(row)
             return found
-        return await self._call(
-            self._segments.read, after, kinds, limit, before, self.epoch if epoch is None else epoch
-        )
+        return await self.call(self._segments.read, after, kinds, limit, before, self.epoch if epoch is None else epoch)
 
     async def epochs(self) -> list[int]:
         """Epochs that have segments here, ascending."""
-        return await self._call(self._segments.epochs)
+        return await self.call(self._segments.epochs)
 
     async def load_place(self, uplink: str) -> Place | None:
         """Where an uplink is, None for a new one."""
@@ -242,4 +241,4 @@ class Log:
     async def save_place(self, uplink: str, place: Place) -> None:
         """Keep an uplink's place; it may lag behind the truth (cost: a resend) and never leads it."""
         self._places[uplink] = place
-        await self._call(self._segments.save_place, uplink, place)
+        await self.call(self._segments.save_place, uplink, place)

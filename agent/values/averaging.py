@@ -6,12 +6,13 @@ expected readings, 45 minutes, 20 hours (GB 3095-2012 table 4 for the day). `ghg
 an hour 45 such minutes, a day 18 such hours; means are weighted by the number of readings.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
-from metrology.measurand import Averaging
+from metrology.measurand import Averaging, catalogue
 from metrology.periods import DAY_S, HOUR_S, MINUTE_S, period_start
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Average, Measurement
@@ -169,26 +170,49 @@ class Averager:
         )
 
     def _upper(self, spec: SeriesSpec, start: datetime, period_s: int, members: list[Average]) -> Average:
-        valid = [average for average in members if average.valid]
         needed = MINUTES_MIN if period_s == HOUR_S else HOURS_MIN[spec.rule]
-        # An incomplete hour is still shown with what it holds: the mean of a rule that failed is no valid mean.
-        used = valid or [a for a in members if a.mean is not None and a.quality.causes == {Cause.INCOMPLETE}]
-        moments = _combine(spec, used)
-        return Average(
-            series=spec.series,
-            unit=spec.unit,
-            start=start,
-            period_s=period_s,
-            n=sum(a.n for a in used) if spec.rule == "ghg" else len(used),
-            valid_fraction=len(valid) / LOWER[period_s][1],
-            mean=moments.mean,
-            minimum=moments.minimum,
-            maximum=moments.maximum,
-            sd=moments.sd,
-            rule=spec.rule,
-            quality=_quality(len(valid) >= needed, {m for a in members for m in a.quality.marks}, start),
-            calibrations=tuple(sorted({c for a in used for c in a.calibrations})),
-        )
+        return _joined(spec, start, period_s, members, needed, LOWER[period_s][1])
+
+
+def several_minutes(members: list[Average], start: datetime, minutes: int) -> Average:
+    """One average of `minutes` minutes from those of one series that exist, by its own rule.
+
+    As for an hour three quarters of them must be valid; there is at least one member.
+    """
+    last = members[-1]
+    spec = SeriesSpec(last.series, last.unit, cast(Rule, last.rule), _averaging(last.series), 0.0)
+    same = [a for a in members if (a.unit, a.rule) == (last.unit, last.rule)]
+    needed = math.ceil(minutes * MINUTES_MIN / 60)
+    return _joined(spec, start, minutes * MINUTE_S, same, needed, minutes)
+
+
+def _averaging(series: str) -> Averaging:
+    return catalogue()[series.partition(".")[2]].averaging
+
+
+def _joined(
+    spec: SeriesSpec, start: datetime, period_s: int, members: list[Average], needed: int, full: int
+) -> Average:
+    """An average of averages: `needed` of the `full` members must be valid."""
+    valid = [average for average in members if average.valid]
+    # An incomplete hour is still shown with what it holds: the mean of a rule that failed is no valid mean.
+    used = valid or [a for a in members if a.mean is not None and a.quality.causes == {Cause.INCOMPLETE}]
+    moments = _combine(spec, used)
+    return Average(
+        series=spec.series,
+        unit=spec.unit,
+        start=start,
+        period_s=period_s,
+        n=sum(a.n for a in used) if spec.rule == "ghg" else len(used),
+        valid_fraction=len(valid) / full,
+        mean=moments.mean,
+        minimum=moments.minimum,
+        maximum=moments.maximum,
+        sd=moments.sd,
+        rule=spec.rule,
+        quality=_quality(len(valid) >= needed, {m for a in members for m in a.quality.marks}, start),
+        calibrations=tuple(sorted({c for a in used for c in a.calibrations})),
+    )
 
 
 def _quality(enough: bool, seen: Iterable[Mark], start: datetime) -> Quality:
