@@ -9,7 +9,10 @@ from metrology.units import STATES, State, UnitError, convert
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One row of a platform's profile; the unit on the wire is stated, never guessed from the code."""
+    """One row of a platform's profile; the unit on the wire is stated, never guessed from the code.
+
+    `converted` names the series at reference oxygen, whose values go as ZsRtd, ZsMin, ZsAvg and ZsMax.
+    """
 
     code: str
     series: str
@@ -17,6 +20,7 @@ class Factor:
     decimals: int
     state: State | None
     molar_mass: float | None
+    converted: str | None = None
 
     def render(self, value: float, unit: str) -> str:
         """Decimal text of a value given in `unit`; this is the only place where a value is rounded.
@@ -34,10 +38,17 @@ def decimal(value: float, decimals: int) -> str:
 
 
 def factor(
-    code: str, series: str, *, unit: str | None = None, decimals: int | None = None, state: str | None = None
+    code: str,
+    series: str,
+    *,
+    unit: str | None = None,
+    decimals: int | None = None,
+    state: str | None = None,
+    converted: str | None = None,
 ) -> Factor:
     """Factor for a series `instrument.measurand`; what is None comes from the measurand catalogue.
 
+    The code is the platform's own: another standard's, of 2005, or one agreed on where HJ 212 has none (N2O).
     Raises KeyError for a measurand or state that is not known, UnitError where the catalogue's unit of the measurand
     cannot become the unit on the wire.
     """
@@ -49,6 +60,7 @@ def factor(
         decimals=measurand.decimals if decimals is None else decimals,
         state=STATES[state] if state else None,
         molar_mass=measurand.molar_mass,
+        converted=converted,
     )
     try:
         made.render(1.0, measurand.unit)

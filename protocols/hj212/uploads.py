@@ -1,6 +1,6 @@
 """Data areas of uploads: made from averages and measurements at a station, read back as rows at a platform."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -9,7 +9,8 @@ from metrology.quality import Cause, letter
 from metrology.reading import Average, Measurement
 from metrology.units import UnitError
 from protocols.hj212.factors import Factor, decimal
-from protocols.hj212.message import CP_MAX, SEGMENT_MAX, EncodeError, Item, Message, area_text
+from protocols.hj212.message import Item, Message
+from protocols.hj212.profile import Edition
 from protocols.hj212.tables.fields import number
 from protocols.hj212.times import parse_time, render_time
 
@@ -18,7 +19,13 @@ CN_OF_PERIOD: Final = {60: "2051", 3600: "2061", 86400: "2031"}
 STACK_RULE: Final = "hj-stack"
 # Share of inputs that are N from which a mean of stack gas is N.
 STACK_NORMAL_MIN: Final = 0.75
-PERIOD_OF_CN: Final = {cn: period for period, cn in CN_OF_PERIOD.items()}
+PERIOD_OF_CN: Final = {"2051": 60, "2061": 3600, "2031": 86400, "2111": 300}
+# Uploads whose data area holds values by factor; all others are read from their fields.
+VALUE_CNS: Final = frozenset({REALTIME, *PERIOD_OF_CN})
+_NUMBERS: Final = "Rtd Min Avg Max ZsRtd ZsMin ZsAvg ZsMax Cou Data DayData NightData"
+_SUFFIXES: Final = {suffix.casefold(): suffix for suffix in _NUMBERS.split()}
+# Letters of table 8 that an edition does not have, and what is sent there instead. The set of 2005 is from memory.
+_OTHER_LETTER: Final[Mapping[Edition, Mapping[str, str]]] = {Edition.HJ2005: {"B": "D"}}
 
 
 class UploadError(ValueError):
@@ -44,16 +51,26 @@ class Upload:
     rows: tuple[Row, ...]
 
 
-def average_item(factor: Factor, average: Average) -> Item:
-    """Sub-values of one factor of 2051, 2061 or 2031. Without a mean there is the letter alone. Raises UnitError."""
-    code, unit = factor.code, average.unit
+def average_item(
+    factor: Factor, average: Average, edition: Edition = Edition.HJ2017, *, converted: Average | None = None
+) -> Item:
+    """Sub-values of one factor of 2051, 2061 or 2031. Without a mean there is the letter alone.
+
+    `converted` is the same period of the series at reference oxygen (the Zs values). Raises UnitError.
+    """
     pairs: list[tuple[str, str]] = []
     if average.sum is not None:
-        pairs.append((f"{code}-Cou", decimal(average.sum, factor.decimals)))
-    for suffix, value in (("Min", average.minimum), ("Avg", average.mean), ("Max", average.maximum)):
-        if value is not None:
-            pairs.append((f"{code}-{suffix}", factor.render(value, unit)))
-    return (*pairs, (f"{code}-Flag", _average_letter(average)))
+        pairs.append((f"{factor.code}-Cou", decimal(average.sum, factor.decimals)))
+    for prefix, one in (("", average), ("Zs", converted)):
+        if one is not None:
+            named = (("Min", one.minimum), ("Avg", one.mean), ("Max", one.maximum))
+            pairs += [(f"{factor.code}-{prefix}{s}", factor.render(v, one.unit)) for s, v in named if v is not None]
+    return (*pairs, (f"{factor.code}-Flag", flag_letter(_average_letter(average), edition)))
+
+
+def flag_letter(table_8: str, edition: Edition) -> str:
+    """A letter of table 8 of 2017 as an edition has it: 2005 has none for a broken communication and says fault."""
+    return _OTHER_LETTER.get(edition, {}).get(table_8, table_8)
 
 
 def _average_letter(average: Average) -> str:
@@ -66,15 +83,26 @@ def _average_letter(average: Average) -> str:
     return _letter(average.quality.causes, average.mean)
 
 
-def realtime_item(factor: Factor, measurement: Measurement, *, silent: bool) -> Item:
-    """Sub-values of one factor of 2011; `silent` where the measurement is too old to be called real-time (letter B)."""
-    reading = measurement.reading
-    if silent:
-        return ((f"{factor.code}-Flag", _letter({*reading.quality.causes, Cause.COMMUNICATION}, None)),)
-    flag = (f"{factor.code}-Flag", _letter(reading.quality.causes, measurement.value))
-    if measurement.value is None:
-        return (flag,)
-    return ((f"{factor.code}-Rtd", factor.render(measurement.value, reading.unit)), flag)
+def realtime_item(
+    factor: Factor,
+    measurement: Measurement,
+    edition: Edition = Edition.HJ2017,
+    *,
+    silent: bool,
+    converted: Measurement | None = None,
+) -> Item:
+    """Sub-values of one factor of 2011; `silent` where the measurement is too old to be called real-time (letter B).
+
+    `converted` is the measurement of the series at reference oxygen (ZsRtd). Raises UnitError.
+    """
+    causes, value = measurement.reading.quality.causes, measurement.value
+    sent = _letter({*causes, Cause.COMMUNICATION}, None) if silent else _letter(causes, value)
+    pairs = [
+        (f"{factor.code}-{suffix}", factor.render(one.value, one.reading.unit))
+        for suffix, one in (("Rtd", measurement), ("ZsRtd", converted))
+        if one is not None and one.value is not None and not silent
+    ]
+    return (*pairs, (f"{factor.code}-Flag", flag_letter(sent, edition)))
 
 
 def _letter(causes: Iterable[Cause], value: float | None) -> str:
@@ -83,15 +111,18 @@ def _letter(causes: Iterable[Cause], value: float | None) -> str:
     return "D" if sent == "N" and value is None else sent
 
 
-def average_items(factors: Iterable[Factor], averages: Mapping[str, Average]) -> tuple[tuple[Item, ...], list[str]]:
-    """Items of all factors that the averages hold, and why others of them could not be written."""
+def average_items(
+    factors: Iterable[Factor], averages: Mapping[str, Average], edition: Edition = Edition.HJ2017
+) -> tuple[tuple[Item, ...], list[str]]:
+    """Items of all factors that the averages hold, by series, and why others of them could not be written."""
     items, problems = [], []
     for factor in factors:
         average = averages.get(factor.series)
         if average is None:
             continue
+        converted = averages.get(factor.converted) if factor.converted else None
         try:
-            items.append(average_item(factor, average))
+            items.append(average_item(factor, average, edition, converted=converted))
         except UnitError as error:
             problems.append(f"factor {factor.code} ({factor.series}): {error}")
     return tuple(items), problems
@@ -102,40 +133,13 @@ def time_item(at: datetime) -> Item:
     return (("DataTime", render_time(at)),)
 
 
-def split(items: Sequence[Item], header_bytes: int, split_header_bytes: int) -> list[tuple[Item, ...]]:
-    """Cut items into parts that fit one message each, on factor boundaries (HJ 212-2017 4.2 and tables 2 and 3).
+def read_upload(message: Message, *, minute_s: int = 60) -> Upload:
+    """Rows of a message of `VALUE_CNS`, of any edition and with any codes.
 
-    The first item (DataTime) stands at the head of every part. The header sizes are those of a message without and with
-    PNUM and PNO. Raises EncodeError for one factor too long for any message.
+    Sub-values that are no numbers are left out, of a name that comes twice the first counts. `minute_s` is what one
+    2051 of this station covers (CN 1064). Raises UploadError without DataTime.
     """
-    first, rest = items[0], items[1:]
-    if _size(items) <= _room(header_bytes):
-        return [tuple(items)]
-    room = _room(split_header_bytes)
-    parts: list[list[Item]] = []
-    for item in rest:
-        if _size([first, item]) > room:
-            raise EncodeError(f"{item[0][0]} does not fit a message")
-        if not parts or _size([*parts[-1], item]) > room:
-            parts.append([first])
-        parts[-1].append(item)
-    return [tuple(part) for part in parts]
-
-
-def _room(header_bytes: int) -> int:
-    return min(CP_MAX, SEGMENT_MAX - header_bytes) - len("CP=&&&&")
-
-
-def _size(items: Sequence[Item]) -> int:
-    return len(area_text(tuple(items)).encode("utf-8"))
-
-
-def read_upload(message: Message) -> Upload:
-    """Rows of a data message. Sub-values that are no numbers are left out. Raises UploadError without DataTime."""
-    try:
-        at = parse_time(message.value("DataTime") or "")
-    except ValueError as error:
-        raise UploadError(f"DataTime: {error}") from error
+    period_s = minute_s if message.cn == "2051" else PERIOD_OF_CN.get(message.cn)
     values: dict[str, dict[str, float]] = {}
     flags: dict[str, str] = {}
     for name, text in (pair for item in message.area for pair in item):
@@ -143,10 +147,19 @@ def read_upload(message: Message) -> Upload:
         if not dash:
             continue
         found = values.setdefault(code, {})
-        value = number(text)
-        if suffix == "Flag":
+        known, value = _SUFFIXES.get(suffix.casefold()), number(text)
+        if suffix.casefold() == "flag":
             flags.setdefault(code, text)
-        elif value is not None:
-            found.setdefault(suffix, value)
+        elif known is not None and value is not None:
+            found.setdefault(known, value)
     rows = tuple(Row(code, found, flags.get(code)) for code, found in values.items())
-    return Upload(message.cn, PERIOD_OF_CN.get(message.cn), at, rows)
+    return Upload(message.cn, period_s, data_time(message), rows)
+
+
+def data_time(message: Message) -> datetime:
+    """DataTime as UTC; milliseconds that some devices append are dropped. Raises UploadError."""
+    text = message.value("DataTime") or ""
+    try:
+        return parse_time(text[:14] if len(text) == 17 and text[14:].isdecimal() else text)
+    except ValueError as error:
+        raise UploadError(f"DataTime: {error}") from error

@@ -32,9 +32,10 @@ from protocols.hj212.session import (
     Unexpected,
     Uploaded,
 )
+from protocols.hj212.split import split
 from protocols.hj212.station import StationSession
 from protocols.hj212.times import QnSource, parse_time, render_time
-from protocols.hj212.uploads import average_items, read_upload, realtime_item, split, time_item
+from protocols.hj212.uploads import average_items, read_upload, realtime_item, time_item
 
 ME = Identity("0100B1F2A00002A00000007B", "123456", "31")
 T0 = datetime(2026, 1, 15, 1, 30, tzinfo=UTC)
