@@ -7,15 +7,17 @@ are seconds of one monotonic wall clock; world time is asked for only to make QN
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from protocols.hj212.frame import Frame, FrameError
+from protocols.hj212.frame import FrameError
 from protocols.hj212.message import Area, Message
 from protocols.hj212.profile import Edition, Profile
 from protocols.hj212.uploads import Upload
 
+# Key of a `Failed` heartbeat: nobody submitted it, its failure says that the link is dead.
+HEARTBEAT: Final = "9015"
 # Password of a station on a platform (HJ 212-2017 table 3).
 PW_FORM: Final = r"[0-9A-Za-z]{1,6}"
 
@@ -42,6 +44,11 @@ class Identity:
         """The edition it writes."""
         return self.profile.edition or Edition.HJ2017
 
+    def key_for(self, cn: str) -> bytes | None:
+        """Key the station writes that command with: data, 1014 and 3020 (2025, as public code quotes it), else None."""
+        secret = "2000" <= cn <= "2999" or cn in ("1014", "3020")
+        return self.keys[0] if self.keys and secret else None
+
     def __post_init__(self) -> None:
         for name, value, shape in (("MN", self.mn, r"[0-9A-Za-z]{14,24}"), ("ST", self.st, r"[0-9A-Z]{2}")):
             if not re.fullmatch(shape, value):
@@ -56,6 +63,11 @@ class Timing:
 
     overtime_s: float = 10.0
     recount: int = 3
+
+    @property
+    def whole_s(self) -> float:
+        """How long a peer may take to answer, all resends counted."""
+        return self.overtime_s * (self.recount + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +148,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """Platform: a station's notice (1001, 1013, 1014, 9015), answered 9013 already."""
+    """Platform: a station's notice (1001, 1013, 1014, 2072, 9015), answered 9013 already where it asked."""
 
     message: Message
 
@@ -154,7 +166,7 @@ class PartsMissing:
 
 @dataclass(frozen=True, slots=True)
 class RequestEnded:
-    """Platform: how a request ended (`done`, `refused`, `unanswered`, `failed`), its return code, its data."""
+    """Platform: how a request ended (`done`, `refused`, `unanswered`, `failed`, `lost`), its return code, its data."""
 
     qn: str
     mn: str
@@ -199,14 +211,6 @@ class Retry:
         self.resends += 1
         self.deadline = now + timing.overtime_s
         return Send(self.data)
-
-
-def received(found: Sequence[Frame | FrameError], take: Callable[[Message], list[Output]]) -> list[Output]:
-    """What comes of decoded bytes, in order: frames are taken, rubbish is told."""
-    outputs: list[Output] = []
-    for one in found:
-        outputs += [BadBytes(one)] if isinstance(one, FrameError) else take(one.message)
-    return outputs
 
 
 def remember(memory: "OrderedDict[K, V]", key: K, value: V, limit: int) -> None:
