@@ -22,9 +22,10 @@ class Calibrate(Strict):
 
 
 class SentFactor(Factor):
-    """A factor of a platform, and what that platform may start for it."""
+    """A factor of a platform, what that platform may start for it, and minutes from sample to result (3018)."""
 
     calibrate: Calibrate | None = None
+    result_min: int | None = Field(default=None, ge=1, le=120)
 
 
 class Unit(Strict):
@@ -62,6 +63,7 @@ class Hj212Uplink(Strict):
     minute_min: MinuteInterval = 1
     heartbeat_s: float | None = Field(default=None, ge=10, le=3600)
     allow: list[str] = Field(default=[])
+    clock_step_max_s: float = Field(default=3600, gt=0, le=315_576_000)
     periods: list[Literal["minute", "hour", "day"]] = Field(default=["minute", "hour", "day"])
     backfill_per_s: float = Field(default=10, gt=0)
     factors: dict[str, SentFactor] = Field(min_length=1)
