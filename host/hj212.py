@@ -34,6 +34,9 @@ class Session(Protocol):
     def tick(self, now: float) -> list[Output]:
         """Do what is due."""
 
+    def end(self, now: float) -> list[Output]:
+        """Take what is left of a stream that has closed."""
+
 
 class Link:
     """One open connection that carries one session. `take` gets every output that is not `Send`, in order."""
@@ -52,7 +55,8 @@ class Link:
         self._clock = clock
         self._take = take
         self._changed = asyncio.Event()
-        _watch_peer(writer)
+        self._waited_for: float | None = None
+        watch_peer(writer.transport)
 
     @property
     def now(self) -> float:
@@ -72,7 +76,8 @@ class Link:
                 self._writer.write(output.data)
             else:
                 self._take(output)
-        self._changed.set()
+        if self._session.deadline != self._waited_for:
+            self._changed.set()
 
     def abort(self) -> None:
         """Break the connection now; `run` then returns."""
@@ -90,11 +95,12 @@ class Link:
             while data := await self._reader.read(READ_BYTES):
                 self.perform(self._session.receive(data, self.now))
                 await self._writer.drain()
+        self.perform(self._session.end(self.now))
 
     async def _keep_time(self) -> None:
         while True:
             self._changed.clear()
-            deadline = self._session.deadline
+            deadline = self._waited_for = self._session.deadline
             if deadline is not None and deadline <= self.now:
                 self.perform(self._session.tick(self.now))
                 continue
@@ -122,9 +128,9 @@ async def until_first_ends(*parts: Awaitable[object]) -> None:
         task.result()
 
 
-def _watch_peer(writer: asyncio.StreamWriter) -> None:
+def watch_peer(transport: asyncio.BaseTransport) -> None:
     """Let the kernel give up a peer that acknowledges nothing, also while nothing is sent."""
-    sock = writer.get_extra_info("socket")
+    sock = transport.get_extra_info("socket")
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)

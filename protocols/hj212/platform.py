@@ -28,7 +28,7 @@ from protocols.hj212.session import (
     remember,
 )
 from protocols.hj212.split import Reassembly
-from protocols.hj212.uploads import UploadError, read_upload
+from protocols.hj212.uploads import VALUE_CNS, UploadError, read_upload
 
 PENDING_MAX: Final = 256
 ACCEPTED_MAX: Final = 256
@@ -156,7 +156,7 @@ class PlatformSession:
         if _content(message) in self._pending:
             return []
         try:
-            upload = read_upload(message)
+            upload = read_upload(message) if message.cn in VALUE_CNS else None
         except UploadError as error:
             return self._reject(message, QnRtn.UNKNOWN, str(error))
         if len(self._pending) >= PENDING_MAX:
