@@ -6,6 +6,7 @@ import getpass
 import json
 import logging
 import os
+import resource
 import sys
 import time
 from dataclasses import asdict
@@ -52,6 +53,9 @@ def run(line: argparse.Namespace) -> int:
     if config is None:
         return 1
     os.umask(PRIVATE)
+    # Each station is an open file; what a shell allows at first is meant for programs with a few.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asyncio.run(serve(config, str(Path(line.config).resolve()), clock, line.clock))
     return 0
 

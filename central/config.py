@@ -11,6 +11,7 @@ from host.shapes import Factor, Mn, Name, Position, Series, SystemCode, Tls
 from metrology.measurand import catalogue
 from metrology.units import UnitError
 from protocols.hj212 import factors as wire
+from protocols.hj212.profile import Leniency, Profile
 from protocols.tlog import Verifier
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -47,13 +48,62 @@ class Label(Strict):
     en: str
 
 
+class Hj212(Listen):
+    """The HJ 212 server. What is missing of the last `missing_days` is asked for, `settle_s` after a station came."""
+
+    missing_days: float = Field(default=7, ge=0, le=31)
+    settle_s: float = Field(default=120, ge=0, le=86400)
+
+
+class StartUp(Strict):
+    """What a station is told when it has connected; what is left out is not sent (HJ 212-2017 appendix B)."""
+
+    clock: bool = False
+    overtime_s: int | None = Field(default=None, ge=1, le=9999)
+    recount: int | None = Field(default=None, ge=0, le=99)
+    realtime_s: int | None = Field(default=None, ge=1, le=9999)
+    minute_min: Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30] | None = None
+    realtime: bool | None = None
+    status: bool | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> "StartUp":
+        if (self.overtime_s is None) != (self.recount is None):
+            raise ValueError("overtime_s and recount travel together (CN 1000): give both or none")
+        return self
+
+
 class Outlet(Strict):
-    """One outlet under HJ 212. `factors` maps pollutant codes to series; the password is what the station sends."""
+    """One outlet under HJ 212. `factors` maps pollutant codes to series; the password is what the station sends.
+
+    `leniencies` are departures from its edition that are taken all the same; `sm4_key` is 16 characters, or 32
+    hexadecimal digits.
+    """
 
     mn: Mn
     st: SystemCode = "31"
     pw: SecretRef
     factors: dict[str, Factor] = Field(min_length=1)
+    edition: Literal[2005, 2017, 2025] = 2017
+    leniencies: list[str] = Field(default=[])
+    sm4_key: SecretRef | None = None
+    minute_min: Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30] = 1
+    ask_missing: bool = True
+    start_up: StartUp | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """How the station writes."""
+        return Profile.strict(self.edition).with_leniencies(self.leniencies)
+
+    @model_validator(mode="after")
+    def _fits_its_edition(self) -> "Outlet":
+        for name in self.leniencies:
+            if name not in set(Leniency):
+                raise ValueError(f"leniency {name!r} is not known: write one of {', '.join(sorted(Leniency))}")
+        if self.sm4_key is not None and self.edition != 2025:
+            raise ValueError(f"sm4_key: the {self.edition} edition has no encryption, write edition: 2025")
+        return self
 
     @model_validator(mode="after")
     def _travels(self) -> "Outlet":
@@ -139,7 +189,7 @@ class Config(Strict):
 
     store: str
     http: Listen | None = None
-    hj212: Listen | None = None
+    hj212: Hj212 | None = None
     mqtt: Broker | None = None
     stations: dict[Name, Station]
     attribution: Attribution | None = None

@@ -1,7 +1,13 @@
-"""Hour roll-ups of valid minutes, recomputed whole for each touched hour, so that order and repeats change nothing."""
+"""Hour roll-ups of valid minutes, recomputed whole for each touched hour, so that order and repeats change nothing.
 
+What comes by HJ 212 comes minute by minute of thousands of series: there an hour is only marked as due, durably and in
+the same transaction, and rolled up a little later.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import apsw
 
@@ -63,3 +69,21 @@ def roll_up(db: apsw.Connection, station_id: str, series: str, start: str) -> No
             "INSERT INTO hour VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
             (station_id, series, start, valid[-1][0], len(parts), hour.mean, hour.minimum, hour.maximum),
         )
+
+
+def mark_due(db: apsw.Connection, marked: set[tuple[str, str, str]], hours: Iterable[tuple[str, str, str]]) -> None:
+    """Note hours (station, series, start) that need their roll-up again; `marked` remembers those that are noted."""
+    new = [hour for hour in hours if hour not in marked]
+    db.executemany("INSERT OR IGNORE INTO hour_due VALUES(?, ?, ?)", new)
+    marked.update(new)
+
+
+def roll_up_due(db: apsw.Connection, marked: set[tuple[str, str, str]], most: int) -> int:
+    """Roll up at most that many due hours in one transaction; gives how many there were."""
+    with db:
+        due: list[Any] = db.execute("SELECT station_id, series, start FROM hour_due LIMIT ?", (most,)).fetchall()
+        for hour in due:
+            roll_up(db, *hour)
+        db.executemany("DELETE FROM hour_due WHERE station_id = ? AND series = ? AND start = ?", due)
+        marked.difference_update(due)
+    return len(due)

@@ -1,6 +1,6 @@
 """What a stored record means: readings, averages, latest values, and so on. Repeats and order change nothing."""
 
-from typing import Any
+from typing import Final
 
 import apsw
 
@@ -23,6 +23,12 @@ from metrology.quality import Cause
 from protocols.record import encode
 
 HEAD = ("v", "epoch", "seq", "kind", "t", "sim")
+# A whole row of `latest`: the newest value of a series by source stays.
+PUT_LATEST: Final = (
+    "INSERT INTO latest VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,"
+    " value = excluded.value, unit = excluded.unit, causes = excluded.causes, epoch = excluded.epoch,"
+    " seq = excluded.seq WHERE (excluded.at, excluded.epoch, excluded.seq) > (at, epoch, seq)"
+)
 
 
 def write_rows(db: apsw.Connection, station_id: str, epoch: int, entry: Entry, touched: Touched) -> None:
@@ -68,17 +74,8 @@ def _scan(db: apsw.Connection, key: tuple[str, int, int], scan: ScanBody) -> Non
         # A repeat says nothing new: an analyzer that measures its gases in turn repeats the others (quality `stale`).
         if Cause.STALE in why.split(","):
             continue
-        put_latest(db, (key[0], f"{scan.instrument}.{measurand}", "scan", at, value, unit, why, *key[1:]))
-
-
-def put_latest(db: apsw.Connection, row: tuple[Any, ...]) -> None:
-    """Keep the newest value of a series by source; `row` is a whole row of `latest`."""
-    db.execute(
-        "INSERT INTO latest VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,"
-        " value = excluded.value, unit = excluded.unit, causes = excluded.causes, epoch = excluded.epoch,"
-        " seq = excluded.seq WHERE (excluded.at, excluded.epoch, excluded.seq) > (at, epoch, seq)",
-        row,
-    )
+        latest = (key[0], f"{scan.instrument}.{measurand}", "scan", at, value, unit, why, *key[1:])
+        db.execute(PUT_LATEST, latest)
 
 
 def _averages(db: apsw.Connection, key: tuple[str, int, int], body: AverageBody, touched: Touched) -> None:
@@ -86,7 +83,7 @@ def _averages(db: apsw.Connection, key: tuple[str, int, int], body: AverageBody,
         _average(db, key, series, body, row)
         if body.period_s == MINUTE_S:
             latest = (key[0], series, "average", body.start, row.mean, row.u, causes(row.q), *key[1:])
-            put_latest(db, latest)
+            db.execute(PUT_LATEST, latest)
         touched.add(key[0], series, body.start, body.period_s, row.rev)
 
 

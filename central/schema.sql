@@ -84,18 +84,42 @@ CREATE TABLE event (
 ) WITHOUT ROWID;
 CREATE INDEX event_at ON event (at);
 
+-- A frame as it came. `area` is the decrypted data area of one that came encrypted, `resent` is RF=1, `problem` says
+-- why nothing of it was taken as data ('future', 'past', 'off-grid'); '' where all is well.
 CREATE TABLE hj212_frame (
     id INTEGER PRIMARY KEY, mn TEXT NOT NULL, qn TEXT NOT NULL, cn TEXT NOT NULL, data_time TEXT NOT NULL,
-    received_wall REAL NOT NULL, acknowledged INTEGER NOT NULL, bytes BLOB NOT NULL
+    received_wall REAL NOT NULL, acknowledged INTEGER NOT NULL, bytes BLOB NOT NULL, area TEXT,
+    resent INTEGER NOT NULL, problem TEXT NOT NULL
 );
 CREATE INDEX hj212_frame_key ON hj212_frame (mn, qn, cn);
 
--- What HJ 212 said of a period, in the unit it travelled with; decimals are those of the text sent.
+-- What HJ 212 said of a period, in the unit it travelled with; decimals are those of the text sent. The time comes
+-- first: what many stations say of one minute lies together.
 CREATE TABLE hj212_average (
     station_id TEXT NOT NULL, series TEXT NOT NULL, start TEXT NOT NULL, period_s INTEGER NOT NULL, mn TEXT NOT NULL,
     unit TEXT NOT NULL, state TEXT, mean TEXT, minimum TEXT, maximum TEXT, flag TEXT NOT NULL,
-    frame INTEGER NOT NULL REFERENCES hj212_frame (id),
-    PRIMARY KEY (station_id, series, start, period_s, mn)
+    frame INTEGER NOT NULL,
+    PRIMARY KEY (start, period_s, station_id, series, mn)
+) WITHOUT ROWID;
+
+-- What else was uploaded by HJ 212 (states, run times, start-up times, checks, logs, parameters), name by name.
+CREATE TABLE hj212_item (
+    mn TEXT NOT NULL, cn TEXT NOT NULL, data_time TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+    frame INTEGER,
+    PRIMARY KEY (mn, cn, data_time, name, value)
+) WITHOUT ROWID;
+
+-- Periods that were missing and asked for; verdict is 'open', 'absent' (the station has none) or 'given-up'.
+CREATE TABLE hj212_missing (
+    mn TEXT NOT NULL, period_s INTEGER NOT NULL, start TEXT NOT NULL, attempts INTEGER NOT NULL, verdict TEXT NOT NULL,
+    asked_wall REAL NOT NULL,
+    PRIMARY KEY (mn, period_s, start)
+) WITHOUT ROWID;
+
+-- Hours whose roll-up is due again.
+CREATE TABLE hour_due (
+    station_id TEXT NOT NULL, series TEXT NOT NULL, start TEXT NOT NULL,
+    PRIMARY KEY (station_id, series, start)
 ) WITHOUT ROWID;
 
 -- Bytes that could not be read; the same bytes again only count.

@@ -23,7 +23,10 @@ from host.sqlite import adopt_schema, open_database
 from protocols.mqtt.coverage import Coverage
 from protocols.mqtt.messages import Birth, State
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+# A centre's rows go to many places of its file: more memory, and fewer ways back from the WAL, than a station has.
+CACHE_KIB: Final = 64 * 1024
+CHECKPOINT_PAGES: Final = 8192
 DEAD_LETTERS_MAX: Final = 1000
 DEAD_LETTER_BYTES_MAX: Final = 64 * 1024
 REFUSED_MAX: Final = 1000
@@ -37,9 +40,15 @@ class Store:
         """Open or create the file. Raises DatabaseRefusedError and apsw.Error."""
         self.stations = stations
         self.wall = wall
+        self.hours_due: set[tuple[str, str, str]] = set()
         self.db = open_database(path, exclusive=False, read_only=False)
-        schema = resources.files("central").joinpath("schema.sql").read_text(encoding="utf-8")
-        adopt_schema(self.db, schema, SCHEMA_VERSION)
+        self.db.pragma("cache_size", -CACHE_KIB)
+        self.db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        if self.db.pragma("user_version") == 1:
+            with self.db:
+                self.db.execute(_sql("upgrade_2.sql"))
+                self.db.pragma("user_version", 2)
+        adopt_schema(self.db, _sql("schema.sql"), SCHEMA_VERSION)
 
     def close(self) -> None:
         """Close the file."""
@@ -171,6 +180,10 @@ class Store:
                 self._count_refused("mqtt", birth.station_id, "signs with another key than enrolled")
 
 
-def printable(text: str) -> str:
-    """Foreign text fit to be stored and shown: at most 200 characters, others than printable ones replaced."""
-    return "".join(c if c.isprintable() else "�" for c in text[:200])
+def printable(text: str, most: int = 200) -> str:
+    """Foreign text fit to be stored and shown: at most `most` characters, others than printable ones replaced."""
+    return "".join(c if c.isprintable() else "�" for c in text[:most])
+
+
+def _sql(name: str) -> str:
+    return resources.files("central").joinpath(name).read_text(encoding="utf-8")

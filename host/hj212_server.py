@@ -1,134 +1,283 @@
-"""The platform's end over TCP: many connections, uploads committed in batches and only then answered."""
+"""The platform's end over TCP for thousands of stations: uploads of all connections committed together, then answered.
+
+No connection has a task of its own. What came meanwhile makes the next batch of the one committer; the next time-out of
+all sessions is waited for by the one keeper of time.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
+import heapq
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
-from host.hj212 import Link, close, until_first_ends
+from host.hj212 import wait_first, watch_peer
 from metrology.clock import Clock
-from protocols.hj212.message import Area
+from protocols.hj212.message import Area, Message
 from protocols.hj212.platform import PlatformSession
-from protocols.hj212.session import Identity, Output, RequestEnded, Timing, Uploaded
+from protocols.hj212.session import Identity, Notified, Output, RequestEnded, Send, Timing, Uploaded
 
-CONNECTIONS_MAX: Final = 4096
+CONNECTIONS_MAX: Final = 8192
+BACKLOG: Final = 1024
+# Uploads of all connections that wait for their commit; beyond it nothing more is read until some are done.
+WAITING_MAX: Final = 8192
+BATCH_MAX: Final = 1024
+# Who has not shown an enrolled MN and its password by then makes room for others.
+STRANGER_S: Final = 60.0
 
-Commit = Callable[[Sequence[Uploaded]], Awaitable[None]]
+
+class Owner(Protocol):
+    """Who keeps what the stations send."""
+
+    async def commit(self, batch: Sequence[Uploaded]) -> None:
+        """Store uploads of any connections durably; they are answered 9014 once this returned."""
+
+    def notice(self, output: Output) -> None:
+        """Take every other output of the sessions: bad bytes, refused frames, notices, missing parts."""
+
+    def attached(self, mn: str) -> None:
+        """A station has shown itself on a new connection."""
+
+    def sent(self, data: bytes) -> None:
+        """A frame goes out that is not the answer to an upload."""
+
+    def heard(self, message: Message) -> None:
+        """A message that is no upload came in."""
 
 
-class _Connection:
-    """One station's line: what waits for its commit is bounded by the session."""
+class _Connection(asyncio.Protocol):
+    """One line, which may carry several stations. What waits for its commit is bounded by the session."""
 
-    def __init__(self, server: "PlatformServer", session: PlatformSession) -> None:
+    def __init__(self, server: "PlatformServer", number: int, session: PlatformSession, stranger_until: float) -> None:
+        self.number = number
         self.session = session
-        self.waiting: list[Uploaded] = []
-        self.arrived = asyncio.Event()
+        self.mns: set[str] = set()
         self.asked: dict[str, asyncio.Future[RequestEnded]] = {}
-        self.link: Link | None = None
+        self.due: float | None = None
+        self.transport: asyncio.Transport | None = None
         self._server = server
+        self._stranger_until = stranger_until
+        self._unread = False
+        self._held = False
 
-    def take(self, output: Output) -> None:
-        if isinstance(output, Uploaded):
-            self._server.connections[output.message.mn] = self
-            self.waiting.append(output)
-            self.arrived.set()
-        elif isinstance(output, RequestEnded) and output.qn in self.asked:
-            future = self.asked.pop(output.qn)
-            if not future.done():
-                future.set_result(output)
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` is wanted next."""
+        wanted = self.session.deadline
+        if self.mns:
+            return wanted
+        return self._stranger_until if wanted is None else min(wanted, self._stranger_until)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        watch_peer(transport)
+        self.transport = transport
+        self._server.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.perform(self.session.receive(data, self._server.now))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._server.lost(self)
+
+    def pause_writing(self) -> None:
+        self._unread = True
+        self._flow()
+
+    def resume_writing(self) -> None:
+        self._unread = False
+        self._flow()
+
+    def hold(self, held: bool) -> None:
+        """Read nothing more while `held`."""
+        self._held = held
+        self._flow()
+
+    def _flow(self) -> None:
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self._unread or self._held:
+            self.transport.pause_reading()
         else:
-            self._server.notice(output)
+            self.transport.resume_reading()
 
-    async def commit(self, link: Link, commit: Commit) -> None:
-        while True:
-            await self.arrived.wait()
-            self.arrived.clear()
-            batch, self.waiting = self.waiting, []
-            await commit(batch)
-            for uploaded in batch:
-                link.perform(self.session.accepted(uploaded.message))
+    def perform(self, outputs: Sequence[Output], *, told: bool = True) -> None:
+        """Do what the session said. What a peer does not read is bounded: nothing more is then read of it.
+
+        The owner is told what goes out, except the answers to uploads (`told` is false).
+        """
+        sends = []
+        for output in outputs:
+            if isinstance(output, Send):
+                sends.append(output.data)
+                if told:
+                    self._server.owner.sent(output.data)
+            else:
+                self._server.take(self, output)
+        if sends and self.transport is not None:
+            self.transport.write(b"".join(sends))
+        self._server.watch(self)
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        if not self.mns and now >= self._stranger_until and self.transport is not None:
+            self.transport.abort()
+            return
+        self.perform(self.session.tick(now))
 
 
 class PlatformServer:
-    """Listens for stations. `commit` gets what arrived together; when it returns, all of it is answered 9014.
-
-    `notice` gets every other output of the sessions (bad bytes, refused frames, unexpected ones), to be counted.
-    """
+    """Listens for stations. `stations` by MN may change while it runs; `owner` keeps what they send."""
 
     def __init__(
         self,
         stations: Mapping[str, Identity],
         clock: Clock,
-        commit: Commit,
-        notice: Callable[[Output], None],
+        owner: Owner,
+        *,
         timing: Timing | None = None,
+        execution_s: float = 30.0,
     ) -> None:
-        self.notice = notice
         self.connections: dict[str, _Connection] = {}
         self._stations = stations
         self._clock = clock
-        self._commit = commit
+        self.owner = owner
         self._timing = timing
-        self._open: set[asyncio.Task[None]] = set()
+        self._execution_s = execution_s
+        self._open: dict[int, _Connection] = {}
+        self._held: set[_Connection] = set()
+        self._waiting: list[tuple[_Connection, Uploaded]] = []
+        self._arrived = asyncio.Event()
+        self._due: list[tuple[float, int]] = []
+        self._numbers = itertools.count()
+        self._sooner = asyncio.Event()
         self._server: asyncio.Server | None = None
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def now(self) -> float:
+        """Wall time as the sessions want it."""
+        return self._clock.wall_monotonic()
 
     async def start(self, host: str, port: int) -> int:
         """Listen; gives the port (the real one for port 0)."""
-        self._server = await asyncio.start_server(self._accept, host, port)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connection, host, port, backlog=BACKLOG)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def run(self) -> None:
-        """Wait for ever; raises what a commit raised. On the way out every connection is closed."""
+        """Serve for ever; raises what a commit raised. On the way out every connection is closed."""
         try:
-            await asyncio.shield(self._failed)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._commit_all())
+                group.create_task(self._keep_time())
         finally:
-            await self.stop()
+            self.stop()
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Stop listening, close every connection."""
         if self._server is not None:
             self._server.close()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        for connection in list(self._open.values()):
+            if connection.transport is not None:
+                connection.transport.abort()
 
     async def request(self, mn: str, cn: str, area: Area = ()) -> RequestEnded:
-        """Ask a connected station; gives how it ended. Raises ConnectionError, or ValueError for a wrong request."""
+        """Ask a connected station; gives how it ended.
+
+        Raises ConnectionError, ValueError for a wrong request, RuntimeError where too many are open.
+        """
         connection = self.connections.get(mn)
-        if connection is None or connection.link is None:
+        if connection is None:
             raise ConnectionError(f"station {mn} is not connected")
-        qn, outputs = connection.session.request(mn, cn, area, connection.link.now)
+        qn, outputs = connection.session.request(mn, cn, area, self.now)
         future: asyncio.Future[RequestEnded] = asyncio.get_running_loop().create_future()
         connection.asked[qn] = future
-        connection.link.perform(outputs)
+        connection.perform(outputs)
         return await future
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._open) >= CONNECTIONS_MAX:
-            await close(writer)
-            return
-        task = asyncio.ensure_future(self._carry(reader, writer))
-        self._open.add(task)
-        task.add_done_callback(self._ended)
+    # -- called by connections
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._open.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not self._failed.done():
-            self._failed.set_exception(error)
+    def opened(self, connection: _Connection) -> None:
+        """A connection is there."""
+        self._open[connection.number] = connection
+        if len(self._open) > CONNECTIONS_MAX and connection.transport is not None:
+            connection.transport.abort()
+        self.watch(connection)
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        session = PlatformSession(self._stations, self._clock.now, timing=self._timing)
-        connection = _Connection(self, session)
-        link = connection.link = Link(session, reader, writer, self._clock, connection.take)
-        try:
-            await until_first_ends(link.run(), connection.commit(link, self._commit))
-        finally:
-            self._forget(connection)
-
-    def _forget(self, connection: _Connection) -> None:
-        for mn in [mn for mn, known in self.connections.items() if known is connection]:
-            del self.connections[mn]
+    def lost(self, connection: _Connection) -> None:
+        """A connection is gone: its stations are, unless they have come back by another one."""
+        self._open.pop(connection.number, None)
+        self._held.discard(connection)
+        for mn in connection.mns:
+            if self.connections.get(mn) is connection:
+                del self.connections[mn]
         for future in connection.asked.values():
             if not future.done():
                 future.set_exception(ConnectionError("the connection ended before the station answered"))
+
+    def take(self, connection: _Connection, output: Output) -> None:
+        """One output that is not `Send`."""
+        match output:
+            case Uploaded(message):
+                self._waiting.append((connection, output))
+                self._arrived.set()
+                if len(self._waiting) > WAITING_MAX:
+                    self._held.add(connection)
+                    connection.hold(True)
+                self._show(connection, message.mn)
+            case RequestEnded(qn):
+                future = connection.asked.pop(qn, None)
+                if future is not None and not future.done():
+                    future.set_result(output)
+            case Notified(message):
+                self._show(connection, message.mn)
+                self.owner.notice(output)
+            case _:
+                self.owner.notice(output)
+
+    def watch(self, connection: _Connection) -> None:
+        """Wake up for what this connection has due."""
+        deadline = connection.deadline
+        if deadline is not None and (connection.due is None or deadline < connection.due):
+            connection.due = deadline
+            heapq.heappush(self._due, (deadline, connection.number))
+            if self._due[0][1] == connection.number:
+                self._sooner.set()
+
+    # --
+
+    def _connection(self) -> _Connection:
+        session = PlatformSession(self._stations, self._clock.now, timing=self._timing, execution_s=self._execution_s)
+        return _Connection(self, next(self._numbers), session, self.now + STRANGER_S)
+
+    def _show(self, connection: _Connection, mn: str) -> None:
+        if self.connections.get(mn) is not connection:
+            self.connections[mn] = connection
+            connection.mns.add(mn)
+            self.owner.attached(mn)
+
+    async def _commit_all(self) -> None:
+        while True:
+            await self._arrived.wait()
+            batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+            if not self._waiting:
+                self._arrived.clear()
+            await self.owner.commit([uploaded for _, uploaded in batch])
+            for connection, uploaded in batch:
+                connection.perform(connection.session.accepted(uploaded.message), told=False)
+            if self._held and len(self._waiting) <= WAITING_MAX // 2:
+                held, self._held = self._held, set()
+                for connection in held:
+                    connection.hold(False)
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._sooner.clear()
+            now = self.now
+            while self._due and self._due[0][0] <= now:
+                connection = self._open.get(heapq.heappop(self._due)[1])
+                if connection is not None:
+                    connection.due = None
+                    connection.tick(now)
+                    self.watch(connection)
+            await wait_first(self._clock, self._due[0][0] - now if self._due else None, self._sooner)

@@ -3,32 +3,37 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from central.agreement import differs
-from central.config import Listen, Station
-from central.hj212_rows import add_uploads, routes
+from central.config import Hj212, Station
+from central.hj212_routes import routes
+from central.hj212_rows import add_uploads
 from central.ingest_hj212 import Hj212Ingest
+from central.rollup import roll_up_due
 from central.store import Store
 from central.writer import Writer
 from host.clock import RealClock
 from host.hj212 import Link
 from host.shapes import Factor
 from metrology.measurand import catalogue
-from metrology.periods import parse_iso
+from metrology.periods import iso, parse_iso
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Average, Measurement, Reading
 from metrology.units import AMBIENT, convert
 from protocols.hj212.factors import factor
 from protocols.hj212.message import Item, Message, encode, flag_of
+from protocols.hj212.profile import Edition
 from protocols.hj212.service import StationState
 from protocols.hj212.session import Delivered, Failed, Identity, Output
 from protocols.hj212.station import StationSession
 from protocols.hj212.uploads import average_items, read_upload, realtime_item
 
 MN = "88888880000001"
+NOW = parse_iso("2026-03-01T06:00:00.000Z")
 CO2 = factor("a05001", "gas.co2", unit="mg/m3", decimals=1, state="ambient-298K")
 Maker = Callable[..., Any]
 Query = Callable[..., list[Any]]
@@ -75,7 +80,7 @@ async def connected(port: int, peer: Peer) -> AsyncIterator[Peer]:
 @pytest.fixture
 async def ingest(store: Store, stations: dict[str, Station]) -> AsyncIterator[Hj212Ingest]:
     writer = Writer()
-    made = Hj212Ingest(Listen(port=0), stations, store, writer, RealClock())
+    made = Hj212Ingest(Hj212(port=0), stations, store, writer, RealClock())
     await made.start()
     task = asyncio.create_task(made.run())
     yield made
@@ -90,14 +95,16 @@ def start() -> Any:
 
 
 async def test_averages_are_answered_after_their_commit(ingest: Hj212Ingest, rows: Query, start: Any) -> None:
+    midnight = parse_iso("2026-02-28T16:00:00.000Z")
+    periods = [("2051", 60, start), ("2061", 3600, start), ("2031", 86400, midnight)]
     async with connected(ingest.port, Peer()) as station:
-        for cn, period_s in (("2051", 60), ("2061", 3600), ("2031", 86400)):
-            assert await station.upload(cn, start, sent(average(start, 400.0, period_s))) == Delivered("key", True)
+        for cn, period_s, at in periods:
+            assert await station.upload(cn, at, sent(average(at, 400.0, period_s))) == Delivered("key", True)
     in_mg = float(f"{convert(400.0, 'umol/mol', 'mg/m3', molar_mass=44.01, state=AMBIENT):.1f}")
     found = rows("SELECT start, period_s, revision, unit, mean, causes, via FROM average ORDER BY period_s")
-    assert found == [("2026-03-01T04:00:00.000Z", p, 0, "mg/m3", in_mg, "", "hj212") for p in (60, 3600, 86400)]
+    assert found == [(iso(at), p, 0, "mg/m3", in_mg, "", "hj212") for _, p, at in periods]
     assert rows("SELECT mn, cn, data_time, acknowledged FROM hj212_frame ORDER BY id") == [
-        (MN, cn, "2026-03-01T04:00:00.000Z", 1) for cn in ("2051", "2061", "2031")
+        (MN, cn, iso(at), 1) for cn, _, at in periods
     ]
     assert rows("SELECT bytes FROM hj212_frame")[0].startswith(b"##")
 
@@ -124,7 +131,7 @@ async def test_each_part_of_a_split_frame_is_stored(
     outlet = stations["tower"].outlets["main"].model_copy(update={"factors": many})
     enrolled = {"tower": stations["tower"].model_copy(update={"outlets": {"main": outlet}})}
     store, writer = make_store(), Writer()
-    ingest = Hj212Ingest(Listen(port=0), enrolled, store, writer, RealClock())
+    ingest = Hj212Ingest(Hj212(port=0), enrolled, store, writer, RealClock())
     await ingest.start()
     task = asyncio.create_task(ingest.run())
     plain = average(start)
@@ -169,12 +176,13 @@ async def test_rubbish_is_a_dead_letter_and_the_next_frame_is_taken(
 
 def upload_of(value: str, period_start: str = "20260301120000", qn: str = "20260301120100000") -> Message:
     area = ((("DataTime", period_start),), (("a05001-Avg", value), ("a05001-Flag", "N")))
-    message = Message(qn, "31", "2051", "123456", MN, flag_of(wants_answer=True), area)
-    return Message(qn, "31", "2051", "123456", MN, message.flag, area, raw=encode(message))
+    message = Message(qn, "31", "2051", "123456", MN, flag_of(Edition.HJ2017, wants_answer=True), area)
+    return replace(message, raw=encode(message))
 
 
 def add(store: Store, stations: dict[str, Station], message: Message) -> None:
-    add_uploads(store, [(routes(stations)[MN], message, read_upload(message))])
+    add_uploads(store, [(routes(stations)[MN], message, read_upload(message))], NOW)
+    roll_up_due(store.db, store.hours_due, 100)
 
 
 @pytest.mark.parametrize("mqtt_first", [True, False])
