@@ -15,6 +15,7 @@ from metrology.clock import Clock
 from protocols.hj212.message import Area, Message
 from protocols.hj212.platform import PlatformSession
 from protocols.hj212.session import Identity, Notified, Output, RequestEnded, Send, Timing, Uploaded
+from protocols.hj212.transitions import State
 
 CONNECTIONS_MAX: Final = 8192
 BACKLOG: Final = 1024
@@ -41,7 +42,7 @@ class Owner(Protocol):
         """A frame goes out that is not the answer to an upload."""
 
     def heard(self, message: Message) -> None:
-        """A message that is no upload came in."""
+        """An answer to a request came in."""
 
 
 class _Connection(asyncio.Protocol):
@@ -78,6 +79,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
+        self.perform(self.session.end(self._server.now), told=False)
         self._server.lost(self)
 
     def pause_writing(self) -> None:
@@ -136,7 +138,7 @@ class PlatformServer:
         owner: Owner,
         *,
         timing: Timing | None = None,
-        execution_s: float = 30.0,
+        execution_s: Mapping[str, float] | None = None,
     ) -> None:
         self.connections: dict[str, _Connection] = {}
         self._stations = stations
@@ -211,9 +213,6 @@ class PlatformServer:
         for mn in connection.mns:
             if self.connections.get(mn) is connection:
                 del self.connections[mn]
-        for future in connection.asked.values():
-            if not future.done():
-                future.set_exception(ConnectionError("the connection ended before the station answered"))
 
     def take(self, connection: _Connection, output: Output) -> None:
         """One output that is not `Send`."""
@@ -227,7 +226,11 @@ class PlatformServer:
                 self._show(connection, message.mn)
             case RequestEnded(qn):
                 future = connection.asked.pop(qn, None)
-                if future is not None and not future.done():
+                if future is None or future.done():
+                    return
+                if output.outcome == State.LOST:
+                    future.set_exception(ConnectionError("the connection ended before the station answered"))
+                else:
                     future.set_result(output)
             case Notified(message):
                 self._show(connection, message.mn)
@@ -247,7 +250,13 @@ class PlatformServer:
     # --
 
     def _connection(self) -> _Connection:
-        session = PlatformSession(self._stations, self._clock.now, timing=self._timing, execution_s=self._execution_s)
+        session = PlatformSession(
+            self._stations,
+            self._clock.now,
+            timing=self._timing,
+            execution_s=self._execution_s,
+            heard=self.owner.heard,
+        )
         return _Connection(self, next(self._numbers), session, self.now + STRANGER_S)
 
     def _show(self, connection: _Connection, mn: str) -> None:

@@ -39,7 +39,8 @@ class PlatformSession:
 
     `stations` by MN is looked up for every frame: its owner may replace an identity at any time. `execution_s` is how
     long a station may be silent after its 9011, one value or by CN. `startup` are orders (CN, data area) that each
-    station gets after its first good frame, one after the other.
+    station gets after its first good frame, one after the other. `heard` is told each answer to a request as it came:
+    `RequestEnded` says only how it ended.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class PlatformSession:
         timing: Timing | None = None,
         execution_s: Execution = None,
         startup: Startup = (),
+        heard: Callable[[Message], None] | None = None,
     ) -> None:
         self._stations = stations
         self._timing = timing or Timing()
@@ -59,6 +61,7 @@ class PlatformSession:
         self._done: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._parts = Reassembly(joined=False)
         self._requests = Requests(world, self._timing, execution_s)
+        self._heard = heard
         self._startup = StartUp(startup, self._requests, world) if startup else None
 
     def _keys(self, fields: Mapping[str, str]) -> Sequence[bytes]:
@@ -132,7 +135,7 @@ class PlatformSession:
 
     def _take_known(self, message: Message, station: Identity, command: Command, now: float) -> list[Output]:
         if message.st == REPLY_ST or command.dialogue == "data":
-            ended = self._requests.take(message, command, now)
+            ended = self._answer(message, command, now)
             return [Unexpected(message)] if ended is None else self._after_requests(ended, now)
         if message.st != station.st:
             return self._reject(message, QnRtn.ST, "wrong ST")
@@ -140,10 +143,16 @@ class PlatformSession:
             return self._take_notice(message)
         if not message.wants_answer:
             # Data with the number of a request belong to it, unless their Flag makes them an upload of their own.
-            ended = self._requests.take(message, command, now)
+            ended = self._answer(message, command, now)
             if ended is not None:
                 return self._after_requests(ended, now)
         return self._take_upload(message, now)
+
+    def _answer(self, message: Message, command: Command, now: float) -> list[Output] | None:
+        ended = self._requests.take(message, command, now)
+        if ended is not None and self._heard is not None:
+            self._heard(message)
+        return ended
 
     def _take_notice(self, message: Message) -> list[Output]:
         known = _mark(message) in self._done
