@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from agent.checks.acts import check_guards, check_startable
 from agent.checks.findings import Findings
 from agent.checks.gas import check_gas
 from agent.checks.instruments import check_instruments, infos, used
@@ -60,7 +61,9 @@ def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None,
     check_instruments(config, known, find)
     series = used(config, known)
     check_gas(config, series, now, find)
+    check_guards(config, series, find)
     check_uplinks(config, series, wall or now, find)
+    check_startable(config, find)
     _secrets(config, find)
     _store(config, find)
     _quota(config, known, series, find)

@@ -13,6 +13,8 @@ from metrology.measurand import catalogue
 from metrology.units import UnitError, convert
 
 HOUR_S: Final = 3600
+# No cylinder has this name.
+AIR: Final = "blowback air"
 
 
 def check_gas(config: Config, infos: Mapping[str, DriverInfo], now: datetime, find: Findings) -> None:
@@ -47,6 +49,8 @@ def _valve(name: str, valve: Valve, config: Config, find: Findings) -> None:
 
 
 def _sequence(name: str, sequence: Sequence, config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:
+    if bool(sequence.injections) == (sequence.blowback is not None):
+        find.error("sequence-purpose", "sequences", name, at_key=True)
     find.known("valve-unknown", sequence.valve, config.valves, "sequences", name, "valve")
     find.known("instrument-unknown", sequence.instrument, config.instruments, "sequences", name, "instrument")
     if info := infos.get(sequence.instrument):
@@ -68,7 +72,7 @@ def _sequence(name: str, sequence: Sequence, config: Config, infos: Mapping[str,
 
 
 def _measurands(path: tuple[str | int, ...], injection: Injection, info: DriverInfo, find: Findings) -> None:
-    for key in ("roles", "stdev_max"):
+    for key in ("roles", "stdev_max", "check_limit"):
         for measurand in getattr(injection, key):
             find.known("measurand-unknown", measurand, info.measurands, *path, key, measurand, at_key=True)
 
@@ -116,6 +120,8 @@ def _span_above_zero(name: str, sequence: Sequence, config: Config, find: Findin
 
 def _schedule(name: str, sequence: Sequence, find: Findings) -> None:
     seconds = sum(step.flush_s + step.average_s for step in sequence.injections) + sequence.recovery_s
+    if blow := sequence.blowback:
+        seconds += blow.pulses * blow.blow_s + (blow.pulses - 1) * blow.pause_s
     if sequence.schedule and seconds >= sequence.schedule.every_h * HOUR_S:
         find.error("schedule-short", "sequences", name, "schedule", "every_h", seconds=f"{seconds:g}")
 
@@ -127,16 +133,31 @@ def _ports(
     gas_of_port: dict[tuple[str, str], tuple[str, int]],
     find: Findings,
 ) -> None:
-    """A port exists, is not the sample's, and holds the same cylinder in every sequence."""
+    """A port exists, is not the sample's, and holds the same cylinder, or the air of a blowback, in every sequence."""
     if (valve := config.valves.get(sequence.valve)) is None:
         return
+    if blow := sequence.blowback:
+        path = ("sequences", name, "blowback")
+        _port(path, blow.port, AIR, sequence.valve, valve, gas_of_port, find)
     for index, injection in enumerate(sequence.injections):
-        path = ("sequences", name, "injections", index)
-        if not find.known("port-unknown", injection.port, valve.ports, *path, "port"):
-            continue
-        if injection.port == valve.sample:
-            find.error("port-is-sample", *path, "port", port=injection.port)
-        here = injection.gas, find.line(*path, "gas")
-        other, line = gas_of_port.setdefault((sequence.valve, injection.port), here)
-        if other != injection.gas:
-            find.error("port-has-other-gas", *path, "gas", port=injection.port, other=other, line=line)
+        place = ("sequences", name, "injections", index)
+        _port(place, injection.port, injection.gas, sequence.valve, valve, gas_of_port, find)
+
+
+def _port(
+    path: tuple[str | int, ...],
+    port: str,
+    gas: str,
+    valve_name: str,
+    valve: Valve,
+    gas_of_port: dict[tuple[str, str], tuple[str, int]],
+    find: Findings,
+) -> None:
+    if not find.known("port-unknown", port, valve.ports, *path, "port"):
+        return
+    if port == valve.sample:
+        find.error("port-is-sample", *path, "port", port=port)
+    key = "port" if gas == AIR else "gas"
+    other, line = gas_of_port.setdefault((valve_name, port), (gas, find.line(*path, key)))
+    if other != gas:
+        find.error("port-has-other-gas", *path, key, port=port, other=other, line=line)
