@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.config import Config
-from agent.control import Control
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
 from agent.requests import handlers
@@ -25,6 +24,7 @@ from agent.values.periods import ClockWatch, PeriodWriter
 from agent.values.series import ranges_of, series_of
 from agent.wires.bus import AskedBus, asked_buses
 from agent.wires.sources import sources
+from host.control import Control
 from host.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from host.secrets import read_secret
 from metrology.clock import Clock

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from agent.control import RequestError, ask
+from host.control import RequestError, ask
 from web.credentials import Credentials
 from web.serve import config
 from web.shell import Shell

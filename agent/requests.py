@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.control import Handler, RequestError
+from host.control import Handler, RequestError
 from metrology.periods import iso
 from metrology.reading import Measurement
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from agent.cli.words import say
 from agent.config import Config
-from agent.control import RequestError, ask
 from agent.gas.maintenance import held_in
 from agent.gas.plan import sequence_of
 from agent.gas.valves import lock_path, safe_state
 from calibration.sequence import Collect, OpenPort, Sequence, Wait, plan
 from host.clock import RealClock
+from host.control import RequestError, ask
 from host.hjson import load
 from host.problems import ConfigErrors, Lang
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from agent.cli.status import Answer, Reader
-from agent.control import RequestError, ask
+from host.control import RequestError, ask
 from metrology.periods import iso, parse_iso
 
 Show = Callable[[Answer], str]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent.__main__ import COMMANDS, PROGRAM, main
-from agent.control import Control, Handler
+from host.control import Control, Handler
 from protocols.tlog import Verifier
 from simulation.modbus import COIL, ModbusTcp
 from simulation.serve import TcpPort

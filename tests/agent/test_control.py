@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.control import CLIENTS_MAX, REQUEST_BYTES_MAX, Control, RequestError, ask
+from host.control import CLIENTS_MAX, REQUEST_BYTES_MAX, Control, RequestError, ask
 
 Eventually = Callable[[Callable[[], object]], Any]
 
@@ -116,7 +116,7 @@ async def test_there_is_a_last_place_and_it_comes_free_again(
 async def test_who_asks_nothing_or_reads_nothing_loses_the_place(
     path: Path, ticker: Ticker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.control.PATIENCE_WALL_S", 0.05)
+    monkeypatch.setattr("host.control.PATIENCE_WALL_S", 0.05)
     quiet = [await asyncio.open_unix_connection(str(path)) for _ in range(CLIENTS_MAX)]
     for reader, _ in quiet[1:]:
         assert await reader.read() == b""

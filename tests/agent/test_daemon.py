@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from agent.control import RequestError, ask
 from agent.store.segment import Record, Segment
+from host.control import RequestError, ask
 from metrology.periods import parse_iso
 from protocols import record
 

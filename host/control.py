@@ -1,4 +1,4 @@
-"""The daemon's Unix socket: one JSON line asks, JSON lines answer. The command line and the page use nothing else."""
+"""A daemon's Unix socket: one JSON line asks, JSON lines answer. Its command line uses nothing else."""
 
 import asyncio
 import json
@@ -21,11 +21,12 @@ class RequestError(Exception):
 
 
 class Control:
-    """Serves `handlers` (name in `do`) on a socket that only the service's user and group may open."""
+    """Serves `handlers` (name in `do`) on a socket of the given mode: the service's user and group may open it."""
 
-    def __init__(self, path: Path, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, path: Path, handlers: Mapping[str, Handler], mode: int = 0o660) -> None:
         self._path = path
         self._handlers = handlers
+        self._mode = mode
         self._clients = 0
 
     async def run(self) -> None:
@@ -33,7 +34,7 @@ class Control:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             self._path.unlink()
-        mask = os.umask(0o117)
+        mask = os.umask(0o777 & ~self._mode)
         try:
             server = await asyncio.start_unix_server(self._serve, str(self._path), limit=REQUEST_BYTES_MAX)
         finally:
