@@ -147,14 +147,20 @@ Streams = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]
 
 
 async def keep_connected(
-    host: str, port: int, clock: Clock, carry: Streams, trouble: Callable[[str], None]
+    host: str,
+    port: int,
+    clock: Clock,
+    carry: Streams,
+    trouble: Callable[[str], None],
+    *,
+    first_s: float = BACKOFF_MIN_S,
 ) -> NoReturn:
     """Connect for ever; `carry` has each connection and says whether it was of any use.
 
-    Between tries the pause doubles from 1 s to 60 s of wall time, shortened at random by up to a half so that a
+    Between tries the pause doubles from `first_s` to 60 s of wall time, shortened at random by up to a half so that a
     thousand stations do not come back at once; a useful connection starts it anew. `trouble` is told why a try failed.
     """
-    pause = BACKOFF_MIN_S
+    pause = first_s
     while True:
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -163,6 +169,6 @@ async def keep_connected(
             trouble(f"{host}:{port}: {error or 'no answer'}")
         else:
             if await carry(reader, writer):
-                pause = BACKOFF_MIN_S
+                pause = first_s
         await clock.sleep_wall(pause * random.uniform(0.5, 1.0))
         pause = min(pause * 2, BACKOFF_MAX_S)

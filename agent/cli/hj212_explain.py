@@ -1,0 +1,41 @@
+"""`plumeline hj212 explain`: what the tables of HJ 212 say of a code."""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import sys
+from typing import Any, Final
+
+from agent.cli.words import say
+from host.table import table
+from protocols.hj212 import Edition
+from protocols.hj212.tables.lookup import codes
+from protocols.hj212.tables.lookup import explain as explained
+
+NEAREST: Final = 5
+_COLUMNS: Final = ("kind", "code", "name_en", "name_zh", "unit", "editions", "source", "notes")
+
+
+def explain(line: argparse.Namespace) -> int:
+    """Print every row about a code; 1 where there is none, with the codes nearest to it."""
+    edition = None if line.edition is None else Edition(line.edition)
+    entries = explained(line.code, edition)
+    if line.json:
+        print(json.dumps([_plain(dataclasses.asdict(entry)) for entry in entries], indent=1, ensure_ascii=False))
+    elif entries:
+        head = [say(f"hj212.{name}", line.lang) for name in _COLUMNS]
+        print(table(head, [[_text(getattr(entry, name)) for name in _COLUMNS] for entry in entries]))
+    if entries:
+        return 0
+    near = ", ".join(difflib.get_close_matches(line.code, codes(), NEAREST, cutoff=0.5)) or "-"
+    print(say("hj212.unknown", line.lang, code=line.code, near=near), file=sys.stderr)
+    return 1
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: sorted(value) if isinstance(value, (set, frozenset)) else value for name, value in row.items()}
+
+
+def _text(value: object) -> str:
+    return " ".join(str(one) for one in sorted(value)) if isinstance(value, (set, frozenset)) else str(value or "")
