@@ -4,9 +4,9 @@ It is called CRC16 there but is not CRC-16/MODBUS: the byte is combined with the
 one is lost. What is carried from byte to byte is the high byte alone, so 256 results exist and one damaged frame in 256
 passes: length, tail and field checks have to stand beside it.
 
-One step is `state = L(state XOR byte)` with L linear over XOR and, as it happens, L applied eight times changes nothing.
-So bytes eight places apart act alike: the eight-byte words of a segment may be combined by XOR first, and a few look-ups
-finish the sum. It also means that the standard's sum cannot see two such words exchanged.
+One step is `state = L(state XOR byte)` with L linear over XOR, and L applied eight times changes nothing. So bytes
+eight places apart act alike: the eight-byte words of a segment may be combined by XOR first, and a few look-ups finish
+the sum. It also means that the standard's sum cannot see two such words exchanged.
 """
 
 from typing import Final
@@ -30,8 +30,8 @@ def _power(times: int) -> bytes:
     return table
 
 
-# `_L[k]` advances a byte by k steps, k = 1 to 8.
-_L1, _L2, _L3, _L4, _L5, _L6, _L7, _L8 = (_power(times) for times in range(1, 9))
+# `_Lk` advances a byte by k steps; eight steps give the byte itself.
+_L1, _L2, _L3, _L4, _L5, _L6, _L7 = (_power(times) for times in range(1, 8))
 # What the register's start value FFFF adds to the state after a segment, by its length modulo 8.
 _START: Final = bytes(_power(times)[0xFF] for times in range(8))
 # The register as sent, by the state.
@@ -54,7 +54,7 @@ def crc_text(segment: bytes) -> bytes:
     x = (x & _M32) ^ (x >> 256)
     x = (x & _M16) ^ (x >> 128)
     a, b, c, d, e, f, g, h = ((x & _M8) ^ (x >> 64)).to_bytes(8, "little")
-    return _TEXT[_START[size & 7] ^ _L1[a] ^ _L2[b] ^ _L3[c] ^ _L4[d] ^ _L5[e] ^ _L6[f] ^ _L7[g] ^ _L8[h]]
+    return _TEXT[_START[size & 7] ^ _L1[a] ^ _L2[b] ^ _L3[c] ^ _L4[d] ^ _L5[e] ^ _L6[f] ^ _L7[g] ^ h]
 
 
 def _shortened(segment: bytes) -> bytes:

@@ -1,23 +1,30 @@
 """Bytes of a stream into frames (HJ 212-2017 table 2), by the declared length.
 
-What is no frame becomes a `FrameError` and reading goes on at the very next `##`: a damaged frame costs itself alone.
-The same bytes give the same answer however they are cut into pieces.
+What is no frame becomes a `FrameError`, and reading goes on at the very next `##`, inside a frame that failed too: a
+damaged frame or a forged length costs itself alone. Frames and errors stand in the order of the stream and do not
+overlap; of what came, only blanks between frames are in none of them. The same bytes give the same answer however they
+are cut into pieces.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from protocols.hj212.crc import crc16
+from protocols.hj212.candidate import OVERSIZE_MAX, Candidates, Keys
 from protocols.hj212.frame import Frame, FrameError
-from protocols.hj212.message import FRAME_MAX, HEADER, SEGMENT_MAX, contradiction
+from protocols.hj212.plain import plain_flags, plain_frame
 from protocols.hj212.profile import Profile
+from protocols.hj212.segment import RefusedError
 
-_HEAD: Final = 6
-_TAIL: Final = 6
-_REQUIRED: Final = ("QN", "ST", "CN", "PW", "MN", "Flag")
+__all__ = ["PIECE_MAX", "Decoder", "Keys", "no_keys"]
 
-# Keys of the peer that wrote these header fields, to be tried in this order.
-Keys = Callable[[Mapping[str, str]], Sequence[bytes]]
+# Bytes that are no frame are reported in pieces of at most this size, that of the longest frame that can be declared.
+PIECE_MAX: Final = 2 + 4 + OVERSIZE_MAX + 4 + 2
+# How much of a long input is looked at in one go.
+_BLOCK: Final = 1 << 16
+_START: Final = re.compile(rb"##[^#]")
+_START_SIZE: Final = 3
+_BLANK: Final = re.compile(rb"[ \t\r\n\v\f]*")
 
 
 def no_keys(_: Mapping[str, str]) -> Sequence[bytes]:
@@ -26,107 +33,95 @@ def no_keys(_: Mapping[str, str]) -> Sequence[bytes]:
 
 
 class Decoder:
-    """Feed it what came; it holds at most one unfinished frame and one frame's length of rubbish, never raises."""
+    """Feed it what came. It never raises on any input.
+
+    What it keeps is less than `PIECE_MAX` and three bytes, and where a peer with a key prints its cipher bytes less
+    than six times as much. A frame that is not finished holds back what follows only up to its declared length.
+    """
 
     def __init__(self, profile: Profile | None = None, keys: Keys = no_keys) -> None:
-        self._profile = profile or Profile.strict()
-        self._keys = keys
-        self._buffer = bytearray()
+        profile = profile or Profile.strict()
+        self._candidates = Candidates(profile, keys)
+        self._flags = plain_flags(profile)
+        self._rest = b""
         self._offset = 0
+        # Why the bytes at the front of `_rest` are no frame, while it is not known how far they go.
+        self._refused: RefusedError | None = None
 
     @property
     def unfinished(self) -> bool:
         """True where bytes wait for more: after a silence `end` should have them."""
-        return bool(self._buffer)
+        return bool(self._rest)
 
     def feed(self, data: bytes) -> list[Frame | FrameError]:
         """Frames and errors completed by `data`, in order."""
         found: list[Frame | FrameError] = []
-        for start in range(0, len(data), FRAME_MAX):
-            self._buffer += data[start : start + FRAME_MAX]
-            while self._step(found):
-                pass
+        for start in range(0, len(data), _BLOCK):
+            self._run(self._rest + data[start : start + _BLOCK], found, final=False)
         return found
 
     def end(self) -> list[Frame | FrameError]:
         """What is left when the stream has closed or fallen silent; the decoder is then empty."""
         found: list[Frame | FrameError] = []
-        while self._buffer:
-            found.append(FrameError(bytes(self._buffer), self._offset, "truncated", "the stream ends"))
-            self._drop(2)
-            while self._step(found):
-                pass
+        self._run(self._rest, found, final=True)
         return found
 
-    def _drop(self, size: int) -> bytes:
-        dropped = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        self._offset += len(dropped)
-        return dropped
+    def _run(self, data: bytes, found: list[Frame | FrameError], *, final: bool) -> None:
+        at, base, flags = 0, self._offset, self._flags
+        while at < len(data):
+            one = plain_frame(data, at, base, flags) or self._next(data, at, final=final)
+            if one is None:
+                break
+            if isinstance(one, int):
+                at = one
+            else:
+                found.append(one)
+                at = one.offset - base + len(one.raw)
+        self._rest = data[at:]
+        self._offset = base + at
 
-    def _step(self, found: list[Frame | FrameError]) -> bool:
-        at = self._buffer.find(b"##")
-        if at < 0:
-            at = len(self._buffer) - self._buffer.endswith(b"#")
-        if at:
-            offset = self._offset
-            rubbish = self._drop(at)
-            if rubbish.strip():
-                found.append(FrameError(rubbish, offset, "header", "no frame begins here"))
-        if len(self._buffer) < _HEAD:
-            return False
-        if not self._buffer[2:_HEAD].isdigit():
-            return self._bad(found, "length", _HEAD)
-        size = int(self._buffer[2:_HEAD])
-        if size > SEGMENT_MAX:
-            return self._bad(found, "oversize", _HEAD)
-        total = _HEAD + size + _TAIL
-        if len(self._buffer) < total:
-            return False
-        if self._buffer[total - 2 : total] != b"\r\n":
-            return self._bad(found, "length", total)
-        segment, crc = bytes(self._buffer[_HEAD : _HEAD + size]), bytes(self._buffer[_HEAD + size : total - 2])
-        if crc != b"%04X" % crc16(segment):
-            return self._bad(found, "crc", total)
-        offset = self._offset
-        raw = self._drop(total)
-        try:
-            found.append(_parse(segment, raw, offset))
-        except ValueError as error:
-            found.append(FrameError(raw, offset, "segment", str(error)))
-        return True
+    def _next(self, data: bytes, at: int, *, final: bool) -> Frame | FrameError | int | None:
+        """What comes next by the long way: a frame, an error, where to go on behind blanks; None to wait."""
+        blank = _BLANK.match(data, at)
+        if blank and blank.end() > at:
+            return blank.end()
+        if not _START.match(data, at):
+            return self._rubbish(data, at, final=final)
+        refused = self._refused
+        if refused is None:
+            try:
+                return self._candidates.read(data, at, self._offset, final=final)
+            except RefusedError as error:
+                refused = error
+        end = _end_of(data, at, refused, final=final)
+        self._refused = refused if end is None else None
+        return None if end is None else self._error(data, at, end, refused)
 
-    def _bad(self, found: list[Frame | FrameError], reason: str, size: int) -> bool:
-        found.append(FrameError(bytes(self._buffer[:size]), self._offset, reason))  # type: ignore[arg-type]
-        self._drop(2)
-        return True
+    def _rubbish(self, data: bytes, at: int, *, final: bool) -> FrameError | None:
+        start = _START.search(data, at, at + PIECE_MAX + _START_SIZE)
+        if start:
+            end = start.start()
+        elif final or len(data) >= at + PIECE_MAX + _START_SIZE:
+            end = len(data)
+        else:
+            return None
+        return self._error(data, at, min(end, at + PIECE_MAX), RefusedError("header", "no frame begins here"))
 
-
-def _parse(segment: bytes, raw: bytes, offset: int) -> Frame:
-    head, marker, rest = segment.partition(b"CP=&&")
-    if not marker or not rest.endswith(b"&&"):
-        raise ValueError("not wrapped in CP=&& and &&")
-    fields: dict[str, str] = {}
-    for part in head.decode("ascii").removesuffix(";").split(";"):
-        name, _, value = part.partition("=")
-        if name not in HEADER or name in fields or not HEADER[name].fullmatch(value):
-            raise ValueError(f"field {name[:8]!r} is unknown, repeated or misshapen")
-        fields[name] = value
-    if fields.get("ST") != "91" or fields.get("Flag", "4") > "3":
-        missing = [name for name in _REQUIRED if name not in fields]
-        if missing:
-            raise ValueError(f"without {', '.join(missing)}")
-    pnum, pno = (int(fields[name]) if name in fields else None for name in ("PNUM", "PNO"))
-    problem = contradiction(int(fields["Flag"]), pnum, pno)
-    if problem:
-        raise ValueError(problem)
-    text = rest[:-2].decode("utf-8")
-    cp = [[_pair(sub) for sub in item.split(",")] for item in text.split(";") if item.strip()]
-    return Frame(raw, offset, fields, cp, [])
+    def _error(self, data: bytes, at: int, end: int, why: RefusedError) -> FrameError:
+        return FrameError(data[at:end], self._offset + at, why.reason, why.detail)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise ValueError(f"{text[:40]!r} is no name=value")
-    return name.strip(), value.strip()
+def _end_of(data: bytes, at: int, why: RefusedError, *, final: bool) -> int | None:
+    """Where the bytes of a refused frame end: at the next `##`, at its own end, or where its line does."""
+    inside = at + _START_SIZE - 1
+    limit = at + PIECE_MAX + _START_SIZE if why.end is None else why.end
+    start = _START.search(data, inside, limit)
+    ends = [start.start()] if start else []
+    if why.end is not None:
+        return min([why.end, *ends])
+    line = data.find(b"\r\n", inside, limit)
+    if line >= 0:
+        ends.append(line + 2)
+    if ends or final or len(data) >= limit:
+        return min([*ends, at + PIECE_MAX, len(data)])
+    return None

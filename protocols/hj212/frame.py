@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from protocols.hj212.message import Message
+from protocols.hj212.message import HEADER, Message
 
 Reason = Literal["header", "length", "crc", "segment", "oversize", "truncated", "version"]
 
@@ -39,9 +39,9 @@ class Frame:
         """What it says, the same for every edition: in a 2005 reply the QN is taken out of the data area."""
         fields, cp = self.fields, self.cp
         qn = fields.get("QN")
-        if qn is None and cp and cp[0] and cp[0][0][0] == "QN":
+        if qn is None and cp and cp[0][0][0] == "QN" and HEADER["QN"].fullmatch(cp[0][0][1]):
             qn, cp = cp[0][0][1], [rest for rest in (cp[0][1:], *cp[1:]) if rest]
-        pnum, pno = (int(fields[name]) if name in fields else None for name in ("PNUM", "PNO"))
+        pnum, pno = (int(fields[name]) if {"PNUM", "PNO"} <= fields.keys() else None for name in ("PNUM", "PNO"))
         return Message(
             qn=qn or "",
             st=fields["ST"],

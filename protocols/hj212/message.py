@@ -19,15 +19,16 @@ Area = tuple[Item, ...]
 SEGMENT_MAX: Final = 1024
 CP_MAX: Final = 950
 FRAME_MAX: Final = 2 + 4 + SEGMENT_MAX + 4 + 2
+FLAG_MAX: Final = 255
 REPLY_ST: Final = "91"
 
-# Table 3; PW and MN as wide as peers use them, so that a reply can always echo what was asked.
+# Table 3; PW and MN as wide as they are ever read (leniency mn_13_to_24), so that a reply can echo what was asked.
 HEADER: Final = {
     "QN": re.compile(r"[0-9]{17}"),
     "ST": re.compile(r"[0-9A-Z]{2}"),
     "CN": re.compile(r"[0-9]{4}"),
     "PW": re.compile(r"[0-9A-Za-z]{1,24}"),
-    "MN": re.compile(r"[0-9A-Za-z_]{1,24}"),
+    "MN": re.compile(r"[0-9A-Za-z_.-]{13,24}"),
     "Flag": re.compile(r"[0-9]{1,3}"),
     "PNUM": re.compile(r"[0-9]{1,4}"),
     "PNO": re.compile(r"[0-9]{1,4}"),
@@ -69,8 +70,8 @@ class Message:
 
     @property
     def split(self) -> bool:
-        """True where PNUM and PNO are present (Flag bit 1)."""
-        return bool(self.flag & 2)
+        """True for one part of several, or of one: with PNUM and PNO (Flag bit 1 says so too, with few exceptions)."""
+        return self.pnum is not None
 
     @property
     def wants_answer(self) -> bool:
@@ -127,8 +128,8 @@ def _qn_in_area(message: Message) -> bool:
 
 def contradiction(flag: int, pnum: int | None, pno: int | None) -> str | None:
     """What in Flag, PNUM and PNO cannot be true together, None where all is well."""
-    if not 0 <= flag <= 255:
-        return f"Flag {flag} is outside 0 to 255"
+    if not 0 <= flag <= FLAG_MAX:
+        return f"Flag {flag} is outside 0 to {FLAG_MAX}"
     if not flag & 2:
         return None if pnum is None and pno is None else "PNUM or PNO without the split bit"
     if pnum is None or pno is None or not 1 <= pno <= pnum:

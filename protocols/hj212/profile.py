@@ -53,6 +53,8 @@ class Leniency(StrEnum):
     GBK_TEXT = "gbk_text"
     OVERSIZE_SEGMENT = "oversize_segment"
     OTHER_EDITION = "other_edition"
+    # PNUM and PNO without the split bit of Flag, or the bit without them (no departure in 2005, whose examples do so).
+    PARTS_AGAINST_FLAG = "parts_against_flag"
     # Named, never refused: only a peer with a key can be read so at all.
     PRINTED_CIPHERTEXT = "printed_ciphertext"
 
@@ -71,6 +73,7 @@ REASONS: Final[dict[Leniency, "Reason"]] = {
     Leniency.COMMA_AFTER_QN: "header",
     Leniency.PNO_BEFORE_PNUM: "header",
     Leniency.MISSING_FLAG: "header",
+    Leniency.PARTS_AGAINST_FLAG: "header",
     Leniency.OTHER_EDITION: "version",
     Leniency.MN_13_TO_24: "header",
     Leniency.MISSING_QN: "header",
