@@ -85,6 +85,11 @@ class Calibrator:
         await self._interrupted.recover(valve.name)
         del self._held[valve.name]
 
+    @property
+    def busy(self) -> bool:
+        """True while a run is going on."""
+        return bool(self._runs)
+
     async def start(self, name: str, who: str) -> dict[str, Any]:
         """Start a sequence by name. Raises RefusedError; every refusal is an event with who and why."""
         run = await self._started(name, who)
