@@ -20,6 +20,9 @@ OVERSIZE_MAX: Final = 9999
 # Keys of the peer that wrote these header fields, to be tried in this order.
 Keys = Callable[[Mapping[str, str]], Sequence[bytes]]
 
+# Where a frame begins; of more than two `#` in a row the last two count.
+START: Final = re.compile(rb"##[^#]")
+
 _CRC_SIZE: Final = 4
 _CRC: Final = re.compile(rb"[0-9A-Fa-f]{4}")
 _BLANKS: Final = b"\n\r \t\v\f"
@@ -54,20 +57,25 @@ class Candidates:
         head = self._head(data, at, final=final)
         if head is None:
             return None
-        refused: RefusedError | None = None
-        for attempt in (self._declared, self._printed, self._in_characters):
-            try:
-                found = attempt(data, head, final=final)
-            except RefusedError as error:
-                if error.reason not in ("crc", "length"):
-                    raise
-                refused = refused or error
-                continue
-            if found is None:
-                return None
-            read, end = found
-            return Frame(data[at:end], base + at, read.fields, read.cp, [*map(str, head.deviations + read.deviations)])
-        raise refused or RefusedError("length", "")
+        try:
+            found = self._declared(data, head, final=final)
+        except RefusedError as error:
+            found = self._otherwise(data, head, error, final=final)
+        if found is None:
+            return None
+        read, end = found
+        return Frame(data[at:end], base + at, read.fields, read.cp, [*map(str, head.deviations + read.deviations)])
+
+    def _otherwise(self, data: bytes, head: _Head, why: RefusedError, *, final: bool) -> tuple[_Read, int] | None:
+        """The frame whose length counts something else than its bytes, where none ends as it says."""
+        if why.reason == "length":
+            for attempt in (self._printed, self._in_characters):
+                try:
+                    return attempt(data, head, final=final)
+                except RefusedError as error:
+                    if error.reason != "length":
+                        raise
+        raise why
 
     def _head(self, data: bytes, at: int, *, final: bool) -> _Head | None:
         digits = data[at + 2 : at + 6]
@@ -192,7 +200,7 @@ class Candidates:
         header = data[head.begin : area - len(CP_OPEN)]
         size = head.size - (area - head.begin) - len(CP_CLOSE)
         if area < head.begin or size <= 0 or not self._keys_of(header):
-            raise RefusedError("crc", "not printed")
+            raise RefusedError("length", "not printed")
         found = find_printed(data, area, size)
         if found is None:
             return _wait(final=final)
@@ -203,14 +211,15 @@ class Candidates:
             if read is not None:
                 printed = read._replace(deviations=[Leniency.PRINTED_CIPHERTEXT, *read.deviations])
                 return self._ended(data, printed, close + _CRC_SIZE, final=final)
-        raise RefusedError("crc", "not printed")
+        raise RefusedError("length", "not printed")
 
     def _in_characters(self, data: bytes, head: _Head, *, final: bool) -> tuple[_Read, int] | None:
         """The frame whose length counts characters where its text is not ASCII."""
         if Leniency.LENGTH_IN_CHARACTERS not in self._allowed:
             raise RefusedError("length", "")
-        limit = OVERSIZE_MAX if Leniency.OVERSIZE_SEGMENT in self._allowed else SEGMENT_MAX
-        for close in self._ends(data, head, head.begin + limit):
+        limit = head.begin + (OVERSIZE_MAX if Leniency.OVERSIZE_SEGMENT in self._allowed else SEGMENT_MAX)
+        start = START.search(data, head.begin, limit)
+        for close in self._ends(data, head, start.start() if start else limit):
             if len(data) < close + _CRC_SIZE:
                 return _wait(final=final)
             try:
@@ -229,7 +238,7 @@ class Candidates:
         for character in _CHARACTERS:
             match = re.compile(b"(?:%b){%d}" % (character, size), re.DOTALL).match(data, begin, limit)
             if match is None and len(data) < limit:
-                yield limit
+                yield len(data)
             elif match is not None and match[0].endswith(CP_CLOSE):
                 yield match.end()
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from protocols.hj212.candidate import OVERSIZE_MAX, Candidates, Keys
+from protocols.hj212.candidate import OVERSIZE_MAX, START, Candidates, Keys
 from protocols.hj212.frame import Frame, FrameError
 from protocols.hj212.plain import plain_flags, plain_frame
 from protocols.hj212.profile import Profile
@@ -22,7 +22,6 @@ __all__ = ["PIECE_MAX", "Decoder", "Keys", "no_keys"]
 PIECE_MAX: Final = 2 + 4 + OVERSIZE_MAX + 4 + 2
 # How much of a long input is looked at in one go.
 _BLOCK: Final = 1 << 16
-_START: Final = re.compile(rb"##[^#]")
 _START_SIZE: Final = 3
 _BLANK: Final = re.compile(rb"[ \t\r\n\v\f]*")
 
@@ -85,7 +84,7 @@ class Decoder:
         blank = _BLANK.match(data, at)
         if blank and blank.end() > at:
             return blank.end()
-        if not _START.match(data, at):
+        if not START.match(data, at):
             return self._rubbish(data, at, final=final)
         refused = self._refused
         if refused is None:
@@ -98,7 +97,7 @@ class Decoder:
         return None if end is None else self._error(data, at, end, refused)
 
     def _rubbish(self, data: bytes, at: int, *, final: bool) -> FrameError | None:
-        start = _START.search(data, at, at + PIECE_MAX + _START_SIZE)
+        start = START.search(data, at, at + PIECE_MAX + _START_SIZE)
         if start:
             end = start.start()
         elif final or len(data) >= at + PIECE_MAX + _START_SIZE:
@@ -115,7 +114,7 @@ def _end_of(data: bytes, at: int, why: RefusedError, *, final: bool) -> int | No
     """Where the bytes of a refused frame end: at the next `##`, at its own end, or where its line does."""
     inside = at + _START_SIZE - 1
     limit = at + PIECE_MAX + _START_SIZE if why.end is None else why.end
-    start = _START.search(data, inside, limit)
+    start = START.search(data, inside, limit)
     ends = [start.start()] if start else []
     if why.end is not None:
         return min([why.end, *ends])

@@ -34,8 +34,14 @@ HEADER: Final = {
     "PNO": re.compile(r"[0-9]{1,4}"),
     "RF": re.compile(r"1"),
 }
-_NAME: Final = re.compile(r"[0-9A-Za-z]+(-[0-9A-Za-z]+)?")
-_VALUE: Final = re.compile(r"[^\s;,=&#\x00-\x1f\x7f]+( +[^\s;,=&#\x00-\x1f\x7f]+)*")
+_HEADER: Final = re.compile(
+    "(?:QN={QN};)?ST={ST};CN={CN};PW={PW};MN={MN};Flag={Flag};(?:PNUM={PNUM};PNO={PNO};)?(?:RF={RF};)?".format(
+        **{name: form.pattern for name, form in HEADER.items()}
+    )
+)
+_NAME: Final = r"[0-9A-Za-z]++(?:-[0-9A-Za-z]++)?+"
+_VALUE: Final = r"[^\s;,=&#\x00-\x1f\x7f]++(?: ++[^\s;,=&#\x00-\x1f\x7f]++)*+"
+_AREA: Final = re.compile(f"{_NAME}={_VALUE}(?:[;,]{_NAME}={_VALUE})*+")
 
 
 class EncodeError(ValueError):
@@ -91,34 +97,39 @@ def flag_of(edition: Edition, *, wants_answer: bool, split: bool = False) -> int
 
 def area_text(area: Area) -> str:
     """Data area without its `&&`: items by `;`, sub-values by `,` (HJ 212-2017 6.3.3). Raises EncodeError."""
-    for item in area:
-        for name, value in item:
-            if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-                raise EncodeError(f"data area: {name!r} has a value that cannot be written")
-        if not item:
-            raise EncodeError("data area: empty item")
-    return ";".join(",".join(f"{name}={value}" for name, value in item) for item in area)
+    text = ";".join([",".join([f"{name}={value}" for name, value in item]) for item in area])
+    # With one `=` to each pair the text can be taken apart in one way only, so it may be judged as a whole.
+    if area and not (_AREA.fullmatch(text) and text.count("=") == sum(map(len, area))):
+        raise EncodeError(f"data area: {_unwritable(area)}")
+    return text
+
+
+def _unwritable(area: Area) -> str:
+    bad = [name for item in area for name, value in item if not _AREA.fullmatch(f"{name}={value}") or "=" in value]
+    return f"{bad[0]!r} has a name or value that cannot be written" if bad else "empty item"
 
 
 def header_text(message: Message) -> str:
     """Everything before the data area, `CP=&&` not included. Raises EncodeError."""
-    fields = {"QN": message.qn, "ST": message.st, "CN": message.cn, "PW": message.pw, "MN": message.mn}
-    fields["Flag"] = str(message.flag)
-    if _qn_in_area(message):
-        del fields["QN"]
-    if message.split:
-        fields |= {"PNUM": str(message.pnum), "PNO": str(message.pno)}
-    if message.resent:
-        fields["RF"] = "1"
-    for name, value in fields.items():
-        if not HEADER[name].fullmatch(value):
-            raise EncodeError(f"header field {name} cannot be written" + ("" if name == "PW" else f": {value!r}"))
+    qn = "" if _qn_in_area(message) else f"QN={message.qn};"
+    parts = f"PNUM={message.pnum};PNO={message.pno};" if message.split else ""
+    resent = "RF=1;" if message.resent else ""
+    text = f"{qn}ST={message.st};CN={message.cn};PW={message.pw};MN={message.mn};Flag={message.flag};{parts}{resent}"
+    if not _HEADER.fullmatch(text):
+        raise EncodeError(f"header: {_misshapen(text)}")
     problem = contradiction(message.flag, message.pnum, message.pno)
     if problem:
         raise EncodeError(problem)
     if message.resent and message.version != Edition.HJ2025.version:
         raise EncodeError("RF belongs to the 2025 edition")
-    return "".join(f"{name}={value};" for name, value in fields.items())
+    return text
+
+
+def _misshapen(text: str) -> str:
+    """Which fields of a header cannot be written; of the password never more than that."""
+    parts = (part.partition("=") for part in text.split(";")[:-1])
+    bad = [(name, value) for name, _, value in parts if name not in HEADER or not HEADER[name].fullmatch(value)]
+    return ", ".join(name if name == "PW" else f"{name} {value!r}" for name, value in bad)
 
 
 def _qn_in_area(message: Message) -> bool:
