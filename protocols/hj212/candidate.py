@@ -4,11 +4,12 @@ Every answer depends on the bytes alone, never on how they were cut: where more 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from protocols.hj212.crc import crc_text, modbus_text
 from protocols.hj212.frame import Frame
+from protocols.hj212.framing import START, ends_in_characters, tail_at
 from protocols.hj212.message import SEGMENT_MAX
 from protocols.hj212.profile import Leniency, Profile
 from protocols.hj212.segment import CP_CLOSE, CP_OPEN, LIKE_A_NAME, Cp, RefusedError, read_area, read_header
@@ -20,12 +21,8 @@ OVERSIZE_MAX: Final = 9999
 # Keys of the peer that wrote these header fields, to be tried in this order.
 Keys = Callable[[Mapping[str, str]], Sequence[bytes]]
 
-# Where a frame begins; of more than two `#` in a row the last two count.
-START: Final = re.compile(rb"##[^#]")
-
 _CRC_SIZE: Final = 4
 _CRC: Final = re.compile(rb"[0-9A-Fa-f]{4}")
-_BLANKS: Final = b"\n\r \t\v\f"
 _COMPLETE: Final = re.compile(rb"&&[0-9A-Fa-f]{4}\r\n")
 
 
@@ -104,7 +101,7 @@ class Candidates:
             if final:
                 raise _unfinished(data, head)
             return None
-        tail = _tail(data, close + _CRC_SIZE, final=final)
+        tail = tail_at(data, close + _CRC_SIZE, final=final)
         if tail is None:
             return None
         end, deviations = tail
@@ -219,7 +216,7 @@ class Candidates:
             raise RefusedError("length", "")
         limit = head.begin + (OVERSIZE_MAX if Leniency.OVERSIZE_SEGMENT in self._allowed else SEGMENT_MAX)
         start = START.search(data, head.begin, limit)
-        for close in self._ends(data, head, start.start() if start else limit):
+        for close in ends_in_characters(data, head.begin, head.size, start.start() if start else limit):
             if len(data) < close + _CRC_SIZE:
                 return _wait(final=final)
             try:
@@ -230,25 +227,9 @@ class Candidates:
             return self._ended(data, read, close + _CRC_SIZE, final=final)
         raise RefusedError("length", "")
 
-    def _ends(self, data: bytes, head: _Head, limit: int) -> Iterator[int]:
-        """Where a segment of so many characters may end, in UTF-8 and in GBK; beyond the data where it is not there."""
-        begin, size = head.begin, head.size
-        if data[begin : begin + size].isascii():
-            return
-        for character in _CHARACTERS:
-            match = re.compile(b"(?:%b){%d}" % (character, size), re.DOTALL).match(data, begin, limit)
-            if match is None and len(data) < limit:
-                yield len(data)
-            elif match is not None and match[0].endswith(CP_CLOSE):
-                yield match.end()
-
     def _ended(self, data: bytes, read: _Read, at: int, *, final: bool) -> tuple[_Read, int] | None:
-        tail = _tail(data, at, final=final)
+        tail = tail_at(data, at, final=final)
         return None if tail is None else self._judged(read, tail[1], tail[0])
-
-
-# One character of UTF-8, and of GBK.
-_CHARACTERS: Final = (rb"[^\x80-\xbf][\x80-\xbf]*", rb"(?:[\x81-\xfe][\x40-\xfe]|[\x00-\x80\xff])")
 
 
 def _has_header(segment: bytes) -> bool:
@@ -272,17 +253,3 @@ def _unfinished(data: bytes, head: _Head) -> RefusedError:
     if _COMPLETE.search(data, head.begin):
         return RefusedError("length", "the frame ends before its length says")
     return RefusedError("truncated", "the stream ends", len(data))
-
-
-def _tail(data: bytes, at: int, *, final: bool) -> tuple[int, list[Leniency]] | None:
-    """Where the frame ends whose check sum ends at `at`, and how its end departs from CR LF; None to wait."""
-    tail = data[at : at + 2]
-    if tail == b"\r\n":
-        return at + 2, []
-    if len(tail) < 2 and not final and tail in (b"", b"\r", b"#"):
-        return None
-    if not tail:
-        return at, [Leniency.MISSING_CR_LF]
-    if tail == b"##":
-        return at, [Leniency.BACK_TO_BACK]
-    return at + (tail[:1] in _BLANKS), [Leniency.OTHER_TAIL]

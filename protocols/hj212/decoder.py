@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from protocols.hj212.candidate import OVERSIZE_MAX, START, Candidates, Keys
+from protocols.hj212.candidate import OVERSIZE_MAX, Candidates, Keys
 from protocols.hj212.frame import Frame, FrameError
+from protocols.hj212.framing import START
 from protocols.hj212.plain import plain_flags, plain_frame
 from protocols.hj212.profile import Profile
 from protocols.hj212.segment import RefusedError

@@ -127,8 +127,10 @@ def header_text(message: Message) -> str:
 
 def _misshapen(text: str) -> str:
     """Which fields of a header cannot be written; of the password never more than that."""
-    parts = (part.partition("=") for part in text.split(";")[:-1])
-    bad = [(name, value) for name, _, value in parts if name not in HEADER or not HEADER[name].fullmatch(value)]
+    parts = [part.partition("=") for part in text.split(";")[:-1]]
+    if any(name not in HEADER for name, _, _ in parts):
+        return "a separator inside a field"
+    bad = [(name, value) for name, _, value in parts if not HEADER[name].fullmatch(value)]
     return ", ".join(name if name == "PW" else f"{name} {value!r}" for name, value in bad)
 
 
