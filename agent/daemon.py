@@ -17,7 +17,7 @@ from agent.requests import handlers
 from agent.store.index import Index
 from agent.store.log import Log
 from agent.store.recovery import coefficients_in_force, replay, restored_averager, write_gap
-from agent.uplinks.assembly import Uplink, uplinks
+from agent.uplinks.assembly import Parts, Uplink, uplinks
 from agent.values.intake import Intake
 from agent.values.live import Live
 from agent.values.periods import ClockWatch, PeriodWriter
@@ -79,7 +79,19 @@ class Daemon:
             config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock
         )
         self.clock_watch = ClockWatch(clock, self.log, self.averager)
-        self.uplinks: dict[str, Uplink] = uplinks(config, self.log, self.live, clock, signer.vkey)
+        self.uplinks: dict[str, Uplink] = uplinks(
+            Parts(
+                config,
+                self.log,
+                self.index,
+                self.live,
+                self.intake,
+                self.calibrator,
+                self.maintenance,
+                clock,
+                signer.vkey,
+            )
+        )
 
     def event(self, what: str, detail: Mapping[str, Any]) -> None:
         """Record something that happened, and say it in the journal."""

@@ -1,13 +1,18 @@
 """Uplinks of a station, made from its configuration with their secrets."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from agent.config import Config, MqttUplink
 from agent.config_hj212 import Hj212Uplink
+from agent.gas.calibrator import Calibrator
+from agent.gas.maintenance import Maintenance
+from agent.store.index import Index
 from agent.store.log import Log
+from agent.values.intake import Intake
 from agent.values.live import Live
-from agent.values.series import series_of
+from agent.values.series import ranges_of, series_of
 from host.secrets import path_of, read_secret
 from metrology.clock import Clock
 from metrology.periods import iso
@@ -26,14 +31,29 @@ class Uplink(Protocol):
         """State for people."""
 
 
-def uplinks(config: Config, log: Log, live: Live, clock: Clock, vkey: str) -> dict[str, Uplink]:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What uplinks need of a station."""
+
+    config: Config
+    log: Log
+    index: Index
+    live: Live
+    intake: Intake
+    calibrator: Calibrator
+    maintenance: Maintenance
+    clock: Clock
+    vkey: str
+
+
+def uplinks(parts: Parts) -> dict[str, Uplink]:
     """All uplinks, not yet running. The libraries of a kind are loaded only where the kind is used."""
     found: dict[str, Uplink] = {}
-    for name, block in config.uplinks.items():
+    for name, block in parts.config.uplinks.items():
         if isinstance(block, MqttUplink):
-            found[name] = _mqtt(name, block, config, log, clock, vkey)
+            found[name] = _mqtt(name, block, parts.config, parts.log, parts.clock, parts.vkey)
         else:
-            found[name] = _hj212(name, block, config, log, live, clock)
+            found[name] = _hj212(name, block, parts)
     return found
 
 
@@ -64,9 +84,25 @@ def _mqtt(name: str, block: MqttUplink, config: Config, log: Log, clock: Clock, 
     return mqtt.MqttUplink(name, block, station, log, clock, birth=birth, tls=context)
 
 
-def _hj212(name: str, block: Hj212Uplink, config: Config, log: Log, live: Live, clock: Clock) -> Uplink:
-    from agent.uplinks import hj212
+def _hj212(name: str, block: Hj212Uplink, parts: Parts) -> Uplink:
+    from agent.uplinks.hj212 import Hj212Uplink as Uplink212
+    from agent.uplinks.hj212_clock import clock_setter
+    from agent.uplinks.hj212_gas import GasActs
+    from agent.uplinks.hj212_info import Facts
+    from agent.uplinks.hj212_terms import Secrets
 
-    password = read_secret(block.pw).decode()
-    set_time = clock.set_wall if block.set_clock else None
-    return hj212.Hj212Uplink(name, block, config.station, log, live, clock, password, set_time=set_time)
+    config, clock = parts.config, parts.clock
+    facts = Facts(
+        parts.live.latest,
+        ranges_of(config),
+        parts.intake.coefficients,
+        {one: block.serial_number for one, block in config.instruments.items() if block.serial_number},
+        lambda: parts.maintenance.held is not None,
+    )
+    secrets = Secrets(read_secret(block.pw).decode(), read_secret(block.sm4_key) if block.sm4_key else None)
+    kept = Path(config.store.path) / f"hj212-{name}.json"
+    handlers = GasActs(name, block, parts.calibrator).handlers()
+    handlers["1012"] = clock_setter(clock, block.clock_step_max_s, lambda: parts.calibrator.busy)
+    return Uplink212(
+        name, block, config.station, parts.log, parts.index, facts, clock, secrets, kept, handlers=handlers
+    )

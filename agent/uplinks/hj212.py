@@ -1,48 +1,56 @@
 """A reader of the log that reports to a platform by HJ 212.
 
 Its place moves only on 9014 (profile `ack: none`: on sending, counted apart). What is sent when is `hj212_outbox`, what
-a record becomes `hj212_entries`, the dialogue `protocols.hj212.station`; here they meet the log, the clock and TCP.
+a record becomes `hj212_selection`, the dialogue `protocols.hj212.station`, what a platform asks `hj212_requests`; here
+they meet the log, the clock and TCP.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
-from datetime import datetime
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from agent.config import Station
 from agent.config_hj212 import Hj212Uplink as Hj212Config
+from agent.store.index import Index
 from agent.store.log import Log, Place
 from agent.uplinks.hj212_acts import Acts
-from agent.uplinks.hj212_entries import Entry, Selection
+from agent.uplinks.hj212_desk import Desk
+from agent.uplinks.hj212_entries import Entry
 from agent.uplinks.hj212_feed import Feed, Signal
-from agent.uplinks.hj212_outbox import WINDOW, Outbox, Realtime
+from agent.uplinks.hj212_history import History
+from agent.uplinks.hj212_info import Facts, Information
+from agent.uplinks.hj212_kept import Kept
+from agent.uplinks.hj212_outbox import WINDOW, Asked, Fleeting, Outbox
+from agent.uplinks.hj212_past import Past
+from agent.uplinks.hj212_present import Present
+from agent.uplinks.hj212_reads import Reads
+from agent.uplinks.hj212_receipts import Receipts
+from agent.uplinks.hj212_requests import Handler
+from agent.uplinks.hj212_selection import Selection
+from agent.uplinks.hj212_terms import Secrets, Terms
+from agent.uplinks.hj212_treatment import Treatment
 from agent.uplinks.outage import Outage
-from agent.values.live import Live
 from host.address import is_loopback
 from host.hj212 import Link, keep_connected, until_first_ends, wait_first
 from metrology.clock import Clock
-from metrology.periods import iso
-from protocols.hj212.commands import ExeRtn
-from protocols.hj212.service import StationState
-from protocols.hj212.session import BadBytes, Commanded, Delivered, Failed, Identity, Output, Requested, Timing
+from protocols.hj212.session import HEARTBEAT, BadBytes, Commanded, Delivered, Failed, Output, Requested
 from protocols.hj212.station import StationSession
-from protocols.hj212.times import parse_time
-from protocols.hj212.uploads import REALTIME
 
 SAVE_S: Final = 1.0
 # Without acknowledgements a connection that lasts so long counts as of use.
 STABLE_WALL_S: Final = 10.0
-PIECE_S: Final = 15.0
+KEY_LOOK_S: Final = 3600.0
 COUNTS: Final = (
-    "acknowledged", "sent_unconfirmed", "failed", "given_up", "bad_frames", "unexpected_frames",
+    "acknowledged", "sent_unconfirmed", "resent", "failed", "given_up", "bad_frames", "unexpected_frames",
 )  # fmt: skip
 
 
 class Hj212Uplink:
-    """One platform. `set_time` sets the station's clock where a platform may do that; without it 1012 is refused.
+    """One platform.
 
-    Simulated records go to loopback peers only, unless `simulated_allowed` says otherwise (design, section 13.11).
+    `handlers` execute what moves gas or the clock; a command acts only where the configuration allows it. Simulated
+    records go to loopback peers only, unless `simulated_allowed` says otherwise (design, section 13.11).
     """
 
     def __init__(
@@ -51,36 +59,57 @@ class Hj212Uplink:
         config: Hj212Config,
         station: Station,
         log: Log,
-        live: Live,
+        index: Index,
+        facts: Facts,
         clock: Clock,
-        password: str,
+        secrets: Secrets,
+        kept: Path,
         *,
+        handlers: Mapping[str, Handler] | None = None,
         simulated_allowed: bool | None = None,
-        set_time: Callable[[datetime], Awaitable[bool]] | None = None,
     ) -> None:
         """Raises ValueError, KeyError or UnitError for an identity or a factor that cannot be."""
         allowed = is_loopback(config.host) if simulated_allowed is None else simulated_allowed
         self._refused = (station.simulated or clock.rate != 1.0) and not allowed
-        self._name, self._config, self._log, self._live, self._clock = name, config, log, live, clock
-        self._set_time = set_time
-        self._acts = Acts(name, log, clock)
-        self._selection = Selection(config, simulated_allowed=allowed)
-        self._state = StationState(Timing(config.overtime_s, config.recount), config.realtime_s)
+        self._name, self._config, self._log, self._clock = name, config, log, clock
+        self._kept = Kept(kept)
+        self._terms = Terms(config, secrets, self._kept, clock)
+        self._state, self._edition = self._terms.state, self._terms.identity.edition
+        self._acts = Acts(name, log, clock, f"{config.host}:{config.port}")
+        treatment = Treatment(config.status, self._edition)
+        information = Information(config, facts, clock)
+        past = Past(index, log, simulated_allowed=allowed)
+        self._selection = Selection(config, self._state, past, treatment, information, simulated_allowed=allowed)
+        self._present = Present(self._selection, treatment, information, facts, self._state, clock, self._edition)
+        self._history = History(self._selection, past, information, self._ask)
+        self._desk = Desk(
+            {
+                **self._terms.handlers(),
+                **self._history.handlers(),
+                **Reads(information, self._history, clock).handlers(),
+                **(handlers or {}),
+            },
+            self._terms,
+            self._acts,
+        )
         self._session = StationSession(
-            Identity(config.mn, password, config.st),
+            self._terms.identity,
             self._state,
             clock.now,
             ack=config.ack == "required",
             window=WINDOW,
-            allowed=frozenset({"1012"}) if set_time is not None else frozenset(),
-            handled=frozenset({"1012"}),
+            allowed=frozenset(config.allow),
+            handled=self._desk.handled,
+            heartbeat_s=config.heartbeat_s,
         )
+        self._desk.serve(self._session)
+        self._started = clock.now()
         self._outbox: Outbox | None = None
         self._link: Link | None = None
         self._connected_at, self._end_reason = 0.0, ""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._counts: Counter[str] = Counter()
         self._outage = Outage(name, log, clock)
+        self._receipts = Receipts(self._acts, self._outage, self._history, clock)
+        self._counts = self._receipts.counts
         self._signal = Signal()
 
     async def run(self) -> None:
@@ -88,18 +117,25 @@ class Hj212Uplink:
         if self._refused:
             self._outage.broken("simulated data do not go to a platform that is not on this machine")
             await asyncio.Event().wait()
+        if self._kept.damaged:
+            self._acts.post("link-state-unreadable")
         place = await self._log.load_place(self._name) or Place(min(await self._log.epochs()), -1)
-        outbox = self._outbox = Outbox(place)
+        outbox = self._outbox = Outbox(place, self._config.backfill_per_s)
+        for one in self._present.of_start(self._started, self._kept):
+            outbox.put_fleeting(one)
         try:
-            await keep_connected(
-                self._config.host,
-                self._config.port,
-                self._clock,
-                lambda reader, writer: self._carry(outbox, reader, writer),
-                self._outage.broken,
-            )
+            await _together(self._desk.run(), self._stay_connected(outbox))
         finally:
             await self._log.save_place(self._name, outbox.place())
+
+    async def _stay_connected(self, outbox: Outbox) -> None:
+        await keep_connected(
+            self._config.host,
+            self._config.port,
+            self._clock,
+            lambda reader, writer: self._carry(outbox, reader, writer),
+            self._outage.broken,
+        )
 
     async def _carry(self, outbox: Outbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One connection; of use where anything was acknowledged."""
@@ -108,15 +144,18 @@ class Hj212Uplink:
         link = self._link = Link(
             self._session, reader, writer, self._clock, lambda output: self._take(outbox, link, output)
         )
-        feed = Feed(self._log, self._selection, outbox, self._signal, self._gave_up)
+        feed = Feed(self._log, self._selection, outbox, self._signal, self._receipts.gave_up)
         start = await feed.start_of_newest()
-        parts = (feed.follow(start), feed.refill(start), self._measure(outbox), self._send(outbox, link))
+        self._desk.link = link
+        parts = (feed.follow(start), feed.refill(start), self._present.tell(self._offer), self._send(outbox, link))
         try:
-            await until_first_ends(link.run(), _together(*parts, self._save(outbox)))
+            await until_first_ends(link.run(), _together(*parts, self._notify(link), self._save(outbox)))
         finally:
-            self._link = None
+            self._link = self._desk.link = None
             self._session.disconnected()
+            self._receipts.disconnected()
             outbox.disconnected()
+            self._history.cut()
         self._outage.broken(self._end_reason)
         return self._counts["acknowledged"] > acknowledged or (self._config.ack == "none" and self._stable)
 
@@ -124,35 +163,35 @@ class Hj212Uplink:
     def _stable(self) -> bool:
         return self._clock.wall_monotonic() - self._connected_at > STABLE_WALL_S
 
-    async def _measure(self, outbox: Outbox) -> None:
-        """Offer a 2011 every real-time interval of world time, cut to whole intervals; never afterwards."""
-        last = 0.0
+    def _offer(self, one: Fleeting) -> None:
+        if self._outbox is not None:
+            self._outbox.put_fleeting(one)
+            self._signal.tell()
+
+    def _ask(self, one: Asked) -> None:
+        if self._outbox is None or self._link is None:
+            self._history.landed(one, taken=False)
+        else:
+            self._outbox.asked = one
+            self._signal.tell()
+
+    async def _notify(self, link: Link) -> None:
+        """Tell what hardware this is, and ask for a new key when the one in use is old."""
+        if (hardware := self._present.hardware()) is not None:
+            link.perform(self._session.notify("1001", "1001", hardware, link.now))
         while True:
-            interval, now = self._state.realtime_s, self._clock.now().timestamp()
-            # A timer may ring a little early: never the same instant twice.
-            due = max((now // interval + 1) * interval, last + 1)
-            if due - now > PIECE_S:
-                # In pieces, so that an interval changed by the platform (1062) holds soon.
-                await self._clock.sleep(PIECE_S)
-                continue
-            await self._clock.sleep(due - now)
-            last = due
-            if not self._state.realtime_on:
-                continue
-            found = self._selection.realtime(self._live.latest, self._clock.now(), interval)
-            if found is not None:
-                outbox.realtime = Realtime(found[0], tuple(found[1]))
-                self._signal.tell()
+            if "1014" in self._config.allow and (wish := self._terms.key_wish()) is not None:
+                link.perform(self._session.notify("1014", "1014", ((("SKCreateTime", wish),),), link.now))
+            await self._clock.sleep(KEY_LOOK_S)
 
     async def _send(self, outbox: Outbox, link: Link) -> None:
         """Give the session what is next while it has room."""
         while True:
             changed = self._signal.event
             while self._session.free and (item := outbox.take(link.now)) is not None:
-                if isinstance(item, Realtime):
-                    link.perform(self._session.submit(item, REALTIME, item.at, item.items, link.now))
-                else:
-                    link.perform(self._session.submit(item, item.cn, item.start, item.items, link.now))
+                late = isinstance(item, Entry) and item.late
+                outputs = self._session.submit(item, item.cn, item.at, item.items, link.now, resent=late)
+                link.perform(outputs)
                 self._signal.tell()
             wake_at = outbox.wake_at(link.now) if self._session.free else None
             await wait_first(self._clock, None if wake_at is None else wake_at - link.now, changed)
@@ -173,62 +212,22 @@ class Hj212Uplink:
     def _take(self, outbox: Outbox, link: Link, output: Output) -> None:
         """What the session tells."""
         match output:
-            case Delivered(key, confirmed):
-                self._counts["delivered"] += 1
-                self._counts["acknowledged" if confirmed else "sent_unconfirmed"] += 1
-                if confirmed or self._stable:
-                    self._outage.well()
-                if isinstance(key, Entry):
-                    outbox.delivered(key)
-                else:
-                    outbox.realtime_flying = False
-                    self._counts["realtime_delivered"] += 1
+            case Delivered():
+                self._receipts.delivered(outbox, output, well=output.confirmed or self._stable)
             case Failed():
-                self._failed(outbox, link, output)
+                if output.key == HEARTBEAT or self._receipts.failed(outbox, output):
+                    self._end_reason = output.reason
+                    link.abort()
             case Commanded():
-                self._acts.commanded(output)
+                self._desk.commanded(output)
             case Requested(message):
-                at = parse_time(message.value("SystemTime") or "")
-                task = asyncio.create_task(self._apply_time(link, message.qn, at))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._desk.start(message)
             case BadBytes(error):
                 self._counts["bad_frames"] += 1
                 self._outage.last_error = f"the platform sent no frame: {error.reason} {error.detail}"
             case _:
                 self._counts["unexpected_frames"] += 1
         self._signal.tell()
-
-    def _failed(self, outbox: Outbox, link: Link, failed: Failed) -> None:
-        self._counts["failed"] += 1
-        realtime = not isinstance(failed.key, Entry)
-        if realtime:
-            outbox.realtime_flying = False
-        # Some platforms answer averages and never real-time data: no sign of a dead line.
-        mute = realtime and self._counts["delivered"] > self._counts["realtime_delivered"] == 0
-        if not failed.others_answered and not mute:
-            self._end_reason = failed.reason
-            link.abort()
-            return
-        self._outage.last_error = failed.reason
-        if isinstance(failed.key, Entry):
-            news, given_up = outbox.set_aside(failed.key, link.now)
-            if news:
-                self._acts.of_entry("uplink-set-aside", failed.key, failed.reason)
-            if given_up is not None:
-                self._gave_up(given_up)
-
-    def _gave_up(self, entry: Entry) -> None:
-        self._counts["given_up"] += 1
-        self._acts.of_entry("uplink-gave-up", entry, "refused again and again")
-
-    async def _apply_time(self, link: Link, qn: str, at: datetime) -> None:
-        assert self._set_time is not None
-        offset = (at - self._clock.now()).total_seconds()
-        done = await self._set_time(at)
-        fields = {"SystemTime": iso(at), "offset_s": round(offset, 3)}
-        await self._acts.post("platform-request", cn="1012", fields=fields, result="done" if done else "failed")
-        link.perform(self._session.finish(qn, ExeRtn.DONE if done else ExeRtn.FAILED))
 
     def status(self) -> dict[str, Any]:
         """State for people. `backlog` counts log records of any kind that this uplink has not yet passed."""
@@ -237,15 +236,20 @@ class Hj212Uplink:
         return {
             "kind": "hj212",
             "platform": f"{self._config.host}:{self._config.port}",
-            "mn": self._config.mn,
+            "mn": self._session.identity.mn,
+            "edition": int(self._edition),
+            "encrypted": bool(self._session.identity.keys),
             "connected": self._link is not None,
             "unacknowledged": WINDOW - self._session.free,
             "backlog": open_records,
             "set_aside": outbox.aside if outbox else 0,
             "realtime_s": self._state.realtime_s if self._state.realtime_on else None,
+            "minute_min": self._state.minute_min,
+            "history": self._history.status(),
             **self._outage.status(),
-            "factor_problems": self._selection.problems,
+            "factor_problems": dict(self._selection.problems),
             "refused_requests": self._acts.refused,
+            "deviations": dict(self._desk.deviations),
             **{name: self._counts[name] for name in COUNTS},
         }
 

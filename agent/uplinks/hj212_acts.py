@@ -1,25 +1,53 @@
-"""What an HJ 212 uplink puts on record: acts of the platform, frames set aside or given up."""
+"""What an HJ 212 uplink puts on record: acts of the platform and their refusals, frames set aside or given up."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 from agent.store.log import Log, Record
 from agent.uplinks.hj212_entries import Entry
+from agent.uplinks.hj212_requests import Answer, told
 from metrology.clock import Clock
 from metrology.periods import iso
+from protocols.hj212.commands import ExeRtn
+from protocols.hj212.message import Message
 from protocols.hj212.session import Commanded
 
+# So many refusals in a row are recorded one by one, then one each time this span has passed: no peer fills the log.
+REFUSALS_MAX: Final = 20
 REFUSAL_EVENT_S: Final = 60.0
+_REFUSED: Final = frozenset({ExeRtn.CONDITION, ExeRtn.BUSY})
+
+
+class _Allowance:
+    """How many records are left of `most`; one more comes every REFUSAL_EVENT_S."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._left = float(most)
+        self._at: float | None = None
+
+    def take(self, now: float) -> bool:
+        """Use one, where one is left."""
+        if self._at is not None:
+            self._left = min(self._most, self._left + (now - self._at) / REFUSAL_EVENT_S)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
 
 
 class Acts:
-    """Writes event records in the name of one uplink."""
+    """Writes event records in the name of one uplink. `platform` is its address, for people."""
 
-    def __init__(self, name: str, log: Log, clock: Clock) -> None:
+    def __init__(self, name: str, log: Log, clock: Clock, platform: str = "") -> None:
         self._origin = f"uplink {name}"
         self._log = log
         self._clock = clock
-        self._last_refusal = float("-inf")
+        self._platform = platform
+        self._of_platform = _Allowance(REFUSALS_MAX)
+        self._of_anybody = _Allowance(1)
         self.refused = 0
 
     def post(self, what: str, **detail: Any) -> "asyncio.Future[Record]":
@@ -29,15 +57,31 @@ class Acts:
     def of_entry(self, what: str, entry: Entry, reason: str) -> None:
         """Put on record what became of a frame; the record it was made of is named."""
         record = {"epoch": entry.epoch, "seq": entry.seq}
-        self.post(what, cn=entry.cn, start=iso(entry.start), record=record, reason=reason)
+        self.post(what, cn=entry.cn, start=iso(entry.at), record=record, reason=reason)
+
+    def concluded(self, message: Message, answer: Answer) -> None:
+        """Record a request of the platform with how it ended: each that was carried out, refusals within bounds."""
+        result = "done" if answer.code == ExeRtn.DONE else f"ExeRtn {answer.code}"
+        about = {"qn": message.qn, "mn": message.mn, "fields": told(message), **answer.detail}
+        if answer.code in _REFUSED:
+            self._refuse(self._of_platform, message.cn, result, about)
+        else:
+            self.post("platform-request", platform=self._platform, cn=message.cn, result=result, **about)
 
     def commanded(self, act: Commanded) -> None:
-        """Record acts done; count refusals and record one a minute, so that no platform can fill the log."""
+        """Record what the session itself did, or refused.
+
+        What is refused for its PW, MN or form may be anybody's: one record a minute, the rest is counted.
+        """
+        about = {"qn": act.qn, "fields": act.fields}
         if act.result == "done":
-            self.post("platform-request", cn=act.cn, fields=act.fields, result=act.result)
+            self.post("platform-request", platform=self._platform, cn=act.cn, result=act.result, **about)
             return
+        known = act.result == "QnRtn 2" or not act.result.startswith("QnRtn")
+        self._refuse(self._of_platform if known else self._of_anybody, act.cn, act.result, about)
+
+    def _refuse(self, allowance: _Allowance, cn: str, result: str, about: Mapping[str, Any]) -> None:
         self.refused += 1
-        now = self._clock.wall_monotonic()
-        if now - self._last_refusal >= REFUSAL_EVENT_S:
-            self._last_refusal = now
-            self.post("platform-request-refused", cn=act.cn, result=act.result, refused_so_far=self.refused)
+        if allowance.take(self._clock.wall_monotonic()):
+            so_far = {"refused_so_far": self.refused}
+            self.post("platform-request-refused", platform=self._platform, cn=cn, result=result, **about, **so_far)

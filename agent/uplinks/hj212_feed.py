@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, NoReturn
 
 from agent.store.log import Log, Record
-from agent.uplinks.hj212_entries import Entry, Selection
+from agent.uplinks.hj212_entries import Entry
 from agent.uplinks.hj212_outbox import Outbox
+from agent.uplinks.hj212_selection import Selection
 
-KINDS: Final = frozenset({"average"})
 READ_MAX: Final = 50
 NEWEST_FIRST: Final = 3
 NEWEST_SEARCH: Final = 2_000
@@ -42,11 +43,14 @@ class Feed:
         self._outbox = outbox
         self._signal = signal
         self._gave_up = gave_up
+        # What was committed before the connection is not sent at its time.
+        self._fresh_from = log.next_seq
 
     async def start_of_newest(self) -> int:
         """Sequence number from which records count as fresh: the newest few go before everything older."""
         head = self._log.next_seq
-        found = await self._log.read(max(-1, head - NEWEST_SEARCH), kinds=KINDS, limit=NEWEST_SEARCH)
+        after = max(-1, head - NEWEST_SEARCH)
+        found = await self._log.read(after, kinds=self._selection.kinds, limit=NEWEST_SEARCH)
         return found[-NEWEST_FIRST:][0].seq if found else head
 
     async def follow(self, start: int) -> NoReturn:
@@ -55,10 +59,10 @@ class Feed:
         while True:
             await self._log.wait(cursor)
             end = self._log.next_seq
-            records = await self._log.read(cursor, kinds=KINDS, limit=READ_MAX, before=end)
+            records = await self._log.read(cursor, kinds=self._selection.kinds, limit=READ_MAX, before=end)
             for record in records:
                 await self._signal.until(lambda: self._outbox.room_fresh)
-                self._offer(record, cursor, self._outbox.put_fresh)
+                await self._offer(record, cursor, "fresh", self._outbox.put_fresh)
                 cursor = record.seq
             if not records:
                 self._outbox.done(epoch, cursor + 1, end - 1)
@@ -80,18 +84,21 @@ class Feed:
 
     async def _refill_epoch(self, epoch: int, before: int | None) -> int:
         cursor = self._outbox.progress(epoch).through
-        while records := await self._log.read(cursor, kinds=KINDS, limit=READ_MAX, before=before, epoch=epoch):
+        kinds = self._selection.kinds
+        while records := await self._log.read(cursor, kinds=kinds, limit=READ_MAX, before=before, epoch=epoch):
             for record in records:
                 await self._signal.until(lambda: self._outbox.room_old)
-                self._offer(record, cursor, self._outbox.put_old)
+                await self._offer(record, cursor, "old", self._outbox.put_old)
                 cursor = record.seq
         return cursor
 
-    def _offer(self, record: Record, before: int, put: Callable[[Entry], None]) -> None:
+    async def _offer(self, record: Record, before: int, stream: str, put: Callable[[Entry], None]) -> None:
         if self._outbox.wanted(record.epoch, record.seq):
-            entry = self._selection.entry(record, before + 1)
-            if entry is None:
+            entries = await self._selection.entries(record, before + 1, stream)
+            late = record.epoch != self._log.epoch or record.seq < self._fresh_from
+            for entry in entries:
+                if self._outbox.open(entry):
+                    put(replace(entry, late=late))
+            if not entries:
                 self._outbox.done(record.epoch, before + 1, record.seq)
-            else:
-                put(entry)
         self._signal.tell()
