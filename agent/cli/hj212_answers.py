@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from agent.cli.hj212_line import key
+from agent.cli.hj212_line import sm4_key
 from metrology.clock import Clock
 from metrology.periods import DAY_S, HOUR_S, MINUTE_S
 from protocols.hj212 import Edition, Message, StationSession
@@ -34,10 +34,10 @@ class Owner(Protocol):
     def edition(self) -> Edition:
         """The edition it writes."""
 
-    def area(self, cn: str, at: datetime, given: Mapping[str, str]) -> Area:
-        """Data of a command to the platform."""
+    def area(self, cn: str, at: datetime, asked: Message | None) -> Area:
+        """Data of a command to the platform. Raises ValueError."""
 
-    def tell(self, cn: str, at: datetime, given: Mapping[str, str] | None = None, request: str | None = None) -> None:
+    def tell(self, cn: str, at: datetime, area: Area, request: str | None = None) -> None:
         """Queue an upload."""
 
     def perform(self, outputs: list[Output]) -> None:
@@ -55,15 +55,18 @@ class Answers:
         """Answer a request: by records, by one message, or by doing as told."""
         command = commands(self._owner.edition)[message.cn, "to_station"]
         returns = frozenset().union(*(form.returns for form in command.forms))
-        given = {name: value for name in ("PolId", "InfoId") if (value := message.value(name)) is not None}
-        if "records" in returns and message.value("BeginTime") is not None:
-            self._records(message, given)
-        elif "answer" in returns:
-            area = self._owner.area(message.cn, self._clock.now(), given)
-            self._owner.perform(self._owner.session.answer(message.qn, area))
-            self._finish(message.qn, ExeRtn.DONE)
-        else:
-            self._act(message, given)
+        try:
+            if "records" in returns and message.value("BeginTime") is not None:
+                self._records(message)
+            elif "answer" in returns:
+                area = self._owner.area(message.cn, self._clock.now(), message)
+                self._owner.perform(self._owner.session.answer(message.qn, area))
+                self._finish(message.qn, ExeRtn.DONE)
+            else:
+                self._act(message)
+        except ValueError:
+            # A code or a secret of the platform's that fits no data area of ours.
+            self._finish(message.qn, ExeRtn.CONDITION)
 
     def complete(self, qn: str) -> None:
         """All records of that request were acknowledged, or given up."""
@@ -80,14 +83,14 @@ class Answers:
     def _finish(self, qn: str, code: int) -> None:
         self._owner.perform(self._owner.session.finish(qn, code))
 
-    def _records(self, message: Message, given: Mapping[str, str]) -> None:
-        labels = list(self._labels(message))
-        if not labels:
+    def _records(self, message: Message) -> None:
+        records = [(at, self._owner.area(message.cn, at, message)) for at in self._labels(message)]
+        if not records:
             self._finish(message.qn, ExeRtn.NO_DATA)
             return
         self._open.add(message.qn)
-        for at in labels:
-            self._owner.tell(message.cn, at, given, message.qn)
+        for at, area in records:
+            self._owner.tell(message.cn, at, area, message.qn)
 
     def _labels(self, message: Message) -> Iterator[datetime]:
         """Starts of the periods asked for, both ends included (UTC+8); none of a time to come."""
@@ -102,14 +105,20 @@ class Answers:
             yield at
             at += timedelta(seconds=step)
 
-    def _act(self, message: Message, given: Mapping[str, str]) -> None:
+    def _act(self, message: Message) -> None:
+        session, now = self._owner.session, self._clock.now()
+        change = _CHANGES.get(message.cn, _unchanged)
+        identity = change(session.identity, {name: value for item in message.area for name, value in item})
+        # The answer still goes out under the old name, password and key.
         self._finish(message.qn, ExeRtn.DONE)
-        session = self._owner.session
-        if change := _CHANGES.get(message.cn):
-            session.identity = change(session.identity, {name: v for item in message.area for name, v in item})
+        session.identity = identity
         follows = _FOLLOWS.get(message.cn)
         if follows is not None and (follows, "to_platform") in commands(self._owner.edition):
-            self._owner.tell(follows, self._clock.now(), {k: v for k, v in given.items() if k != "PolId"})
+            self._owner.tell(follows, now, self._owner.area(follows, now, message))
+
+
+def _unchanged(me: Identity, _: Mapping[str, str]) -> Identity:
+    return me
 
 
 def _new_password(me: Identity, values: Mapping[str, str]) -> Identity:
@@ -117,7 +126,7 @@ def _new_password(me: Identity, values: Mapping[str, str]) -> Identity:
 
 
 def _new_key(me: Identity, values: Mapping[str, str]) -> Identity:
-    return dataclasses.replace(me, keys=(key(values["NewSK"]), *me.keys[:1]))
+    return dataclasses.replace(me, keys=(sm4_key(values["NewSK"]), *me.keys[:1]))
 
 
 def _new_mn(me: Identity, values: Mapping[str, str]) -> Identity:

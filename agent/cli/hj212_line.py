@@ -11,16 +11,20 @@ PROFILES: Final = ("strict-2005", "strict-2017", "strict-2025", "lenient")
 EDITIONS: Final = (2005, 2017, 2025)
 
 
-def key(text: str) -> bytes:
-    """Bytes of an SM4 key: 32 hexadecimal digits, 16 characters taken as they are, or either in a file (`@FILE`)."""
+def sm4_key(text: str) -> bytes:
+    """Bytes of an SM4 key: 32 hexadecimal digits, or 16 characters taken as they are. Raises ValueError for others."""
+    found = text.encode("ascii") if len(text) == KEY_BYTES else bytes.fromhex(text)
+    if len(found) != KEY_BYTES:
+        raise ValueError(f"{len(found)} != {KEY_BYTES} bytes")
+    return found
+
+
+def _key(text: str) -> bytes:
+    """A key given on the command line, or in a file (`@FILE`)."""
     try:
-        written = Path(text[1:]).read_text(encoding="ascii").strip() if text.startswith("@") else text
-        found = written.encode("ascii") if len(written) == KEY_BYTES else bytes.fromhex(written)
+        return sm4_key(Path(text[1:]).read_text(encoding="ascii").strip() if text.startswith("@") else text)
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    if len(found) != KEY_BYTES:
-        raise argparse.ArgumentTypeError(f"{len(found)} != {KEY_BYTES} bytes")
-    return found
 
 
 def _seconds(text: str) -> float:
@@ -41,7 +45,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "hj212 CN": ("cn", {"metavar": "CN", "nargs": "?"}),
     "hj212 ITEM": ("items", {"metavar": "NAME=VALUE", "nargs": "*", "default": []}),
     "--profile": ("--profile", {"choices": PROFILES, "default": "lenient"}),
-    "--key": ("--key", {"metavar": "HEX", "type": key}),
+    "--key": ("--key", {"metavar": "HEX", "type": _key}),
     "--lines": ("--lines", _SWITCH),
     "--to": ("--to", {"choices": ("platform", "station")}),
     "--edition": ("--edition", _EDITION),

@@ -10,7 +10,7 @@ from agent.cli.words import say
 from host.problems import Lang
 from host.table import table
 from protocols.hj212 import Edition, Frame, FrameError, Message
-from protocols.hj212.commands import Command, commands
+from protocols.hj212.commands import Command, Direction, commands
 from protocols.hj212.message import REPLY_ST
 from protocols.hj212.tables.lookup import explain
 from protocols.hj212.times import parse_time
@@ -44,7 +44,9 @@ def edition_of(message: Message) -> Edition:
 def command_of(message: Message) -> Command | None:
     """The row of the table a message belongs to: of the two directions the one it fits, None for a CN of no row."""
     known = commands(edition_of(message))
-    both = [row for way in ("to_station", "to_platform") if (row := known.get((message.cn, way)))]
+    # Both ends may write a 9011, one of them hardly ever: it is a station that answers a request so.
+    ways: tuple[Direction, ...] = ("to_station", "to_platform")
+    both = [row for way in (ways[::-1] if message.cn == "9011" else ways) if (row := known.get((message.cn, way)))]
     fitting = [row for row in both if not row.problem(message)]
     named = any("-" in name or name == "DataTime" for item in message.area for name, _ in item)
     return next(iter(fitting or (both[-1:] if named else both)), None)
@@ -92,14 +94,15 @@ def notes(frame: Frame) -> list[str]:
     """Names of remarks that are no departure from the standard (`say.hj212.note.*` has the sentences)."""
     message = frame.message
     found = []
-    if any(blank in frame.raw.rstrip(b"\r\n") for blank in (b" ", b"\t", b"\r", b"\n")):
+    _, _, data = frame.raw.partition(b"CP=&&")
+    if frame.cp and not data.lstrip().startswith(frame.cp[0][0][0].encode()):
+        found.append("encrypted")
+    elif any(blank in frame.raw.rstrip() for blank in (b" ", b"\t", b"\r", b"\n")):
         found.append("blanks")
     if message.qn and not _is_time(message.qn[:14]):
         found.append("qn")
     if Edition.of_version(message.version) is None:
         found.append("version")
-    if not message.area and message.cn not in ("9013", "9014", "9015") and message.wants_answer is False:
-        found.append("no-answer")
     return found
 
 
@@ -116,7 +119,8 @@ def told(one: Frame | FrameError) -> dict[str, Any]:
     answer = {"ok": isinstance(one, Frame), "raw": one.raw.decode("latin-1"), "offset": one.offset, "reason": None,
               "fields": {}, "cp": [], "deviations": []}  # fmt: skip
     if isinstance(one, FrameError):
-        return answer | {"reason": one.reason, "detail": one.detail, "meanings": _named("frame_error", [one.reason])}
+        return answer | {"reason": one.reason, "detail": one.detail, "meanings": _named("frame_error", [one.reason]),
+                         "notes": _sentences(_hints(one))}  # fmt: skip
     message, command = one.message, command_of(one.message)
     return answer | {
         "fields": one.fields,
@@ -126,8 +130,17 @@ def told(one: Frame | FrameError) -> dict[str, Any]:
         "direction": command.direction if command else None,
         "meanings": [dataclasses.asdict(meaning) for meaning in meanings(message)] + _named("leniency", one.deviations),
         "findings": findings(message),
-        "notes": [{lang: say(f"hj212.note.{name}", lang) for lang in LANGS} for name in notes(one)],
+        "notes": _sentences(notes(one)),
     }
+
+
+def _hints(error: FrameError) -> list[str]:
+    """Remarks about what is no frame."""
+    return ["crc"] if error.reason == "crc" else []
+
+
+def _sentences(names: Iterable[str]) -> list[dict[str, str]]:
+    return [{lang: say(f"hj212.note.{name}", lang) for lang in LANGS} for name in names]
 
 
 def _named(kind: str, names: Iterable[str]) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from agent.cli.hj212_line import key
+from agent.cli.hj212_line import sm4_key
 from agent.cli.hj212_meaning import edition_of
 from agent.cli.hj212_show import profile
 from protocols.hj212 import Message, Profile
@@ -71,7 +71,7 @@ class Peers(Mapping[str, Identity]):
             self._perhaps[mn] = dataclasses.replace(known, pw=pw)
         elif cn == "1014":
             [text] = values["NewSK"]
-            self._known[mn] = dataclasses.replace(known, keys=(key(text), *known.keys[:1]))
+            self._known[mn] = dataclasses.replace(known, keys=(sm4_key(text), *known.keys[:1]))
         elif cn == "1002":
             [new] = values["MN"]
             self._known[new] = dataclasses.replace(known, mn=new)

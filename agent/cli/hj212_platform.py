@@ -127,8 +127,8 @@ class _Connection:
         """Ask the station; gives how that ended. Raises UsageError, ValueError or RuntimeError."""
         known = self._platform.peers[mn]
         area = area_of(command_for(known.edition, cn, "to_station", lang), items, known.st, lang)
-        qn, outputs = self._session.request(mn, cn, area, self.link.now)
         self._platform.peers.asked(mn, cn, values_of(items, lang))
+        qn, outputs = self._session.request(mn, cn, area, self.link.now)
         ended: asyncio.Future[RequestEnded] = asyncio.get_running_loop().create_future()
         self._asked[qn] = ended
         self.link.perform(outputs)

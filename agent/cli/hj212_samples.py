@@ -6,6 +6,7 @@ real-time values the vendor's flag `SIM`.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -16,11 +17,13 @@ from protocols.hj212.tables.fields import Kind, fields
 from protocols.hj212.tables.forms import Part
 from protocols.hj212.times import render_time
 
-FACTORS: Final = {"a05001": 420.0, "a19001": 6.4}
+FACTORS: Final = {"a05001": 824.0, "a19001": 6.4}
 HAND: Final = "S"
 SIMULATED: Final = "SIM"
 _SWING: Final = 0.02
 _PERIOD_S: Final = 600
+# Of these the table has one set a message (2062, 3019, the alarms of 2005).
+_ONCE: Final = frozenset({"-samplerd", "-standardvalue", "-resulttype", "-sn", "-ala"})
 _CODES: Final = {
     "NoiseId": "LA", "ProcId": "g10101", "ElecId": "ea0001", "InfoId": "i12001", "n": "1", "FurnaceId": "a01901",
 }  # fmt: skip
@@ -34,41 +37,56 @@ _FIXED: Final = {
 }  # fmt: skip
 
 
-def sample(command: Command, st: str, at: datetime, factors: Mapping[str, float], given: Mapping[str, str]) -> Area:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a sample is of: means of its factors by code, and one analyser or kind of information where one is meant."""
+
+    factors: Mapping[str, float]
+    pol_id: str | None = None
+    info_id: str | None = None
+
+    def codes(self, part: Part) -> tuple[str, ...]:
+        """Codes for the placeholder of a sub-value, the first alone where it may occur once."""
+        if part.code == "PolId":
+            own = tuple(self.factors) if self.pol_id is None else (self.pol_id,)
+            return own[:1] if part.times == "1" and part.after in _ONCE else own
+        if part.code == "InfoId" and self.info_id is not None:
+            return (self.info_id,)
+        return (_CODES[part.code],)
+
+    def mean(self, code: str) -> float:
+        """Mean of a factor, 1 for one of which nothing was said."""
+        return self.factors.get(code, 1.0)
+
+
+def sample(command: Command, st: str, at: datetime, asked: Asked, given: Mapping[str, str]) -> Area:
     """Data area of an upload, notice or answer for the time `at`; what is given takes the place of what is made up.
 
-    Raises ValueError where what is given does not fit the table.
+    Raises ValueError where what is given or asked for does not fit the table.
     """
     form = next((form for form in command.forms if st in form.st), command.forms[0])
     made: dict[str, str] = {}
     for group in form.groups:
         for part in group.parts:
-            wanted = part.times in "1+" or (group.coded and part.after in _LIKELY)
-            names = _names(part, factors) if wanted else {}
-            made |= {name: _value(command, part, code, at, factors) for name, code in names.items()}
-    kept = {name: value for name, value in made.items() if name not in given}
-    return command.area({**kept, **given}, st)
+            likely = part.after in _LIKELY if group.coded else part.name == "PolId" and asked.pol_id is not None
+            if part.times in "1+" or likely:
+                codes = asked.codes(part) if part.code else ("",)
+                names = {part.name.replace(f"{{{part.code}}}", code): code for code in codes}
+                made |= {name: _value(command, part, code, at, asked) for name, code in names.items()}
+    return command.area({name: value for name, value in made.items() if name not in given} | dict(given), st)
 
 
-def _names(part: Part, factors: Mapping[str, float]) -> dict[str, str]:
-    """Names of a sub-value, with the code in each."""
-    if not part.code:
-        return {part.name: ""}
-    codes = tuple(factors) if part.code == "PolId" else (_CODES[part.code],)
-    return {part.name.replace(f"{{{part.code}}}", code): code for code in codes}
-
-
-def _value(command: Command, part: Part, code: str, at: datetime, factors: Mapping[str, float]) -> str:
+def _value(command: Command, part: Part, code: str, at: datetime, asked: Asked) -> str:
     field = fields(command.edition).get(part.name.casefold())
     kind = field.kind if field else Kind.TEXT
     ending = part.after.removeprefix("-") if part.code == "n" else part.after or part.name.casefold()
     if ending in _FIXED:
         return _FIXED[ending]
     if part.name == "PolId":
-        return next(iter(factors))
+        return asked.pol_id or next(iter(asked.factors))
     if kind in (Kind.TIME, Kind.STAMP):
         return render_time(at)
     if kind is Kind.NUMBER or ending in ("-rtd", "-avg"):
-        mean = factors.get(code, 1.0) * (1 + _SWING * math.sin(2 * math.pi * at.timestamp() / _PERIOD_S))
+        mean = asked.mean(code) * (1 + _SWING * math.sin(2 * math.pi * at.timestamp() / _PERIOD_S))
         return decimal(mean * _SHARES.get(ending, 1.0), 2)
     return "1"

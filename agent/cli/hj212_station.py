@@ -11,7 +11,7 @@ from typing import Final
 
 from agent.cli.hj212_answers import Answers
 from agent.cli.hj212_encode import UsageError, command_for, password, values_of
-from agent.cli.hj212_samples import FACTORS, sample
+from agent.cli.hj212_samples import FACTORS, Asked, sample
 from agent.cli.hj212_show import Show, TappedLink, Typed, Words, profile, until_interrupted
 from agent.cli.words import say
 from host.address import is_loopback
@@ -19,7 +19,7 @@ from host.clock import RealClock
 from host.hj212 import keep_connected, until_first_ends
 from host.problems import Lang
 from metrology.clock import Clock
-from protocols.hj212 import Edition, StationSession
+from protocols.hj212 import Edition, Message, StationSession
 from protocols.hj212.commands import commands
 from protocols.hj212.message import Area
 from protocols.hj212.service import StationState
@@ -119,7 +119,7 @@ class Station:
         """Until it is cancelled."""
         self.show.event("simulated", factors=", ".join(self._factors))
         if ("2081", "to_platform") in commands(self.edition):
-            self.tell("2081", self._clock.now())
+            self._measured("2081", self._clock.now())
         with self._typed.listening():
             await until_first_ends(
                 keep_connected(
@@ -162,9 +162,9 @@ class Station:
         while self._line.interval:
             now = self._clock.now()
             if self._state.realtime_on:
-                self.tell("2011", now)
+                self._measured("2011", now)
             if self._state.status_on:
-                self.tell("2021", now)
+                self._measured("2021", now)
             await self._clock.sleep(self._state.realtime_s)
         await asyncio.Event().wait()
 
@@ -184,24 +184,28 @@ class Station:
             raise UsageError(say("hj212.not-begun", lang, cn=cn))
         given = {name: values[0] for name, values in values_of(items, lang).items()}
         at = parse_time(given["DataTime"]) if "DataTime" in given else self._clock.now()
-        self.tell(cn, at, given)
+        asked = Asked(self._factors, given.get("PolId"))
+        self.tell(cn, at, sample(command, self.session.identity.st, at, asked, given))
 
-    def tell(self, cn: str, at: datetime, given: Mapping[str, str] | None = None, request: str | None = None) -> None:
-        """Queue an upload or notice for that time. Raises ValueError where what is given does not fit the table."""
+    def tell(self, cn: str, at: datetime, area: Area, request: str | None = None) -> None:
+        """Queue an upload or notice for that time."""
         self._numbers += 1
         notice = commands(self.edition)[cn, "to_platform"].dialogue == "notice"
-        self._waiting[self._numbers] = Upload(cn, at, self.area(cn, at, given or {}), notice, request)
+        self._waiting[self._numbers] = Upload(cn, at, area, notice, request)
         if len(self._waiting) > WAITING_MAX:
             oldest, lost = self._waiting.popitem(last=False)
             self._under_way.discard(oldest)
             self.show.event("dropped", cn=lost.cn)
         self._pump()
 
-    def area(self, cn: str, at: datetime, given: Mapping[str, str]) -> Area:
-        """Data of a command to the platform, made up but for what is given. Raises ValueError."""
-        code = given.get("PolId")
-        factors = self._factors if code is None else {code: self._factors.get(code, 1.0)}
-        return sample(commands(self.edition)[cn, "to_platform"], self.session.identity.st, at, factors, given)
+    def area(self, cn: str, at: datetime, asked: Message | None) -> Area:
+        """Data of a command to the platform, all made up, of what a request asks for. Raises ValueError."""
+        pol_id, info_id = (asked.value(name) if asked else None for name in ("PolId", "InfoId"))
+        command = commands(self.edition)[cn, "to_platform"]
+        return sample(command, self.session.identity.st, at, Asked(self._factors, pol_id, info_id), {})
+
+    def _measured(self, cn: str, at: datetime) -> None:
+        self.tell(cn, at, self.area(cn, at, None))
 
     def _pump(self) -> None:
         """Hand over what waits, as far as the session has room."""
