@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final, Literal, cast
 
 from protocols.hj212.message import Area, Item, SubValue
@@ -84,16 +83,17 @@ def _is_code(placeholder: str, code: str) -> bool:
 def problem(groups: Sequence[Group], fields: Mapping[str, Field], area: Area) -> str | None:
     """What in a data area is not as the layout and the fields say, and what to do; None where all is well."""
     parts = [part for group in groups for part in group.parts]
-    seen: Counter[str] = Counter()
-    for name, value in (pair for item in area for pair in item):
+    # Sub-values of another kind of code in an item of one code: each item may repeat them.
+    loose = {part for group in groups if group.coded for part in group.parts if part.code != group.parts[0].code}
+    seen: Counter[tuple[str, int]] = Counter()
+    for place, name, value in ((place, *pair) for place, item in enumerate(area) for pair in item):
         part = _owner(parts, name)
         if part is None:
-            allowed = ", ".join(one.name for one in parts)
-            return f"field {name} does not belong here: " + (
-                f"allowed are {allowed}" if allowed else "the data area is empty"
-            )
-        seen[name.casefold()] += 1
-        if seen[name.casefold()] > 1 and (part.code or part.times in "1?"):
+            allowed = ", ".join(one.name for one in parts) or "none, the data area is empty"
+            return f"field {name} does not belong here: allowed are {allowed}"
+        key = (name.casefold(), place if part in loose else -1)
+        seen[key] += 1
+        if seen[key] > 1 and (part.code or part.times in "1?"):
             return f"field {name} occurs twice: send it once"
         field = _field(part, fields)
         if not field.accepts(value):
@@ -158,29 +158,24 @@ def fill(groups: Sequence[Group], values: Values) -> Area:
     left = {name: [value] if isinstance(value, str) else list(value) for name, value in values.items()}
     items: list[Item] = []
     for group in groups:
-        found = [
-            (part.code_of(name.casefold()) or "", index, [(name, value) for value in left[name]])
-            for index, part in enumerate(group.parts)
-            for name in left
-            if part is _owner([one for all_of in groups for one in all_of.parts], name)
-        ]
-        for _, _, pairs in found:
-            left.pop(pairs[0][0], None)
-        items += _items(group, found)
-    items += [((name, value),) for name, texts in left.items() for value in texts]
-    return tuple(items)
+        made: dict[str, list[SubValue]] = {}
+        for part in group.parts:
+            for name in [name for name in left if part.code_of(name.casefold()) is not None]:
+                pairs = [(name, value) for value in left.pop(name)]
+                made.setdefault(_code_of_item(group, part, name, made), []).extend(pairs)
+        items += [tuple(pairs) for pairs in made.values()] if len(group.parts) > 1 else _alone(made)
+    return (*items, *(((name, value),) for name, texts in left.items() for value in texts))
 
 
-def _items(group: Group, found: list[tuple[str, int, list[SubValue]]]) -> list[Item]:
-    """Items of one group: one a code where it is coded, one for all where it is a fixed item, else one a value."""
-    if len(group.parts) == 1:
-        return [(pair,) for _, _, pairs in found for pair in pairs]
-    order = {code: place for place, code in enumerate(dict.fromkeys(code for code, _, _ in found))}
-    ordered = sorted(found, key=lambda one: (order[one[0]], one[1]))
-    return [
-        tuple(pair for _, _, pairs in members for pair in pairs)
-        for _, members in groupby(ordered, key=lambda one: one[0] if group.coded else "")
-    ]
+def _code_of_item(group: Group, part: Part, name: str, made: Mapping[str, object]) -> str:
+    """Which item a sub-value joins: that of its code; where it has another kind of code, the first."""
+    if not group.coded:
+        return ""
+    return part.code_of(name.casefold()) or "" if part.code == group.parts[0].code else next(iter(made), "")
+
+
+def _alone(made: Mapping[str, Sequence[SubValue]]) -> list[Item]:
+    return [(pair,) for pairs in made.values() for pair in pairs]
 
 
 def likeness(groups: Sequence[Group], area: Area) -> tuple[int, int]:
