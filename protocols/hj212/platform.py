@@ -179,8 +179,10 @@ class PlatformSession:
     def _remember(self, message: Message) -> None:
         remember(self._done, _mark(message), None, ACCEPTED_MAX)
 
-    def _reject(self, message: Message, code: int, reason: str) -> list[Output]:
+    def _reject(self, message: Message, code: int | None, reason: str) -> list[Output]:
         """Tell the sender why, where it asked; a reply that nobody asked for is never answered."""
+        if code is None:
+            return [Rejected(message, reason)]
         return [*self._reply(message, "9011", ("QnRtn", str(code))), Rejected(message, reason)]
 
     def _reply(self, message: Message, cn: str, *area: tuple[str, str]) -> list[Output]:

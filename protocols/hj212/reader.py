@@ -40,8 +40,12 @@ class Reader:
         return self._decoder.end()
 
 
-def refusal(profile: Profile, frame: Frame) -> tuple[int, str] | None:
-    """Why a peer of that profile may not write so: a code of `QnRtn` and a reason; None where all is well."""
+def refusal(profile: Profile, frame: Frame) -> tuple[int | None, str] | None:
+    """Why a peer of that profile may not write so: a code of `QnRtn` and a reason; None where all is well.
+
+    There is no code where length, check sum or tail are wrong: the line may have done that, and handling ends (HJ
+    212-2017 table 2), so that its sender sends it again.
+    """
     edition = profile.edition
     if not frame.deviations and (edition is None or int(frame.fields["Flag"]) >> 2 == edition.version):
         # Nothing had to be forgiven, by the edition that the frame itself names.
@@ -55,10 +59,11 @@ def refusal(profile: Profile, frame: Frame) -> tuple[int, str] | None:
         said = f"version bits {bits}" if theirs is None else f"edition {theirs.value}"
         return QnRtn.FLAG, f"{said}, agreed is {edition.value if edition else 'an edition there is'}"
     names = [name for name in frame.deviations if name not in profile.leniencies]
-    code = QnRtn.CRC if reason == "crc" else next((_CODES[name] for name in names if name in _CODES), QnRtn.UNKNOWN)
-    return code, f"deviation {' '.join(names) or reason}"
+    code = next((_CODES[name] for name in names if name in _CODES), QnRtn.UNKNOWN)
+    return None if reason in _BY_THE_LINE else code, f"deviation {' '.join(names) or reason}"
 
 
+_BY_THE_LINE: Final = frozenset({"crc", "length", "truncated"})
 _CODES: Final[dict[str, int]] = {
     Leniency.MN_13_TO_24: QnRtn.MN,
     Leniency.MISSING_QN: QnRtn.QN,

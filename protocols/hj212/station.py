@@ -201,7 +201,7 @@ class StationSession:
 
     def _take(self, frame: Frame, now: float) -> list[Output]:
         message, refused = frame.message, refusal(self.identity.profile, frame)
-        if message.st != REPLY_ST:
+        if message.st != REPLY_ST and (refused is None or refused[0] is not None):
             return self._service.take(message, refused[0] if refused else None)
         done = None if refused else self._outgoing.take(message, now, self._state.timing)
         return [Unexpected(message)] if done is None else done

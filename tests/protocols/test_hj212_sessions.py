@@ -494,8 +494,8 @@ def test_an_upload_without_time_is_not_taken_and_bad_bytes_are_a_value(line: Any
     run = line()
     message = Message(QN, "31", "2051", "123456", run.station.identity.mn, 5, ((("a05001-Avg", "1"),),))
     assert of(Rejected, run.platform.receive(encode(message), 0.0))
-    assert of(BadBytes, run.platform.receive(b"##no frame at all##", 0.0))
-    assert of(BadBytes, run.station.receive(b"##no frame at all##", 0.0))
+    assert of(BadBytes, run.platform.receive(b"##no frame at all##xx", 0.0))
+    assert of(BadBytes, run.station.receive(b"##no frame at all##xx", 0.0))
 
 
 def test_more_uploads_than_may_wait_stay_unanswered_and_come_again(line: Any) -> None:
