@@ -18,7 +18,7 @@ from protocols.hj212.tables.forms import Group, Part
 MN = {Edition.HJ2005: "GHG20260100001", Edition.HJ2017: "0100B1F2A00002A00000007B"}
 TIMES = st.datetimes().map(lambda at: f"{at:%Y%m%d%H%M%S}".rjust(14, "2"))
 CODES = st.from_regex("[0-9a-z]{2,6}", fullmatch=True)
-TEXT = st.from_regex("[0-9A-Za-z/._:+一-龥]([ 0-9A-Za-z/._:+一-龥]{0,28}[0-9A-Za-z一-龥])?", fullmatch=True)
+TEXT = st.text("0Zz/._:+ 一汉龥", min_size=1, max_size=30).map(str.strip).filter(bool)
 
 
 def clock(width: int) -> st.SearchStrategy[str]:
