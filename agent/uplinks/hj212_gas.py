@@ -10,9 +10,7 @@ from typing import Final
 from agent.config_hj212 import Calibrate, Hj212Uplink, SentFactor
 from agent.gas.calibrator import Calibrator
 from agent.gas.outcome import RefusalKind, RefusedError, RunEnd
-from agent.uplinks.hj212_clock import clock_setter
 from agent.uplinks.hj212_requests import Answer, Handler
-from metrology.clock import Clock
 from protocols.hj212.commands import ExeRtn
 from protocols.hj212.message import Message
 
@@ -106,9 +104,3 @@ def _calibration(factor: SentFactor, kind: str | None) -> str | None:
 
 def _refused(reason: str) -> Answer:
     return Answer(ExeRtn.CONDITION, detail={"reason": reason})
-
-
-def acts(name: str, config: Hj212Uplink, calibrator: Calibrator, clock: Clock) -> dict[str, Handler]:
-    """Handlers of everything that moves gas or the clock, for one uplink."""
-    setter = clock_setter(clock, config.clock_step_max_s, lambda: calibrator.busy)
-    return {**GasActs(name, config, calibrator).handlers(), "1012": setter}

@@ -277,7 +277,7 @@ class Rig:
     """A station's calibration part; the instrument reads (true + 2) / 1.01 of whatever port is open."""
 
     def __init__(self, config: Config, clock: ManualClock, peer: Any) -> None:
-        self.clock, self.peer, self.events = clock, peer, []
+        self.config, self.clock, self.peer, self.events = config, clock, peer, []
         folder = Path(config.store.path)
         self.log = Log(
             folder / "segments", clock, station_id="cal", signer=SIGNER, commit_s=0, executor=Inline(),
