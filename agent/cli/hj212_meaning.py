@@ -136,7 +136,8 @@ def told(one: Frame | FrameError) -> dict[str, Any]:
 
 def _hints(error: FrameError) -> list[str]:
     """Remarks about what is no frame."""
-    return ["crc"] if error.reason == "crc" else []
+    ciphered = error.reason == "crc" and not error.raw.rstrip(b"\r\n").isascii()
+    return ["crc"] if ciphered else []
 
 
 def _sentences(names: Iterable[str]) -> list[dict[str, str]]:
@@ -165,7 +166,8 @@ class Reader:
             why = self._name(_meaning(one.reason, ("frame_error",), None))
             raw = _SECRET.sub(rf"\1={MASK}", one.raw.decode("latin-1"))[:RAW_SHOWN_MAX]
             shown = "".join(sign if sign.isprintable() else "." for sign in raw)
-            return self._say("refused", offset=one.offset, why=why, detail=one.detail or "-", raw=shown)
+            refused = self._say("refused", offset=one.offset, why=why, detail=one.detail or "-", raw=shown)
+            return "\n".join([refused, *(f"  i {self._say(f'note.{name}')}" for name in _hints(one))])
         taken = self._say("taken", offset=one.offset, size=len(one.raw), title=self.title(one.message))
         return "\n".join([taken, *(f"  {text}" for text in self._body(one))])
 
