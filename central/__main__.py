@@ -8,6 +8,9 @@ from host.commands import Argument, Program
 ARGUMENTS: Final[dict[str, Argument]] = {
     "CONFIG": ("config", {"metavar": "CONFIG"}),
     "STATION": ("station", {"metavar": "STATION"}),
+    "MN": ("mn", {"metavar": "MN"}),
+    "CN": ("cn", {"metavar": "CN"}),
+    "NAME=VALUE": ("fields", {"metavar": "NAME=VALUE", "nargs": "*"}),
     "--at": ("--at", {"metavar": "TIME"}),
     "--clock": ("--clock", {"metavar": "WALL0,WORLD0,RATE"}),
     "--json": ("--json", {"action": "store_true"}),
@@ -18,6 +21,9 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("check", "central.cli:check", ("CONFIG", "--json")),
     ("attribute", "central.cli:attribute", ("CONFIG", "--at", "--clock", "--json")),
     ("enrol", "central.cli:enrol", ("CONFIG", "STATION", "--json")),
+    ("hj212 stations", "central.cli_hj212:stations", ("CONFIG", "--json")),
+    ("hj212 dialogue", "central.cli_hj212:dialogue", ("CONFIG", "MN", "--json")),
+    ("hj212 send", "central.cli_hj212:send", ("CONFIG", "MN", "CN", "NAME=VALUE", "--json")),
     ("password", "central.cli:password", ("CONFIG",)),
 )
 

@@ -16,6 +16,8 @@ from starlette.routing import Route
 
 from central import queries, views
 from central.config import Config, Listen
+from central.hj212_desk import Desk
+from central.hj212_pages import DeskPages
 from metrology.clock import Clock
 from metrology.periods import iso, parse_iso
 from web.credentials import Credentials
@@ -40,8 +42,11 @@ def listen(address: Listen) -> socket.socket:
 class Pages:
     """Routes over one store. Each request opens a connection of its own: reads are short, never block the writer."""
 
-    def __init__(self, config: Config, clock: Clock, status: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self, config: Config, clock: Clock, status: Callable[[], Mapping[str, Any]], desk: Desk | None
+    ) -> None:
         self._config = config
+        self._desk = desk
         self._clock = clock
         self._status = status
         self._shell = Shell("central", credentials(config))
@@ -62,6 +67,7 @@ class Pages:
                 Route("/api/events", self._api_events),
                 Route("/api/health", self._api_health),
                 Route("/api/layer", self._api_layer),
+                *(DeskPages(self._config, self._desk, self._shell).routes() if self._desk else ()),
             ]
         )
 
@@ -77,7 +83,8 @@ class Pages:
 
     async def _station(self, request: Request) -> Response:
         station = self._known_station(request)
-        values = {"station": station, "block": self._config.stations[station]}
+        block = self._config.stations[station]
+        values = {"station": station, "block": block, "hj212": bool(self._desk and block.outlets)}
         return self._page(request, "station.html", "map", values)
 
     async def _events(self, request: Request) -> Response:
@@ -167,6 +174,11 @@ def _modified(path: Path) -> int | None:
         return None
 
 
-def build(config: Config, clock: Clock, status: Callable[[], Mapping[str, Any]] = dict) -> Starlette:
-    """The web application of a centre, over a store that is there; `status` is what its daemon says of itself."""
-    return Pages(config, clock, status).application()
+def build(
+    config: Config, clock: Clock, status: Callable[[], Mapping[str, Any]] = dict, desk: Desk | None = None
+) -> Starlette:
+    """The web application of a centre, over a store that is there.
+
+    `status` is what its daemon says of itself, `desk` sends commands by HJ 212.
+    """
+    return Pages(config, clock, status, desk).application()

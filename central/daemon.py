@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from central.config import Config
+from central.control import control
 from central.ingest_hj212 import Hj212Ingest
 from central.ingest_mqtt import MqttIngest
 from central.store import Store
@@ -73,6 +74,8 @@ class Centre:
                 parts = [self.hj212, self.mqtt]
                 tasks = [group.create_task(part.run()) for part in parts if part is not None]
                 tasks += [group.create_task(part()) for part in (self._page, self._attribute, self._watchdog)]
+                if self.hj212:
+                    tasks.append(group.create_task(control(self.config, self.hj212.desk).run()))
                 notify(READY)
                 await self._stop.wait()
                 notify(STOPPING)
@@ -88,7 +91,8 @@ class Centre:
             from central.app import build, listen
             from web.serve import serve
 
-            await serve(build(self.config, self.clock, self.status), listen(self.config.http))
+            desk = self.hj212.desk if self.hj212 else None
+            await serve(build(self.config, self.clock, self.status, desk), listen(self.config.http))
 
     async def _attribute(self) -> None:
         settings = self.config.attribution

@@ -14,6 +14,7 @@ import apsw
 
 from central.agreement import join
 from central.events import put_event
+from central.hj212_dialogue import decrypted
 from central.hj212_routes import Route, impossible
 from central.rollup import mark_due
 from central.rows import PUT_LATEST
@@ -21,14 +22,12 @@ from central.store import Store, printable
 from metrology.periods import HOUR_S, MINUTE_S, iso, period_start
 from protocols.hj212.message import Area, Message
 from protocols.hj212.times import parse_time
-from protocols.hj212.uploads import REALTIME, Row, Upload
+from protocols.hj212.uploads import VALUE_CNS, Row, Upload
 
 RULE: Final = "hj212"
 # Lines of a log may differ and share a second; of everything else two values for one time contradict each other.
 LOGS: Final = "3020"
 ITEM_CHARACTERS_MAX: Final = 2000
-# SM4 works on blocks of 16 bytes: what is encrypted at all is so from its first one on.
-SEEN_CHARACTERS: Final = 16
 
 # HJ 212-2017 table 8 letters, as causes of ours; the letter itself stands in `hj212_average`.
 CAUSE_OF_FLAG: Final[Mapping[str, str]] = {
@@ -108,13 +107,14 @@ def _sort(
     batch: _Batch, route: Route, message: Message, upload: Upload | None, frame: int, now: datetime, wall: float
 ) -> None:
     """Put the rows of one new message where they belong. What has an impossible time is kept as bytes only."""
-    by_factor = upload is not None and (upload.period_s is not None or upload.cn == REALTIME)
+    by_factor = upload is not None and upload.cn in VALUE_CNS
     at = upload.data_time if upload is not None else _data_time(message)
     period_s = route.period_s(upload.period_s) if upload is not None and upload.period_s is not None else None
     problem = impossible(at, period_s, now) if at is not None else ""
     text = _iso(at) if at is not None else ""
     key = (message.mn, message.qn, message.cn, message.raw)
-    kept = (message.raw, _decrypted(route, message), message.resent, problem)
+    area = decrypted(message) if route.outlet.sm4_key is not None and message.area else None
+    kept = (message.raw, area, message.resent, problem)
     batch.frames[key] = (frame, *key[:3], text, wall, message.wants_answer, *kept)
     if problem:
         batch.problems.append((route, message, text, problem))
@@ -162,14 +162,6 @@ def _data_time(message: Message) -> datetime | None:
         return parse_time(text) if text else None
     except ValueError:
         return None
-
-
-def _decrypted(route: Route, message: Message) -> str | None:
-    """Text of a data area that came encrypted: it does not stand in the bytes of the frame."""
-    if route.outlet.sm4_key is None or not message.area:
-        return None
-    text = ";".join(",".join(f"{name}={value}" for name, value in item) for item in message.area)
-    return None if text[:SEEN_CHARACTERS].encode("utf-8") in message.raw else text
 
 
 def _write_averages(db: apsw.Connection, batch: _Batch) -> None:

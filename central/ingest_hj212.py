@@ -2,11 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from central.config import Hj212, Station
+from central.hj212_desk import Desk
+from central.hj212_fill import Filler
+from central.hj212_keys import Keys, key_of
+from central.hj212_notes import Notes
 from central.hj212_routes import Route, routes
 from central.hj212_rows import add_uploads
+from central.hj212_start import deliver_key, set_clock, start_up
 from central.rollup import roll_up_due
 from central.store import Store
 from central.writer import Writer
@@ -14,10 +21,11 @@ from host.hj212_server import PlatformServer
 from host.secrets import read_secret
 from metrology.clock import Clock
 from protocols.hj212.message import Message
-from protocols.hj212.session import BadBytes, Identity, Output, Rejected, Unexpected, Uploaded
+from protocols.hj212.session import Identity, Notified, Output, Rejected, Uploaded
+from protocols.hj212.uploads import VALUE_CNS, UploadError, read_upload
 
-# Faults of peers that wait to be written down; more at once are only counted.
-NOTES_MAX: Final = 1000
+# A station that brings periods that ended so long ago (world time) is still catching up.
+OLD: Final = timedelta(minutes=15)
 # Roll-ups of hours take at most a tenth of the time, in small pieces between the commits of frames.
 ROLL_UP_S: Final = 2.0
 ROLL_UPS_MAX: Final = 50
@@ -30,17 +38,24 @@ class Hj212Ingest:
     def __init__(
         self, listen: Hj212, stations: Mapping[str, Station], store: Store, writer: Writer, clock: Clock
     ) -> None:
-        """Raises SecretError, and ValueError for a password that HJ 212 does not allow."""
+        """Raises SecretError, and ValueError for a password or key that HJ 212 does not allow."""
         self._listen = listen
         self._routes = routes(stations)
         self._store = store
         self._writer = writer
         self._clock = clock
-        self._notes: asyncio.Queue[Output] = asyncio.Queue(NOTES_MAX)
-        self._notes_dropped = 0
         self._frames = 0
-        self._identities = {mn: identity(route) for mn, route in self._routes.items()}
+        folder = Path(store.db.db_filename("main")).with_name("hj212-keys")
+        self._keys = {
+            mn: Keys(folder, mn, key_of(route.outlet.sm4_key))
+            for mn, route in self._routes.items()
+            if route.outlet.sm4_key is not None
+        }
+        self._identities = {mn: self._identity(route) for mn, route in self._routes.items()}
         self._server = PlatformServer(self._identities, clock, self)
+        self._notes = Notes(self._routes, store, writer, clock)
+        self.desk = Desk(self._routes, self._server, store, writer, clock)
+        self._filler = Filler(listen, self._routes, self.desk, store, writer, clock)
         self.port = 0
 
     def status(self) -> dict[str, Any]:
@@ -49,7 +64,7 @@ class Hj212Ingest:
             "port": self.port,
             "connected": sorted(self._server.connections),
             "frames": self._frames,
-            "notes_dropped": self._notes_dropped,
+            "notes_dropped": self._notes.dropped,
         }
 
     async def start(self) -> int:
@@ -60,55 +75,99 @@ class Hj212Ingest:
     async def run(self) -> None:
         """Serve for ever, after `start`. What the store raises ends it."""
         async with asyncio.TaskGroup() as group:
-            for part in (self._server.run(), self._write_notes(), self._roll_up()):
+            self.desk.spawn = group.create_task
+            for part in (self._server.run(), self._notes.run(), self._roll_up(), self._filler.run()):
                 group.create_task(part)
 
     # -- what the server tells
 
     async def commit(self, batch: Sequence[Uploaded]) -> None:
         """Store what arrived together."""
-        uploads = [(self._routes[one.message.mn], one.message, one.upload) for one in batch]
-        await self._writer.run(add_uploads, self._store, uploads, self._clock.now())
+        now, wall = self._clock.now(), self._store.wall()
+        old = now - OLD
+        uploads = []
+        for one in batch:
+            message, upload = one.message, one.upload
+            seen = self.desk.seen[message.mn]
+            seen.last_wall = wall
+            seen.uploads += 1
+            if message.deviations:
+                seen.deviations.update(message.deviations)
+            if upload is not None and upload.data_time + timedelta(seconds=upload.period_s or 0) < old:
+                seen.old_wall = wall
+            uploads.append((self._routes[message.mn], message, upload))
+        await self._writer.run(add_uploads, self._store, uploads, now)
         self._frames += len(uploads)
+        for mn in self._keys.keys() & {one.message.mn for one in batch if len(self._keys_of(one.message)) > 1}:
+            await self._settle_key(mn, [one.message for one in batch if one.message.mn == mn])
 
     def notice(self, output: Output) -> None:
-        """Note what is no upload; beyond NOTES_MAX it is only counted."""
-        try:
-            self._notes.put_nowait(output)
-        except asyncio.QueueFull:
-            self._notes_dropped += 1
+        """Take what is no upload."""
+        if isinstance(output, Rejected):
+            if (seen := self.desk.seen.get(output.message.mn)) is not None:
+                seen.refused[output.reason] += 1
+                self.desk.dialogues.received(output.message, output.reason)
+        elif isinstance(output, Notified):
+            self._noticed(output.message)
+        self._notes.add(output)
 
     def attached(self, mn: str) -> None:
-        pass
+        """A station has come."""
+        self.desk.seen[mn].connected_wall = self._store.wall()
+        if self._routes[mn].outlet.start_up is not None:
+            self._spawn(start_up(self.desk, mn, self._clock))
 
     def sent(self, data: bytes) -> None:
-        pass
+        """A frame that is no answer to an upload goes out."""
+        self.desk.dialogues.sent(data)
 
     def heard(self, message: Message) -> None:
-        pass
+        """An answer to a request came in; values in it are data like any other."""
+        self.desk.dialogues.received(message)
+        if message.cn in VALUE_CNS:
+            try:
+                self._notes.add(Uploaded(message, read_upload(message)))
+            except UploadError as error:
+                self._notes.add(Rejected(message, str(error)))
 
     # --
 
-    async def _write_notes(self) -> None:
-        while True:
-            batch = [await self._notes.get()]
-            while not self._notes.empty():
-                batch.append(self._notes.get_nowait())
-            await self._writer.run(self._write, batch)
+    def _noticed(self, message: Message) -> None:
+        mn = message.mn
+        self.desk.seen[mn].last_wall = self._store.wall()
+        self.desk.dialogues.received(message)
+        settings = self._routes[mn].outlet.start_up
+        if message.cn == "1013" and settings is not None and settings.clock:
+            self._spawn(set_clock(self.desk, mn, self._clock))
+        if message.cn == "1014" and mn in self._keys:
+            self._spawn(self._rotate(mn))
 
-    def _write(self, notes: Sequence[Output]) -> None:
-        with self._store.db:
-            for note in notes:
-                self._write_note(note)
+    def _spawn(self, part: Any) -> None:
+        assert self.desk.spawn is not None, "stations come while the ingest runs"
+        self.desk.spawn(part)
 
-    def _write_note(self, output: Output) -> None:
-        match output:
-            case BadBytes(error):
-                self._store.put_dead_letter("hj212", "", f"{error.reason}: {error.detail}", error.raw)
-            case Rejected(message, reason):
-                self._store.count_refused("hj212", message.mn, reason)
-            case Unexpected(message):
-                self._store.count_refused("hj212", message.mn, f"unexpected CN {message.cn}")
+    async def _rotate(self, mn: str) -> None:
+        """Keep a new key, then read with it and send it."""
+        keys = self._keys[mn]
+        new = await self._writer.run(keys.renew)
+        self._identities[mn] = self._identity(self._routes[mn])
+        await deliver_key(self.desk, mn, keys, new, self._clock)
+
+    def _keys_of(self, message: Message) -> tuple[bytes, ...]:
+        keys = self._keys.get(message.mn)
+        return keys.keys if keys is not None else ()
+
+    async def _settle_key(self, mn: str, messages: Sequence[Message]) -> None:
+        """Drop the keys before the one that was used."""
+        for message in messages:
+            if await self._writer.run(self._keys[mn].seen, message):
+                self._identities[mn] = self._identity(self._routes[mn])
+
+    def _identity(self, route: Route) -> Identity:
+        outlet = route.outlet
+        keys = self._keys[outlet.mn].keys if outlet.mn in self._keys else ()
+        password = read_secret(outlet.pw).decode("ascii", "replace")
+        return Identity(outlet.mn, password, outlet.st, outlet.profile, keys)
 
     async def _roll_up(self) -> None:
         while True:
@@ -116,9 +175,3 @@ class Hj212Ingest:
             count = await self._writer.run(roll_up_due, self._store.db, self._store.hours_due, ROLL_UPS_MAX)
             took = self._clock.wall_monotonic() - began
             await self._clock.sleep_wall(took / ROLL_UP_SHARE if count else ROLL_UP_S)
-
-
-def identity(route: Route) -> Identity:
-    """Who an outlet is on the wire. Raises SecretError, and ValueError for secrets that HJ 212 does not allow."""
-    outlet = route.outlet
-    return Identity(outlet.mn, read_secret(outlet.pw).decode("ascii", "replace"), outlet.st, outlet.profile)

@@ -14,6 +14,7 @@ Rows = list[dict[str, Any]]
 
 POINTS_MAX: Final = 5000
 EVENTS_MAX: Final = 500
+ITEMS_MAX: Final = 500
 AGE_WINDOW_S: Final = 600
 AGES_MAX: Final = 5000
 # A value by HJ 212 or an average takes the place of scans once it is newer by this much (world time).
@@ -123,6 +124,17 @@ def events(db: apsw.Connection, station_id: str | None = None, before: str = "9"
         min(limit, EVENTS_MAX),
     )
     return [{**row, "detail": json.loads(row["detail"])} for row in rows]
+
+
+def hj212_items(db: apsw.Connection, mns: list[str]) -> Rows:
+    """Newest value of each name that was uploaded under these MNs: mn, cn, data_time, name, value."""
+    return _rows(
+        db,
+        "SELECT mn, cn, max(data_time) AS data_time, name, value FROM hj212_item WHERE mn IN"
+        f" ({', '.join('?' * len(mns))}) GROUP BY mn, cn, name ORDER BY mn, cn, name LIMIT ?",
+        *mns,
+        ITEMS_MAX,
+    )
 
 
 def newest_run(db: apsw.Connection) -> dict[str, Any] | None:
