@@ -181,6 +181,37 @@ BROKEN: dict[str, tuple[str, tuple[str, str], str, str, str]] = {
     "unit that cannot be had": (
         "stack", ('series: "cems.o2" }', 'series: "cems.o2", unit: "kPa" }'), '^unit: "kPa"', "unit-impossible",
         "can be converted to"),
+    "guard without bounds": (
+        "stack", ("  sequences: {\n", '  guards: { hot: { series: "cems.so2", unit: "mg/m3" } }\n  sequences: {\n'),
+        "guards: { ^hot", "guard-unbounded", "Add below, above, or both"),
+    "guard that nothing satisfies": (
+        "stack", ("  sequences: {\n", '  guards: { hot: { series: "cems.so2", unit: "mg/m3", above: 5, below: 3 } }\n'
+                  "  sequences: {\n"),
+        "above: ^5", "guard-empty", "above smaller than below"),
+    "guard on nothing": (
+        "stack", ("  sequences: {\n", '  guards: { co: { series: "shelter.co", unit: "%", below: 3 } }\n'
+                  "  sequences: {\n"),
+        'series: ^"shelter.co"', "series-unknown", "cems.o2"),
+    "guard in a unit of another kind": (
+        "stack", ("      recovery_s: 180\n", '      recovery_s: 180\n      guards: { p: { '
+                  'series: "cems.static_pressure", unit: "%", below: 3 } }\n'),
+        'unit: ^"%", below', "guard-unit", "Write the bounds in Pa"),
+    "sequence of two purposes": (
+        "stack", ("      recovery_s: 180\n", '      recovery_s: 180\n      blowback: { port: "air", blow_s: 9 }\n'),
+        "^daily: {", "sequence-purpose", "and not both"),
+    "blowback through a port of gas": (
+        "stack", ("\n    daily: {", '\n    clean: { valve: "gas", instrument: "cems", recovery_s: 9, '
+                  'blowback: { port: "span", blow_s: 9 } }\n    daily: {'),
+        'gas: ^"span"', "port-has-other-gas", "its own port"),
+    "platform that starts what is not there": (
+        "stack", ('series: "cems.so2" }', 'series: "cems.so2", calibrate: { both: "dayly" } }'), 'both: ^"dayly"',
+        "sequence-unknown", 'Did you mean "daily"?'),
+    "platform that starts what does not fit": (
+        "stack", ('series: "cems.dust" }', 'series: "cems.dust", calibrate: { check: "daily" } }'), 'check: ^"daily"',
+        "sequence-unfit", "that role for the measurand"),
+    "platform that blows back with gas": (
+        "stack", ('series: "cems.so2" }', 'series: "cems.so2", calibrate: { blowback: "daily" } }'),
+        'blowback: ^"daily"', "sequence-unfit", "for blowback one with a blowback"),
     "certificate that is not there": (
         "stack", ("ca.pem", "cb.pem"), 'ca: ^"', "certificate-missing", "correct the path"),
     "certificate that is none": (
