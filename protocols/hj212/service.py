@@ -27,7 +27,9 @@ __all__ = ["Service", "StationState"]
 # Requests under way and requests remembered; answers of one request that are remembered.
 OPEN_MAX: Final = 16
 ANSWERED_MAX: Final = 32
-_CODES_2005: Final = frozenset({1, 2, 3, 100})
+# What 2005 has of QnRtn and ExeRtn; the others are told as refused, as failed.
+_QN_2005: Final = frozenset({QnRtn.READY, QnRtn.REFUSED, QnRtn.PW, QnRtn.UNKNOWN})
+_EXE_2005: Final = frozenset({ExeRtn.DONE, ExeRtn.FAILED, ExeRtn.NO_DATA})
 
 
 @dataclass(slots=True)
@@ -114,13 +116,13 @@ class Service:
             (QnRtn.REFUSED, mine or (command is not None and self._may(command))),
         )
         code = next((code for code, good in checks if not good), QnRtn.READY)
-        return code if self.identity.edition > Edition.HJ2005 or code in _CODES_2005 else QnRtn.REFUSED
+        return code if self.identity.edition > Edition.HJ2005 or code in _QN_2005 else QnRtn.REFUSED
 
     def _may(self, command: Command) -> bool:
         return command.effect != "station" or command.cn in self._allowed
 
     def _reply(self, served: _Served, cn: str, name: str = "", code: int = 0) -> list[Output]:
-        if self.identity.edition is Edition.HJ2005 and code not in _CODES_2005:
+        if self.identity.edition is Edition.HJ2005 and cn == "9012" and code not in _EXE_2005:
             code = ExeRtn.FAILED
         data = reply_to(served.message, cn, *([(name, str(code))] if name else []))
         if data is None:
