@@ -53,6 +53,7 @@ class Platform:
         self.stations = {MN: Identity(MN, PASSWORD)}
         self.hangs_up = False
         self.lines: list[tuple[PlatformSession, Link]] = []
+        self.unanswered: list[Callable[[], None]] = []
         self.asked: dict[str, asyncio.Future[RequestEnded]] = {}
 
     async def start(self, port: int = 0) -> int:
@@ -86,7 +87,9 @@ class Platform:
             match output:
                 case Uploaded():
                     self.uploads.append(output)
-                    if not self.silent_on(output):
+                    if self.silent_on(output):
+                        self.unanswered.append(lambda: link.perform(session.accepted(output.message)))
+                    else:
                         link.perform(session.accepted(output.message))
                 case RequestEnded(qn) if qn in self.asked and not self.asked[qn].done():
                     self.asked[qn].set_result(output)
@@ -110,6 +113,12 @@ class Platform:
         """Ask; gives how it ended."""
         async with asyncio.timeout(10):
             return await self.ask(cn, tuple(((name, value),) for name, value in fields.items()), mn)
+
+    def release(self) -> None:
+        """Answer all, also what was held back."""
+        self.silent_on = lambda _: False
+        for answer in self.unanswered:
+            answer()
 
     def of(self, cn: str) -> list[Uploaded]:
         return [one for one in self.uploads if one.message.cn == cn]
@@ -235,6 +244,10 @@ class Rig:
     def identity(self, edition: int = 2017, **changes: Any) -> Identity:
         fields = {"mn": MN, "pw": PASSWORD, "profile": Profile.strict(edition)}
         return Identity(**(fields | changes))
+
+    def clock_at(self, at: datetime) -> Clock:
+        """A clock that goes on from there."""
+        return AcceleratedClock(datetime.now(UTC).timestamp(), at.timestamp(), 1.0)
 
     def platform(self) -> Platform:
         return Platform(self.clock)
