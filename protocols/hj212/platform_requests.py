@@ -8,6 +8,7 @@ from typing import Final
 
 from protocols.hj212.commands import Command, QnRtn, commands
 from protocols.hj212.message import REPLY_ST, Area, Message, encode, flag_of
+from protocols.hj212.profile import Edition
 from protocols.hj212.session import Identity, Output, RequestEnded, Retry, Send, Timing
 from protocols.hj212.times import QnSource, render_time
 from protocols.hj212.transitions import Event, Machine, State, after, ends
@@ -15,7 +16,7 @@ from protocols.hj212.transitions import Event, Machine, State, after, ends
 REQUESTS_MAX: Final = 16
 # Data frames with the number of the request that are kept for its end.
 DATA_MAX: Final = 64
-# A calibration or a standard check takes its time; the standard gives none (own reading).
+# A calibration or a standard check takes its time; the standard gives none (own reading). Only a mapping shortens it.
 EXECUTION_S: Final = {"3011": 1800.0, "3024": 1800.0}
 EXECUTION_MIN_S: Final = 30.0
 _ENDS: Final = ends(Machine.ASKED)
@@ -121,10 +122,11 @@ class Requests:
         """How long a station may be silent after its 9011 (own reading: the standard prints no value)."""
         given = self._execution_s
         if isinstance(given, Mapping):
-            given = given.get(cn)
-        if given is not None:
-            return given
-        return EXECUTION_S.get(cn, max(3 * self._timing.overtime_s, EXECUTION_MIN_S))
+            if cn in given:
+                return given[cn]
+            given = None
+        usual = max(3 * self._timing.overtime_s, EXECUTION_MIN_S) if given is None else given
+        return max(EXECUTION_S.get(cn, 0.0), usual)
 
 
 def _event(request: _Request, message: Message) -> Event | None:
@@ -162,20 +164,31 @@ class StartUp:
     """
 
     def __init__(self, orders: Startup, requests: Requests, world: Callable[[], datetime]) -> None:
+        """Raises ValueError for an order that fits no edition."""
         self._orders = orders
         self._requests = requests
         self._world = world
         self._seen: set[str] = set()
         self._left: dict[str, deque[tuple[str, Area]]] = {}
         self._running: dict[str, str] = {}
+        for order in orders:
+            if not any(self._fits(order, edition, "31") for edition in Edition):
+                raise ValueError(f"start-up: no edition has the order {order[0]} with these fields")
+
+    def _fits(self, order: tuple[str, Area], edition: Edition, st: str) -> bool:
+        cn, area = order
+        command = commands(edition).get((cn, "to_station"))
+        return command is not None and not command.problem(Message("", st, cn, "", "", 5, self._area(cn, area)))
+
+    def _area(self, cn: str, area: Area) -> Area:
+        return area if area or cn != "1012" else ((("SystemTime", render_time(self._world())),),)
 
     def seen(self, station: Identity, now: float) -> list[Output]:
         """A good frame came of that station."""
         mn = station.mn
         if mn not in self._seen:
             self._seen.add(mn)
-            known = commands(station.edition)
-            self._left[mn] = deque(order for order in self._orders if (order[0], "to_station") in known)
+            self._left[mn] = deque(one for one in self._orders if self._fits(one, station.edition, station.st))
         return self._next(station, now) if mn in self._left and mn not in self._running.values() else []
 
     def ended(self, ended: RequestEnded, station: Identity | None, now: float) -> list[Output]:
@@ -196,8 +209,6 @@ class StartUp:
             # Where there is no room the next frame of that station tries again.
             return []
         cn, area = left.popleft()
-        if cn == "1012" and not area:
-            area = ((("SystemTime", render_time(self._world())),),)
-        qn, outputs = self._requests.ask(station, cn, area, now)
+        qn, outputs = self._requests.ask(station, cn, self._area(cn, area), now)
         self._running[qn] = station.mn
         return outputs

@@ -54,7 +54,7 @@ def refusal(profile: Profile, frame: Frame) -> tuple[int | None, str] | None:
     if reason is None:
         return None
     if reason == "version":
-        bits = int(frame.fields["Flag"]) >> 2
+        bits = int(frame.fields.get("Flag", "0")) >> 2
         theirs = Edition.of_version(bits)
         said = f"version bits {bits}" if theirs is None else f"edition {theirs.value}"
         return QnRtn.FLAG, f"{said}, agreed is {edition.value if edition else 'an edition there is'}"

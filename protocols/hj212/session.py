@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from protocols.hj212.frame import FrameError
 from protocols.hj212.message import Area, Message
 from protocols.hj212.profile import Edition, Profile
+from protocols.hj212.sm4 import BLOCK
 from protocols.hj212.uploads import Upload
 
 # Key of a `Failed` heartbeat: nobody submitted it, its failure says that the link is dead.
@@ -55,6 +56,8 @@ class Identity:
                 raise ValueError(f"{name} {value!r} is not of the form {shape}")
         if not re.fullmatch(PW_FORM, self.pw):
             raise ValueError("PW: write one to six letters or digits (HJ 212-2017 table 3)")
+        if any(len(key) != BLOCK for key in self.keys):
+            raise ValueError(f"SM4 key: write {BLOCK} bytes")
 
 
 @dataclass(slots=True)

@@ -87,7 +87,10 @@ class StationSession:
         return 0.0 if self._last_sent is None else self._last_sent + self._heartbeat_s
 
     def disconnected(self) -> None:
-        """The link is gone: what was under way is forgotten, its owner submits it again."""
+        """The link is gone: what was under way is forgotten, its owner submits it again.
+
+        Requests that are being executed stay open: their owner ends each of them, on the next link.
+        """
         self._reader = Reader(self._keys)
         self._outgoing.disconnected()
         self._last_sent, self._heart_beats = None, False

@@ -17,7 +17,8 @@ def parse_time(text: str) -> datetime:
     """Inverse of `render_time`, in UTC. Raises ValueError."""
     if len(text) != 14 or not (text.isascii() and text.isdigit()):
         raise ValueError(f"{text!r} is not YYYYMMDDhhmmss")
-    return datetime.strptime(text, _SECONDS).replace(tzinfo=CHINA).astimezone(UTC)
+    month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(4, 14, 2))
+    return datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=CHINA).astimezone(UTC)
 
 
 def render_qn(at: datetime) -> str:

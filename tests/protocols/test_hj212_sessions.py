@@ -397,7 +397,14 @@ def test_an_execution_that_takes_too_long_is_not_asked_for_again(line: Any) -> N
 
 @pytest.mark.parametrize(
     ("execution_s", "cn", "expected"),
-    [(None, "3012", 30.0), (5.0, "3012", 5.0), ({"3012": 7.0}, "3012", 7.0), ({"3012": 7.0}, "3011", 1800.0)],
+    [
+        (None, "3012", 30.0),
+        (5.0, "3012", 5.0),
+        (5.0, "3011", 1800.0),
+        ({"3012": 7.0}, "3012", 7.0),
+        ({"3012": 7.0}, "3011", 1800.0),
+        ({"3011": 7.0}, "3011", 7.0),
+    ],
 )
 def test_how_long_an_execution_may_take(line: Any, execution_s: Any, cn: str, expected: float) -> None:
     run = line(
@@ -602,6 +609,8 @@ def test_orders_an_edition_does_not_have_are_left_out(line: Any) -> None:
     run = line(2005, platform={"startup": (("1064", ((("MinInterval", "1"),),)), ("2011", ()))})
     run.submit()
     assert [(one.cn, one.outcome) for one in run.ended] == [("2011", "done")]
+    with pytest.raises(ValueError, match="1062"):
+        line(platform={"startup": (("1062", ()),)})
 
 
 def test_every_request_of_the_tables_that_the_link_serves_is_in_the_tables() -> None:
