@@ -144,8 +144,9 @@ class StationSession:
         def message(area: Area, part: tuple[int, int] | None = None) -> Message:
             return self._message(cn, area, part, ack=ack, resent=resent)
 
-        plain, longest = message(()), message((), (PARTS_MAX, PARTS_MAX))
-        areas = split(items, len(header_text(plain)), len(header_text(longest)))
+        # Room for RF always: what is sent again is cut as it was the first time, so that old and new parts fit.
+        widest = [self._message(cn, (), part, ack=ack, resent=True) for part in (None, (PARTS_MAX, PARTS_MAX))]
+        areas = split(items, *(len(header_text(one)) for one in widest))
         if len(areas) == 1:
             return [self._coded(message(areas[0]))]
         return [self._coded(message(area, (len(areas), pno))) for pno, area in enumerate(areas, 1)]
