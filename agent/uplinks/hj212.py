@@ -144,10 +144,9 @@ class Hj212Uplink:
         link = self._link = Link(
             self._session, reader, writer, self._clock, lambda output: self._take(outbox, link, output)
         )
-        feed = Feed(self._log, self._selection, outbox, self._signal, self._receipts.gave_up)
-        start = await feed.start_of_newest()
         self._desk.link = link
-        parts = (feed.follow(start), feed.refill(start), self._present.tell(self._offer), self._send(outbox, link))
+        feed = Feed(self._log, self._selection, outbox, self._signal, self._receipts.gave_up)
+        parts = (feed.run(), self._present.tell(self._offer), self._send(outbox, link))
         try:
             await until_first_ends(link.run(), _together(*parts, self._notify(link), self._save(outbox)))
         finally:

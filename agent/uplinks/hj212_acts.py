@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agent.allowance import Allowance
 from agent.store.log import Log, Record
 from agent.uplinks.hj212_entries import Entry
 from agent.uplinks.hj212_requests import Answer, told
@@ -13,29 +14,9 @@ from protocols.hj212.commands import ExeRtn
 from protocols.hj212.message import Message
 from protocols.hj212.session import Commanded
 
-# So many refusals in a row are recorded one by one, then one each time this span has passed: no peer fills the log.
+# So many refusals of a platform in a row are recorded one by one.
 REFUSALS_MAX: Final = 20
-REFUSAL_EVENT_S: Final = 60.0
 _REFUSED: Final = frozenset({ExeRtn.CONDITION, ExeRtn.BUSY})
-
-
-class _Allowance:
-    """How many records are left of `most`; one more comes every REFUSAL_EVENT_S."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._left = float(most)
-        self._at: float | None = None
-
-    def take(self, now: float) -> bool:
-        """Use one, where one is left."""
-        if self._at is not None:
-            self._left = min(self._most, self._left + (now - self._at) / REFUSAL_EVENT_S)
-        self._at = now
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
 
 
 class Acts:
@@ -46,8 +27,8 @@ class Acts:
         self._log = log
         self._clock = clock
         self._platform = platform
-        self._of_platform = _Allowance(REFUSALS_MAX)
-        self._of_anybody = _Allowance(1)
+        self._of_platform = Allowance(REFUSALS_MAX)
+        self._of_anybody = Allowance(1)
         self.refused = 0
 
     def post(self, what: str, **detail: Any) -> "asyncio.Future[Record]":
@@ -80,7 +61,7 @@ class Acts:
         known = act.result == "QnRtn 2" or not act.result.startswith("QnRtn")
         self._refuse(self._of_platform if known else self._of_anybody, act.cn, act.result, about)
 
-    def _refuse(self, allowance: _Allowance, cn: str, result: str, about: Mapping[str, Any]) -> None:
+    def _refuse(self, allowance: Allowance, cn: str, result: str, about: Mapping[str, Any]) -> None:
         self.refused += 1
         if allowance.take(self._clock.wall_monotonic()):
             so_far = {"refused_so_far": self.refused}

@@ -46,14 +46,21 @@ class Feed:
         # What was committed before the connection is not sent at its time.
         self._fresh_from = log.next_seq
 
-    async def start_of_newest(self) -> int:
+    async def run(self) -> None:
+        """Queue what comes and what is open, for ever."""
+        start = await self._start_of_newest()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(start))
+            group.create_task(self._refill(start))
+
+    async def _start_of_newest(self) -> int:
         """Sequence number from which records count as fresh: the newest few go before everything older."""
         head = self._log.next_seq
         after = max(-1, head - NEWEST_SEARCH)
         found = await self._log.read(after, kinds=self._selection.kinds, limit=NEWEST_SEARCH)
         return found[-NEWEST_FIRST:][0].seq if found else head
 
-    async def follow(self, start: int) -> NoReturn:
+    async def _follow(self, start: int) -> NoReturn:
         """Queue records from `start` on as they are committed."""
         cursor, epoch = start - 1, self._log.epoch
         while True:
@@ -69,7 +76,7 @@ class Feed:
                 cursor = end - 1
                 self._signal.tell()
 
-    async def refill(self, start: int) -> None:
+    async def _refill(self, start: int) -> None:
         """Queue what lies open before `start`, epoch by epoch, oldest first."""
         for epoch in self._outbox.open_epochs(await self._log.epochs()):
             if epoch == self._log.epoch:
