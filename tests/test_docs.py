@@ -2,15 +2,19 @@
 
 import ast
 import csv
+import importlib.util
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from central.shapes import shape
 from metrology.quality import Cause
+from protocols.hj212.commands import commands
+from protocols.hj212.profile import Edition
 from protocols.record import KINDS, decode, encode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,12 +135,36 @@ def test_examples_of_records_are_records() -> None:
     assert [problem for one in fields if isinstance(problem := shape(one), str)] == []
 
 
-def test_every_command_number_is_described() -> None:
-    with (ROOT / "protocols" / "hj212" / "tables" / "commands.csv").open(encoding="utf-8") as file:
-        numbers = {row["cn"] for row in csv.DictReader(file)}
-    described = set(re.findall(r"^\| `(\d{4})` \|", text_of("docs/hj212.md"), re.MULTILINE))
-    assert len(numbers) > 10
-    assert described == numbers
+def hj212_page() -> ModuleType:
+    """The program that writes the generated parts of docs/hj212.md."""
+    spec = importlib.util.spec_from_file_location("docs_hj212", ROOT / "tools" / "docs_hj212.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_command_of_every_edition_is_described_with_what_both_ends_do() -> None:
+    known = {key for edition in Edition for key in commands(edition)}
+    with (ROOT / "tools" / "hj212_coverage.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["cn"], row["direction"]) for row in rows} == known
+    assert len(rows) == len(known) > 70
+    # What a station never does needs no words of a platform, and the other way round, but every cell has some.
+    assert [row for row in rows if row["direction"] == "to_station" and not (row["station"] and row["platform"])] == []
+    described = re.findall(r"^\| `(\d{4})` \| (\w+) \|", text_of("docs/hj212.md"), re.MULTILINE)
+    senders = {"to_station": "platform", "to_platform": "station"}
+    assert sorted(described) == sorted((cn, senders[direction]) for cn, direction in known)
+
+
+def test_the_generated_parts_of_the_hj_212_page_are_those_of_the_tables() -> None:
+    page = hj212_page()
+    text = text_of("docs/hj212.md")
+    assert set(page.MARK.findall(text)) == set(page.PARTS)
+    assert page.written(text) == text, "run tools/docs"
+    # The comparison itself must see a change.
+    assert page.written(text.replace("Set the real-time interval", "Set it")) == text
 
 
 def anchors(document: Path) -> set[str]:
