@@ -26,7 +26,7 @@ from metrology.reading import Average, Measurement, Reading
 from metrology.units import AMBIENT, convert
 from protocols.hj212.factors import factor
 from protocols.hj212.message import Item, Message, encode, flag_of
-from protocols.hj212.profile import Edition
+from protocols.hj212.profile import Edition, Profile
 from protocols.hj212.service import StationState
 from protocols.hj212.session import Delivered, Failed, Identity, Output
 from protocols.hj212.station import StationSession
@@ -54,7 +54,8 @@ class Peer:
     """A station's end that asks for answers."""
 
     def __init__(self, password: str = "123456", mn: str = MN) -> None:
-        self.session = StationSession(Identity(mn, password), StationState(), RealClock().now)
+        profile = Profile.strict().with_leniencies(["mn_13_to_24"])
+        self.session = StationSession(Identity(mn, password, profile=profile), StationState(), RealClock().now)
         self.outputs: list[Output] = []
         self.link: Link | None = None
 
