@@ -29,6 +29,7 @@ from protocols.hj212.session import PW_FORM
 from protocols.record import encode, scan_fields
 
 KEY_BYTES: Final = 32
+SM4_KEY_BYTES: Final = 16
 YEARS_KEPT: Final = 5
 YEAR_S: Final = 366 * 86400
 # A row's leaf hash, number, kind, and its share of SQLite's pages, beside the body itself.
@@ -76,6 +77,8 @@ def _secret_places(config: Config) -> Iterator[tuple[tuple[str, ...], SecretRef]
     for name, uplink in config.uplinks.items():
         if isinstance(uplink, Hj212Uplink):
             yield ("uplinks", name, "pw"), uplink.pw
+            if uplink.sm4_key:
+                yield ("uplinks", name, "sm4_key"), uplink.sm4_key
         elif uplink.tls:
             yield ("uplinks", name, "tls", "key"), uplink.tls.key
 
@@ -94,6 +97,8 @@ def _secrets(config: Config, find: Findings) -> None:
         # The secret itself is never part of a message.
         if path[-1] == "pw" and not re.fullmatch(PW_FORM, secret.decode("latin-1")):
             find.error("pw-form", *place)
+        if path[-1] == "sm4_key" and len(secret) != SM4_KEY_BYTES:
+            find.error("sm4-form", *place, bytes=SM4_KEY_BYTES)
 
 
 def _is_key(secret: bytes) -> bool:

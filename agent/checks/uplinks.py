@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from agent.checks.findings import Findings
+from agent.checks.hj212 import check_hj212
 from agent.checks.tls import check_tls
 from agent.config import Config, MqttUplink
 from agent.config_hj212 import Hj212Uplink
@@ -20,6 +21,7 @@ _MASS_UNITS: Final = frozenset({"mg/m3", "ug/m3"})
 def check_uplinks(config: Config, infos: Mapping[str, DriverInfo], wall: datetime, find: Findings) -> None:
     """Check every uplink, and that no MN is given to two outlets; `wall` is real time."""
     outlet_of_mn: dict[str, tuple[str, str]] = {}
+    series = [f"{instrument}.{measurand}" for instrument, info in infos.items() for measurand in info.measurands]
     for name, uplink in config.uplinks.items():
         if isinstance(uplink, MqttUplink):
             if uplink.tls:
@@ -30,6 +32,7 @@ def check_uplinks(config: Config, infos: Mapping[str, DriverInfo], wall: datetim
             line = find.line("uplinks", other, "mn")
             find.error("mn-twice", "uplinks", name, "mn", mn=uplink.mn, outlet=outlet, other=other, line=line)
         _factors(name, uplink, config, infos, find)
+        check_hj212(name, uplink, series, find)
 
 
 def _factors(name: str, uplink: Hj212Uplink, config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:

@@ -112,6 +112,36 @@ BROKEN: dict[str, tuple[str, tuple[str, str], str, str, str]] = {
                   '      outlet: "stack-2"\n      mn: "ABCD0100000001"\n      pw: { credential: "hj212-pw" }\n'
                   '      factors: { a21026: { series: "cems.so2" } }\n    }\n    centre: {\n'),
         'outlet: "stack-2"\n      mn: ^"ABCD', "mn-twice", "the one the platform assigned to this outlet"),
+    "unknown leniency": (
+        "stack", ('      st: "31"\n', '      st: "31"\n      leniencies: ["modbus_crc", "gbk"]\n'),
+        'leniencies: ["modbus_crc", ^"gbk"]', "leniency-unknown", "gbk_text"),
+    "act that the edition does not have": (
+        "stack", ('      st: "31"\n', '      st: "31"\n      allow: ["3011", "3024"]\n'),
+        'allow: ["3011", ^"3024"]', "act-unknown", "1012, 1072, 3011"),
+    "MN too long for 2005": (
+        "stack", ('mn: "ABCD0100000001"', 'mn: "ABCD0100000001AB", edition: 2005'), 'mn: ^"ABCD0100000001AB"',
+        "mn-2005", "or its edition"),
+    "heartbeat before 2025": (
+        "stack", ('      st: "31"\n', '      st: "31"\n      heartbeat_s: 60\n'), "^heartbeat_s: 60", "edition-lacks",
+        "Leave it out"),
+    "no number of a treatment unit": (
+        "stack", ('      st: "31"\n', '      st: "31"\n      status: { SB1: { series: "cems.so2" } }\n'),
+        "status: { ^SB1", "unit-number", "Write 1 for SB1"),
+    "information that nobody knows": (
+        "stack", ('      st: "31"\n', '      st: "31"\n      info: { i33101: {} }\n'), "info: { ^i33101",
+        "info-missing", "a series or a value"),
+    "information given twice": (
+        "stack", ('      st: "31"\n', '      st: "31"\n      info: { i12001: { value: "0" } }\n'),
+        "info: { i12001: { ^value", "info-given", "empty"),
+    "information without a code": (
+        "stack", ('      st: "31"\n', '      st: "31"\n      info: { i12009: {} }\n'), "info: { ^i12009",
+        "info-unknown", "i12001"),
+    "no code of a factor": (
+        "stack", ("a21026: { series", '"a-1": { series'), 'factors: {\n        ^"a-1"', "factor-code",
+        "the platform knows"),
+    "key that is no SM4 key": (
+        "stack", ('      st: "31"\n', '      edition: 2025\n      sm4_key: { credential: "hj212-pw" }\n'),
+        'sm4_key: { credential: ^"hj212-pw"', "sm4-form", "16 characters"),
     "unknown bus": ("stack", ('bus: "plc"', 'bus: "plx"'), 'bus: ^"plx"', "bus-unknown", 'Did you mean "plc"?'),
     "unknown driver": (
         "stack", ('driver: "cems_block"', 'driver: "cems"'), 'driver: ^"cems"', "driver-unknown", "cems_block"),
