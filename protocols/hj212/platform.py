@@ -13,7 +13,7 @@ from protocols.hj212.commands import Command, QnRtn, commands
 from protocols.hj212.frame import Frame, FrameError
 from protocols.hj212.message import REPLY_ST, Area, Message
 from protocols.hj212.platform_requests import Execution, Requests, StartUp, Startup
-from protocols.hj212.reader import Reader, refusal, replies
+from protocols.hj212.reader import Reader, judge, replies
 from protocols.hj212.session import (
     BadBytes,
     Identity,
@@ -116,13 +116,12 @@ class PlatformSession:
         return outputs
 
     def _take(self, frame: Frame, now: float) -> list[Output]:
-        message = frame.message
-        station = self._stations.get(message.mn)
+        station = self._stations.get(frame.fields["MN"])
         if station is None:
-            return self._reject(message, QnRtn.MN, "unknown MN")
+            return self._reject(frame.message, QnRtn.MN, "unknown MN")
+        message, refused = judge(station.profile, frame)
         if message.pw != station.pw:
             return self._reject(message, QnRtn.PW, "wrong PW")
-        refused = refusal(station.profile, frame)
         if refused is not None:
             return self._reject(message, *refused)
         command = commands(station.edition).get((message.cn, "to_platform"))

@@ -4,6 +4,7 @@ A frame that began and does not go on is not waited for longer than SILENCE_S: a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from protocols.hj212.commands import QnRtn
@@ -40,27 +41,34 @@ class Reader:
         return self._decoder.end()
 
 
-def refusal(profile: Profile, frame: Frame) -> tuple[int | None, str] | None:
-    """Why a peer of that profile may not write so: a code of `QnRtn` and a reason; None where all is well.
+Refusal = tuple[int | None, str]
 
-    There is no code where length, check sum or tail are wrong: the line may have done that, and handling ends (HJ
-    212-2017 table 2), so that its sender sends it again.
+
+def judge(profile: Profile, frame: Frame) -> tuple[Message, Refusal | None]:
+    """What a peer of that profile says, and where it may not write so a code of `QnRtn` and the reason.
+
+    `deviations` of the message are those from the peer's own edition. There is no code where length, check sum or tail
+    are wrong: the line may have done that, and handling ends (HJ 212-2017 table 2), so that its sender sends it again.
     """
-    edition = profile.edition
-    if not frame.deviations and (edition is None or int(frame.fields["Flag"]) >> 2 == edition.version):
+    message, edition = frame.message, profile.edition
+    if not message.deviations and (edition is None or message.version == edition.version):
         # Nothing had to be forgiven, by the edition that the frame itself names.
-        return None
+        return message, None
+    names = tuple(dict.fromkeys([*message.deviations, *map(str, profile.departures(frame.fields, frame.cp))]))
+    return replace(message, deviations=names), _refusal(profile, frame, message.version, names)
+
+
+def _refusal(profile: Profile, frame: Frame, version: int, names: tuple[str, ...]) -> Refusal | None:
     reason = profile.refusal(frame)
     if reason is None:
         return None
     if reason == "version":
-        bits = int(frame.fields.get("Flag", "0")) >> 2
-        theirs = Edition.of_version(bits)
-        said = f"version bits {bits}" if theirs is None else f"edition {theirs.value}"
-        return QnRtn.FLAG, f"{said}, agreed is {edition.value if edition else 'an edition there is'}"
-    names = [name for name in frame.deviations if name not in profile.leniencies]
-    code = next((_CODES[name] for name in names if name in _CODES), QnRtn.UNKNOWN)
-    return None if reason in _BY_THE_LINE else code, f"deviation {' '.join(names) or reason}"
+        theirs, ours = Edition.of_version(version), profile.edition
+        said = f"version bits {version}" if theirs is None else f"edition {theirs.value}"
+        return QnRtn.FLAG, f"{said}, agreed is {ours.value if ours else 'an edition there is'}"
+    bad = [name for name in names if name not in profile.leniencies]
+    code = next((_CODES[name] for name in bad if name in _CODES), QnRtn.UNKNOWN)
+    return None if reason in _BY_THE_LINE else code, f"deviation {' '.join(bad)}"
 
 
 _BY_THE_LINE: Final = frozenset({"crc", "length", "truncated"})

@@ -13,7 +13,7 @@ from protocols.hj212.frame import Frame, FrameError
 from protocols.hj212.message import REPLY_ST, Area, Item, Message, encode, flag_of, header_text
 from protocols.hj212.outgoing import Outgoing
 from protocols.hj212.profile import Edition
-from protocols.hj212.reader import Reader, refusal
+from protocols.hj212.reader import Reader, judge
 from protocols.hj212.service import Service, StationState
 from protocols.hj212.session import HEARTBEAT, BadBytes, Delivered, Identity, Key, Output, Send, Unexpected
 from protocols.hj212.split import split
@@ -204,7 +204,7 @@ class StationSession:
         return outputs
 
     def _take(self, frame: Frame, now: float) -> list[Output]:
-        message, refused = frame.message, refusal(self.identity.profile, frame)
+        message, refused = judge(self.identity.profile, frame)
         if message.st != REPLY_ST and (refused is None or refused[0] is not None):
             return self._service.take(message, refused[0] if refused else None)
         done = None if refused else self._outgoing.take(message, now, self._state.timing)

@@ -127,7 +127,7 @@ def test_another_edition_is_taken_where_that_was_agreed(line: Any, identity: Any
     run = line(me=identity(2005, mn=lenient.mn), enrolled=lenient)
     run.submit()
     assert run.at_station == [Delivered("k", confirmed=True)]
-    assert run.at_platform[0].message.deviations == ()
+    assert run.at_platform[0].message.deviations == ("other_edition",)
 
 
 def test_a_request_of_another_edition_is_refused_with_6(line: Any) -> None:
