@@ -24,6 +24,7 @@ class Calibrate(Strict):
 class SentFactor(Factor):
     """A factor of a platform, what that platform may start for it, and minutes from sample to result (3018)."""
 
+    converted: Series | None = None
     calibrate: Calibrate | None = None
     result_min: int | None = Field(default=None, ge=1, le=120)
 

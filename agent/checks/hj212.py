@@ -35,9 +35,11 @@ def check_hj212(name: str, uplink: Hj212Uplink, known_series: list[str], find: F
             find.error("edition-lacks", *path, key, at_key=True, key=key, edition=uplink.edition)
     if edition is Edition.HJ2005 and uplink.info:
         find.error("edition-lacks", *path, "info", at_key=True, key="info", edition=uplink.edition)
-    for code in uplink.factors:
+    for code, factor in uplink.factors.items():
         if not FACTOR_CODE.fullmatch(code):
             find.error("factor-code", *path, "factors", code, at_key=True)
+        if factor.converted is not None:
+            find.known("series-unknown", factor.converted, known_series, *path, "factors", code, "converted")
     for number, unit in uplink.status.items():
         if not UNIT_NUMBER.fullmatch(number):
             find.error("unit-number", *path, "status", number, at_key=True)

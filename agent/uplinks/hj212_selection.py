@@ -49,7 +49,7 @@ class Selection:
         simulated_allowed: bool,
     ) -> None:
         self._factors: Sequence[Factor] = [
-            factor(code, f.series, unit=f.unit, decimals=f.decimals, state=f.state)
+            factor(code, f.series, unit=f.unit, decimals=f.decimals, state=f.state, converted=f.converted)
             for code, f in config.factors.items()
         ]
         self._edition = Edition(config.edition)
@@ -165,7 +165,8 @@ class Selection:
         for wanted, measurement in found:
             try:
                 silent = measurement.reading.at < oldest
-                items.append(realtime_item(wanted, measurement, self._edition, silent=silent))
+                converted = latest.get(wanted.converted or "")
+                items.append(realtime_item(wanted, measurement, self._edition, silent=silent, converted=converted))
             except UnitError as error:
                 self.problems[f"factor {wanted.code} ({wanted.series}): {error}"] += 1
         newest_at = max(measurement.reading.at for _, measurement in found)
