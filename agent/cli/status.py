@@ -113,6 +113,7 @@ class Reader:
     def _calibration(self, state: Answer) -> str:
         told = [f"{run['run']}: {self._say('phase.' + run['phase'])}, {run['port']}" for run in state["runs"]]
         told += [self._words("due", name=name, at=local(at)) for name, at in state["due"].items()]
+        told += [self._say("guarded", sequence=name, reason=reason) for name, reason in state["guards"].items()]
         if not state["runs"]:
             told += [self._say("held", valve=valve, by=by) for valve, by in state["held"].items()]
         return "; ".join(told) or self._words("no_calibration")

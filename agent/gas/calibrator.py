@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from agent.allowance import Allowance
 from agent.config import Config
 from agent.config_gas import Schedule
 from agent.gas.guards import GuardError, guards_of
@@ -35,6 +36,8 @@ RETRY_STEP_S: Final = 2.0
 RETRY_MAX_S: Final = 15.0
 # A due time is looked at again this often, so that a step of the wall clock is followed.
 SCHEDULE_LOOK_S: Final = 60.0
+# Refusals of starts from afar that are recorded in a row.
+REFUSALS_MAX: Final = 20
 
 
 class Calibrator:
@@ -59,6 +62,7 @@ class Calibrator:
         self._live = live
         self._maintenance = maintenance
         self._clock = clock
+        self._refusals_from_afar = Allowance(REFUSALS_MAX)
         self._group: asyncio.TaskGroup | None = None
         self._held: dict[str, str] = dict.fromkeys(self._valves, "the start of the station")
         self._runs: dict[str, CalibrationRun] = {}
@@ -92,25 +96,32 @@ class Calibrator:
 
     async def start(self, name: str, who: str) -> dict[str, Any]:
         """Start a sequence by name. Raises RefusedError; every refusal is an event with who and why."""
-        run = await self._started(name, who)
+        if (refusal := self._refusal(name)) is not None:
+            raise await self._refused(name, who, *refusal)
+        run = self._begun(name, who, check=False)
         return {"run": run.id, "seconds": run.sequence.seconds}
 
     async def perform(self, name: str, who: str, *, check: bool = False) -> RunOutcome:
-        """Start a sequence and wait until it has ended with its inlet home, as far as that could be done.
+        """Start a sequence from afar and wait until it has ended with its inlet home, as far as that could be done.
 
-        With `check` it is a standard check: nothing is adopted. Raises RefusedError as `start` does. Who stops waiting
-        leaves the run going on.
+        With `check` it is a standard check: nothing is adopted. Raises RefusedError; refusals are events as far as
+        their number is bounded. Who stops waiting leaves the run going on.
         """
-        run = await self._started(name, who, check=check)
+        if (refusal := self._refusal(name)) is not None:
+            if self._refusals_from_afar.take(self._clock.wall_monotonic()):
+                raise await self._refused(name, who, *refusal)
+            raise RefusedError(*refusal)
+        run = self._begun(name, who, check=check)
         await run.ended.wait()
         return run.outcome
 
-    async def _started(self, name: str, who: str, *, check: bool = False) -> CalibrationRun:
-        if (refusal := self._refusal(name)) is not None or self._group is None:
-            reason, kind = refusal or ("the station is not running", "fault")
-            event = {"what": "calibration-refused", "origin": who, "sequence": name, "reason": reason}
-            await self._log.append("event", event)
-            raise RefusedError(reason, kind)
+    async def _refused(self, name: str, who: str, reason: str, kind: RefusalKind) -> RefusedError:
+        event = {"what": "calibration-refused", "origin": who, "sequence": name, "reason": reason}
+        await self._log.append("event", event)
+        return RefusedError(reason, kind)
+
+    def _begun(self, name: str, who: str, *, check: bool) -> CalibrationRun:
+        assert self._group is not None
         run = self._run_of(name, who, check=check)
         self._held[run.valve.name] = f"run {run.id}"
         self._runs[run.id] = run
@@ -138,6 +149,8 @@ class Calibrator:
 
     def _refusal(self, name: str) -> tuple[str, RefusalKind] | None:
         """Why a sequence may not start now; the guards last, when nothing else stands in its way."""
+        if self._group is None:
+            return "the station is not running", "fault"
         declared = self._config.sequences.get(name)
         if declared is None:
             known = ", ".join(sorted(self._config.sequences)) or "none"
@@ -234,7 +247,10 @@ class Calibrator:
             due = due_after(schedule, max(due, self._clock.now()))
 
     def status(self) -> dict[str, Any]:
-        """Runs, what holds each valve, and when schedules are due."""
+        """Runs, what holds each valve, when schedules are due, and which sequence a guard would refuse now, and why."""
+        guards = {
+            name: guards_of(self._config, name, self._live, self._clock).tripped() for name in self._config.sequences
+        }
         return {
             "runs": [
                 {"run": run.id, "instrument": run.sequence.instrument, "phase": run.phase, "port": run.port}
@@ -242,4 +258,5 @@ class Calibrator:
             ],
             "held": dict(self._held),
             "due": {name: iso(due) for name, due in self._due.items()},
+            "guards": {name: reason for name, reason in guards.items() if reason is not None},
         }

@@ -188,6 +188,24 @@ async def test_a_guard_that_does_not_hold_refuses_every_start(rig, said: dict[st
     assert [row["origin"] for row in await one.records("calibration-refused")] == ["li", "li"]
 
 
+async def test_the_status_says_which_sequence_a_guard_holds_back(rig) -> None:
+    one = await rig(change=with_guards)
+    assert one.calibrator.status()["guards"] == {"daily": "guard shelter_co: there is no value of shelter.co"}
+    tell(one, 2.0)
+    assert one.calibrator.status()["guards"] == {}
+
+
+async def test_refusals_from_afar_do_not_fill_the_log(rig) -> None:
+    one = await rig(change=with_guards)
+    for _ in range(50):
+        with pytest.raises(RefusedError):
+            await one.calibrator.perform("daily", "platform")
+    assert len(await one.records("calibration-refused")) == 20
+    with pytest.raises(RefusedError):
+        await one.calibrator.start("daily", "li")
+    assert (await one.records("calibration-refused"))[-1]["origin"] == "li"
+
+
 async def test_a_guard_that_holds_lets_a_run_through_and_its_own_mark_is_no_fault(rig) -> None:
     def change(document: dict[str, Any]) -> None:
         document["sequences"]["daily"]["guards"] = {
