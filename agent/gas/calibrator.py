@@ -82,6 +82,11 @@ class Calibrator:
                 if sequence.schedule is not None:
                     group.create_task(self._keep_schedule(name, sequence.schedule), name=f"schedule-{name}")
             group.create_task(self._maintenance.expire(), name="maintenance")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                # Platforms are still served while the station stops: what they ask from here on is refused.
+                self._group = None
 
     async def _begin(self, valve: ValveBlock) -> None:
         """The start of one valve: home first, then the recovery of what was interrupted on it."""

@@ -59,6 +59,24 @@ def test_rehearse_walks_the_plan(root: Path, capsys: pytest.CaptureFixture[str])
     assert "declared: nightly" in capsys.readouterr().err
 
 
+def test_rehearse_walks_a_blowback(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (root / "config" / "stack.hjson").read_text(encoding="utf-8")
+    text = text.replace("span: { coil: 2 } }", "span: { coil: 2 }, air: { coil: 3 } }")
+    text = text.replace(
+        "  sequences: {\n",
+        '  sequences: {\n    clean: { valve: "gas", instrument: "cems", recovery_s: 60,\n'
+        '      blowback: { port: "air", blow_s: 15, pulses: 2, pause_s: 30 } }\n',
+    )
+    path = tmp_path / "station.hjson"
+    path.write_text(text, encoding="utf-8")
+    assert main(["--lang", "en", "rehearse", str(path), "clean"]) == 0
+    told = [line.split("s  ", 1)[1] for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert told == [
+        "open port air, blowback air", "blow 15 s", "open port sample, sample air", "sample air for 30 s",
+        "open port air, blowback air", "blow 15 s", "open port sample, sample air", "recovery 60 s",
+    ]  # fmt: skip
+
+
 def test_commands_say_when_no_daemon_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     socket = ["--socket", str(tmp_path / "none.sock")]
     for command in (["status"], ["watch"], ["calibrate", "start", "daily"], ["calibrate", "abort"],

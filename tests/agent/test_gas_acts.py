@@ -262,3 +262,21 @@ async def test_a_calibration_without_a_usable_reading_says_so(rig, monkeypatch) 
     assert "no usable reading" in outcome.unusable["ndir.co2"]
     (finished,) = await one.records("run-finished")
     assert finished["unusable"] == outcome.unusable
+
+
+async def test_a_station_that_stops_starts_nothing_more(rig) -> None:
+    one = await rig()
+    running = asyncio.create_task(one.calibrator.perform("daily", "platform"))
+    await one.until(lambda: SPAN in one.open_ports)
+    one.tasks[1].cancel()
+    while not one.tasks[1].done():
+        with pytest.raises(RefusedError) as refused:
+            await one.calibrator.perform("daily", "platform")
+        await asyncio.sleep(0)
+    assert refused.value.kind in ("busy", "fault")
+    with pytest.raises(RefusedError, match="not running") as refused:
+        await one.calibrator.perform("daily", "platform")
+    assert refused.value.kind == "fault"
+    await one.until(running.done)
+    assert (running.result().end, running.result().reason) == ("aborted", "the station stops")
+    assert one.open_ports == {SAMPLE}

@@ -1,6 +1,8 @@
 from datetime import date
 
-from calibration.sequence import Assigned, Collect, Cylinder, Injection, OpenPort, Sequence, Wait, plan
+import pytest
+
+from calibration.sequence import Assigned, Blowback, Collect, Cylinder, Injection, OpenPort, Sequence, Wait, plan
 
 
 def injection(name: str, port: str, flush_s: float) -> Injection:
@@ -18,3 +20,13 @@ def test_a_plan_of_three_gases_takes_840_s_and_ends_on_air() -> None:
     assert [step.phase for step in steps if isinstance(step, Wait)] == ["flush"] * 3 + ["recovery"]
     assert [step.injection.cylinder.name for step in steps if isinstance(step, Collect)] == ["zero", "span", "target"]
     assert sequence.seconds == sum(step.seconds for step in steps if not isinstance(step, OpenPort)) == 840
+
+
+@pytest.mark.parametrize(("pulses", "ports"), [(1, ["air", "sample"]), (3, ["air", "sample"] * 3)])
+def test_a_blowback_is_pulses_with_sample_air_between_and_behind(pulses: int, ports: list[str]) -> None:
+    sequence = Sequence("clean", "cems", "sample", (), 60, Blowback("air", 15, pulses, 30))
+    steps = list(plan(sequence))
+    assert [step.port for step in steps if isinstance(step, OpenPort)] == ports
+    phases = [step.phase for step in steps if isinstance(step, Wait)]
+    assert phases == ["blowback", "pause"] * (pulses - 1) + ["blowback", "recovery"]
+    assert sequence.seconds == sum(step.seconds for step in steps if isinstance(step, Wait))
