@@ -6,12 +6,12 @@ blank or a letter beyond ASCII among it, is left to that one.
 
 import re
 import string
-from typing import Final
+from typing import Final, NamedTuple
 
 from protocols.hj212.crc import crc_text
 from protocols.hj212.frame import Frame
 from protocols.hj212.message import SEGMENT_MAX
-from protocols.hj212.profile import Edition, Profile, mn_lengths
+from protocols.hj212.profile import Edition, Leniency, Profile, mn_lengths
 
 _HEADER: Final = re.compile(
     r"QN=([0-9]{17});ST=([0-9A-Z]{2});CN=([0-9]{4});PW=([0-9A-Za-z]{1,24});MN=([0-9A-Za-z]{14,24});Flag=([0-9]{1,2});"
@@ -20,14 +20,22 @@ _HEADER: Final = re.compile(
 # Bytes that occur in an ordinary segment; without the slash that opens a log text and the `#` that opens a frame.
 _ORDINARY: Final = (string.ascii_letters + string.digits + "=;,&-.+_:!\"$%'()*<>?@[\\]^`{|}~").encode()
 
-# MN lengths by Flag, for all Flags of the editions that a profile takes without a deviation.
-Flags = dict[str, tuple[int, ...]]
+
+class Flags(NamedTuple):
+    """How long MN is with each Flag that a profile takes without a deviation; whether it forgives other lengths.
+
+    That one deviation is so common that a frame with it goes the short way too.
+    """
+
+    lengths: dict[str, tuple[int, ...]]
+    other_mn: bool
 
 
 def plain_flags(profile: Profile) -> Flags:
     """Which Flags need no deviation, and how long MN is with them."""
     editions = list(Edition) if profile.edition is None else [profile.edition]
-    return {str(edition.version << 2 | low): mn_lengths(edition) for edition in editions for low in range(4)}
+    lengths = {str(edition.version << 2 | low): mn_lengths(edition) for edition in editions for low in range(4)}
+    return Flags(lengths, Leniency.MN_13_TO_24 in profile.leniencies)
 
 
 def plain_frame(data: bytes, at: int, base: int, flags: Flags) -> Frame | None:
@@ -54,13 +62,15 @@ def plain_frame(data: bytes, at: int, base: int, flags: Flags) -> Frame | None:
     cp = _cp(text[header.end() :])
     if fields is None or cp is None:
         return None
-    return Frame(data[at : end + 6], base + at, fields, cp, [])
+    usual = len(fields["MN"]) in flags.lengths[fields["Flag"]]
+    if not usual and not flags.other_mn:
+        return None
+    return Frame(data[at : end + 6], base + at, fields, cp, [] if usual else [Leniency.MN_13_TO_24.value])
 
 
 def _fields(header: "re.Match[str]", flags: Flags) -> dict[str, str] | None:
     qn, st, cn, pw, mn, flag, pnum, pno, rf = header.groups()
-    lengths = flags.get(flag)
-    if lengths is None or len(mn) not in lengths:
+    if flag not in flags.lengths:
         return None
     fields = {"QN": qn, "ST": st, "CN": cn, "PW": pw, "MN": mn, "Flag": flag}
     if int(flag) & 2:

@@ -23,13 +23,16 @@ class Edition(IntEnum):
     @property
     def version(self) -> int:
         """Version bits of Flag (HJ 212-2017 table 3; 2 for 2025 as in public code)."""
-        return list(Edition).index(self)
+        return _VERSIONS.index(self)
 
     @classmethod
     def of_version(cls, version: int) -> "Edition | None":
         """Edition of the version bits, None for bits that no edition has."""
-        editions = list(Edition)
-        return editions[version] if 0 <= version < len(editions) else None
+        return _VERSIONS[version] if 0 <= version < len(_VERSIONS) else None
+
+
+# Iterating over an enumeration is slow, and every frame asks.
+_VERSIONS: Final = tuple(Edition)
 
 
 class Leniency(StrEnum):

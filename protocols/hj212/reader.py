@@ -51,8 +51,9 @@ def judge(profile: Profile, frame: Frame) -> tuple[Message, Refusal | None]:
     are wrong: the line may have done that, and handling ends (HJ 212-2017 table 2), so that its sender sends it again.
     """
     message, edition = frame.message, profile.edition
-    if not message.deviations and (edition is None or message.version == edition.version):
-        # Nothing had to be forgiven, by the edition that the frame itself names.
+    # It was read by the edition that it names itself.
+    own = "Flag" in frame.fields and (edition is None or message.version == edition.version)
+    if own and profile.leniencies.issuperset(message.deviations):
         return message, None
     names = tuple(dict.fromkeys([*message.deviations, *map(str, profile.departures(frame.fields, frame.cp))]))
     return replace(message, deviations=names), _refusal(profile, frame, message.version, names)
