@@ -81,7 +81,7 @@ class Hj212Uplink:
         past = Past(index, log, simulated_allowed=allowed)
         self._selection = Selection(config, self._state, past, treatment, information, simulated_allowed=allowed)
         self._present = Present(self._selection, treatment, information, facts, self._state, clock, self._edition)
-        self._history = History(self._selection, past, information, self._ask)
+        self._history = History(self._selection, past, information, self._ask, self._pause)
         self._desk = Desk(
             {
                 **self._terms.handlers(),
@@ -173,6 +173,11 @@ class Hj212Uplink:
         else:
             self._outbox.asked = one
             self._signal.tell()
+
+    async def _pause(self) -> None:
+        """Between records of history: a platform that acknowledges sets the pace itself."""
+        if self._config.ack == "none":
+            await self._clock.sleep_wall(1.0 / self._config.backfill_per_s)
 
     async def _notify(self, link: Link) -> None:
         """Tell what hardware this is, and ask for a new key when the one in use is old."""

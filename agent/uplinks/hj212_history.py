@@ -4,7 +4,7 @@ One request at a time; live data goes first, and a connection that breaks ends t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -38,12 +38,21 @@ class _Running:
 
 
 class History:
-    """Answers of one uplink. `offer` puts one upload before the line; `landed` and `cut` tell what became of it."""
+    """Answers of one uplink. `offer` puts one upload before the line; `landed` and `cut` tell what became of it.
+
+    Where nothing is acknowledged `pause` is awaited after each: no line is filled faster than it may be.
+    """
 
     def __init__(
-        self, selection: Selection, past: Past, information: Information, offer: Callable[[Asked], None]
+        self,
+        selection: Selection,
+        past: Past,
+        information: Information,
+        offer: Callable[[Asked], None],
+        pause: Callable[[], Awaitable[None]],
     ) -> None:
-        self._selection, self._past, self._information, self._offer = selection, past, information, offer
+        self._selection, self._past, self._information = selection, past, information
+        self._offer, self._pause = offer, pause
         self._running: _Running | None = None
         self._landing: asyncio.Future[bool] | None = None
         self._number = 0
@@ -76,6 +85,7 @@ class History:
             if not await self._landing:
                 return ExeRtn.TIMEOUT
             running.sent, running.at = running.sent + 1, at
+            await self._pause()
         return ExeRtn.DONE if running.sent else ExeRtn.NO_DATA
 
     def landed(self, asked: Asked, *, taken: bool) -> None:
