@@ -26,7 +26,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 TARGETS: Final = ("decoder", "sessions")
 SLICE: Final = 250_000
 PROVE_INPUTS: Final = 200_000
-INPUT_BYTES_MAX: Final = {"decoder": 2560, "sessions": 1536}
+# Most slices have inputs of about one full frame or dialogue, every eighth longer ones.
+INPUT_BYTES_MAX: Final = {"decoder": (1100, 2560), "sessions": (700, 1800)}
+LONG_EVERY: Final = 8
 # One input may take so long, a process may grow so large: anything more is a crash.
 SECONDS_MAX: Final = 10
 RSS_MB_MAX: Final = 512
@@ -59,7 +61,6 @@ def seed(corpus: Path, inputs: Iterable[bytes]) -> None:
 
 def seeds(target: str) -> list[bytes]:
     """The first inputs of a target."""
-    sys.path.insert(0, str(ROOT))
     if target == "decoder":
         from hj212_seeds import decoder_seeds
 
@@ -75,7 +76,13 @@ def run(target: str, corpus: Path, inputs: int, artifacts: Path, root: Path = RO
     command = [
         sys.executable,
         str(Path(__file__).with_name("hj212_target.py")),
-        *(str(root), target, f"-runs={inputs}", f"-max_len={INPUT_BYTES_MAX[target]}", f"-seed={number}"),
+        *(
+            str(root),
+            target,
+            f"-runs={inputs}",
+            f"-max_len={INPUT_BYTES_MAX[target][number % LONG_EVERY == 0]}",
+            f"-seed={number}",
+        ),
         *(f"-timeout={SECONDS_MAX}", f"-rss_limit_mb={RSS_MB_MAX}", "-print_final_stats=1", "-report_slow_units=2"),
         *(f"-artifact_prefix={artifacts}/", str(corpus)),
     ]
@@ -157,6 +164,7 @@ def prove(inputs: int) -> int:
 
 def main() -> int:
     """Do what the command line says."""
+    sys.path.insert(0, str(ROOT))
     parser = argparse.ArgumentParser(
         prog="tools/fuzz hj212", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

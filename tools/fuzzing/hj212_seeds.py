@@ -110,6 +110,12 @@ def by_hand() -> list[bytes]:
         *(typical[:-2] + tail + typical for tail in (b"\n", b"\r", b"\r\n\r\n", b"\x00", b"**")),
         wrap(two),
         wrap(two.replace(b"PNUM=2;PNO=1", b"PNO=1;PNUM=2")),
+        wrap(two.replace(b"Flag=7", b"Flag=5")),
+        wrap(two.replace(b"PNO=1", b"PNO=3")),
+        wrap(segment.replace(b"Flag=5;", b"Flag=5;RF=1;")),
+        wrap(segment.replace(b"Flag=5;", b"Flag=9;RF=1;")),
+        wrap(segment.replace(b"Flag=5;", b"Flag=999;")),
+        wrap(segment.replace(b"N&&", b"N;Info=//a;b,c=d##//,x=y&&")),
         wrap(segment.replace(b"Flag=5;", b"")),
         wrap(segment.replace(b"QN=" + QN.encode() + b";", b"")),
         wrap(segment.replace(b"DataTime=20240520210600", b"DataTime=20240520210600123")),
@@ -140,14 +146,15 @@ def decoder_seeds() -> list[bytes]:
         version = re.search(rb"Flag=(\d+)", frame)
         profile = min(int(version[1]) >> 2, 2) if version else 3
         cut = bytes([at & 255, at * 7 & 255])
-        made.append(bytes([profile]) + cut + frame)
+        made.append(bytes([profile | 16]) + cut + frame)
         made.append(bytes([3 | (at & 1) << 2]) + cut + repair(frame))
-        if profile == 2:
-            made.append(bytes([2 | 4 | 8]) + cut + frame)
+        if profile == 2 and at % 2:
+            ciphers = (8, 8 | 128, 8 | 32, 8 | 32 | 64)
+            made += [bytes([profile | 4 | 16 | cipher]) + cut + frame for profile in (2, 3) for cipher in ciphers]
     for at, stream in enumerate(by_hand()):
-        made += [bytes([profile, at, 3 * at]) + stream for profile in (1, 3, 7)]
+        made += [bytes([profile, at, 3 * at]) + stream for profile in (1 | 16, 3 | 16, 3, 7 | 16)]
     joined = [b"".join(frames()[at : at + 8]) for at in range(0, len(frames()), 8)]
-    return made + [bytes([3, at & 255, 1]) + stream[:3500] for at, stream in enumerate(joined)]
+    return made + [bytes([3, at & 255, 1]) + stream[:2400] for at, stream in enumerate(joined)]
 
 
 __all__ = ["SPLIT", "by_hand", "decoder_seeds", "frames", "messages"]

@@ -16,7 +16,7 @@ from protocols.hj212.message import Message
 from protocols.hj212.profile import Edition, Leniency, Profile
 from protocols.hj212.session import Identity
 
-STEPS_MAX: Final = 60
+STEPS_MAX: Final = 30
 REPEATS_MAX: Final = 40
 SETTLE_TICKS: Final = 80
 NUMBER: Final = re.compile(rb"QN=\*(.)", re.DOTALL)
@@ -124,6 +124,18 @@ def session_seeds() -> list[bytes]:
             then = ((6, b"\x00"), (7, b"\x03"), (6, b"\x01"), (4, b"\x20"), (7, b"\x00"), (3, frame))
             steps = b"".join(_step(what, rest) for what, rest in ((0, frame[6:-6]), *then))
             made.append(bytes([first, index * 5 & 255]) + steps)
+    for edition in range(3):
+        head = b"QN=%d;ST=31;CN=2051;PW=123456;MN=%b;Flag=%d;PNUM=%d;PNO=%d;CP=&&DataTime=2024052021%02d00;a-Avg=1&&"
+        for count, asked, minutes in ((2, (1, 2), 1), (3, (2, 1, 1), 1), (2, (1,), 20), (9999, (7, 9), 2)):
+            parts = [
+                _step(
+                    0,
+                    head % (20240520210700000 + 100 * minute + pno, MN.encode(), edition << 2 | 3, count, pno, minute),
+                )
+                for minute in range(minutes)
+                for pno in asked
+            ]
+            made += [bytes([edition | keys, 0]) + b"".join(parts) + _step(4, b"\x20") * 2 for keys in (0, 16)]
     return made
 
 

@@ -11,8 +11,10 @@ from functools import lru_cache
 from typing import Final
 
 SPLIT: Final = b"\xff"
-# A frame whose end can be told without its length: what follows it is another frame, a token or nothing.
-FRAME: Final = re.compile(rb"##(.{4})((?:(?!##|\xff).){0,2000}?)(.{4})(\r\n)(?=##|\xff|\Z)", re.DOTALL)
+HEAD: Final = 6
+TAIL: Final = 6
+OUTSIDE: Final = HEAD + TAIL
+_TOKEN: Final = re.compile(rb"##|\xff|\Z")
 NAMES: Final = (
     b"QN", b"ST", b"CN", b"PW", b"MN", b"Flag", b"PNUM", b"PNO", b"RF", b"CP", b"DataTime", b"QnRtn", b"ExeRtn",
     b"BeginTime", b"EndTime", b"SystemTime", b"PolId", b"a21026-Avg", b"a21026-Flag", b"a01001-Rtd", b"OverTime",
@@ -25,6 +27,8 @@ VALUES: Final = (
     b"\xd6\xd0\xce\xc4", "中文".encode(), "²".encode(), "１２".encode(), "\u2028".encode(), b"\xed\xa0\x80", b"//dw=",
     b"88888880000001", b"0123456789ABCDEF0123456789ABCDEF", b" ", b"\x00", b"&&", b"&", b"#", b"##", b"##0010",
 )  # fmt: skip
+# Steps of a dialogue: time goes on to a deadline or by seconds, an upload is committed, a request is ended, a cut.
+ENDINGS: Final = (b"\x04\x00", b"\x04\x10", b"\x06\x00", b"\x06\x01", b"\x07\x00", b"\x07\x21", b"\x05\x02\x01")
 SEPARATORS: Final = (b";", b",", b"=", b"&&", b"CP=&&", b"##", b"\r\n", b"#")
 
 
@@ -52,9 +56,31 @@ def wrap(segment: bytes) -> bytes:
     return b"##%04d%b%04X\r\n" % (len(segment) % 10000, segment, check_sum(segment))
 
 
+def spans(data: bytes) -> list[tuple[int, int]]:
+    """Begin and end of every frame whose end can be told without its length: CR LF before `##`, 0xFF or the end."""
+    found = []
+    begin = data.find(b"##")
+    while begin >= 0:
+        stop = _TOKEN.search(data, begin + 2)
+        end = stop.start() if stop else len(data)
+        if end - begin >= OUTSIDE and data[end - 2 : end] == b"\r\n":
+            found.append((begin, end))
+        begin = data.find(b"##", end)
+    return found
+
+
+def reframed(data: bytes, change: Callable[[bytes], bytes], places: list[tuple[int, int]] | None = None) -> bytes:
+    """The data with every frame, head and tail included, put through `change`."""
+    parts, last = [], 0
+    for begin, end in spans(data) if places is None else places:
+        parts += [data[last:begin], change(data[begin:end])]
+        last = end
+    return b"".join([*parts, data[last:]])
+
+
 def repair(data: bytes) -> bytes:
     """The same input with length and check sum of every frame made right."""
-    return FRAME.sub(lambda found: wrap(found[2]), data)
+    return reframed(data, lambda frame: wrap(frame[HEAD:-TAIL]))
 
 
 def _field(rng: random.Random) -> bytes:
@@ -122,23 +148,49 @@ CHANGES: Final[tuple[Callable[[bytes, random.Random], bytes], ...]] = (
 )  # fmt: skip
 
 
-def damage_inside(data: bytes, max_size: int, seed: int, mutate: Callable[[bytes, int], bytes]) -> bytes:
-    """Change the inside of one frame, in terms of the protocol or by `mutate`, and repair every frame's outside."""
-    rng = random.Random(seed)
-    found = list(FRAME.finditer(data))
-    if not found:
-        return repair(mutate(data, max_size))[:max_size]
-    one = rng.choice(found)
-    segment = one[2]
+Mutate = Callable[[bytes, int], bytes]
+
+
+def damaged(segment: bytes, room: int, rng: random.Random, mutate: Mutate) -> bytes:
+    """A segment changed in terms of the protocol, or by `mutate`, once or a few times."""
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         if rng.random() < 0.4:
-            segment = mutate(segment or b"CP=&&&&", max(8, min(1100, max_size - len(data) + len(segment))))
+            segment = mutate(segment or b"CP=&&&&", max(8, min(1100, room + len(segment))))
         else:
             segment = rng.choice(CHANGES)(segment, rng)
-    changed = data[: one.start()] + wrap(segment) + data[one.end() :]
+    return segment
+
+
+def damage_inside(data: bytes, max_size: int, seed: int, mutate: Mutate) -> bytes:
+    """Change the inside of one frame and repair every frame's outside."""
+    rng = random.Random(seed)
+    found = spans(data)
+    if not found:
+        return repair(mutate(data, max_size))[:max_size]
+    begin, end = rng.choice(found)
+    segment = damaged(data[begin + HEAD : end - TAIL], max_size - len(data), rng, mutate)
+    changed = data[:begin] + wrap(segment) + data[end:]
     if rng.random() < 0.2:
-        changed += rng.choice((b"", SPLIT + bytes([rng.randrange(255)]))) + wrap(segment)
+        changed += wrap(segment)
     return repair(changed)[:max_size]
+
+
+def damage_step(data: bytes, max_size: int, seed: int, mutate: Mutate) -> bytes:
+    """Change the inside of one step of a dialogue; the target itself gives each segment its length and check sum."""
+    rng = random.Random(seed)
+    steps = data.split(SPLIT)
+    which = rng.randrange(len(steps))
+    step = steps[which]
+    match rng.randrange(10):
+        case 0:
+            del steps[which]
+        case 1:
+            steps.insert(rng.randrange(len(steps) + 1), step)
+        case 2:
+            steps.append(rng.choice(ENDINGS))
+        case _:
+            steps[which] = step[:1] + damaged(step[1:], max_size - len(data), rng, mutate).replace(SPLIT, b"")
+    return SPLIT.join(steps)[:max_size]
 
 
 def rough(data: bytes, max_size: int, seed: int) -> bytes:

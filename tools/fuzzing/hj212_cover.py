@@ -1,0 +1,85 @@
+"""Which lines of the parser the found inputs reach, and whether memory stays flat while all of them run again.
+
+No fuzzer runs here: coverage.py counts the lines while each input that a campaign kept goes through its target once.
+"""
+
+import gc
+import importlib
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import coverage
+
+PARSER: Final = ("candidate", "crc", "decoder", "frame", "message", "plain", "segment", "sm4")
+SESSIONS: Final = (
+    "link_commands", "outgoing", "platform", "platform_requests", "reader", "service", "session", "split", "station",
+    "transitions",
+)  # fmt: skip
+LINES_MIN: Final = 0.95
+# A second run over all inputs may leave so much more behind than the first: caches that fill up are in it.
+GROWTH_BYTES_MAX: Final = 512 * 1024
+
+Target = Callable[[bytes], None]
+
+
+def inputs(folder: Path, target: str) -> list[bytes]:
+    """What a campaign kept."""
+    return [path.read_bytes() for path in sorted((folder / f"hj212-{target}").glob("*"))]
+
+
+def replay(target: Target, found: list[bytes]) -> None:
+    """All of them once."""
+    for one in found:
+        target(one)
+
+
+def growth(target: Target, found: list[bytes]) -> int:
+    """Bytes that a run over all inputs leaves behind, after one that fills what is kept for good."""
+    replay(target, found)
+    tracemalloc.start()
+    replay(target, found)
+    gc.collect()
+    before = tracemalloc.get_traced_memory()[0]
+    replay(target, found)
+    gc.collect()
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return after - before
+
+
+def lines(counter: coverage.Coverage, modules: tuple[str, ...]) -> float:
+    """Print the lines reached of each module; the share over all."""
+    reached = total = 0
+    for name in modules:
+        path = importlib.import_module(f"protocols.hj212.{name}").__file__
+        assert path is not None
+        _, statements, _, missing, text = counter.analysis2(path)
+        total += len(statements)
+        reached += len(statements) - len(missing)
+        print(
+            f"  {name:<20}{len(statements) - len(missing):5} of{len(statements):5}"
+            + (f"   not: {text}" if text else "")
+        )
+    return reached / max(1, total)
+
+
+def cover(folder: Path) -> int:
+    """Count lines over both corpora, then look at memory."""
+    counter = coverage.Coverage(source_pkgs=["protocols.hj212"], data_file=None)
+    counter.start()
+    targets = {name: importlib.import_module(f"hj212_{name}").one_input for name in ("decoder", "sessions")}
+    found = {name: inputs(folder, name) for name in targets}
+    for name, target in targets.items():
+        replay(target, found[name])
+    counter.stop()
+    print(f"inputs: {', '.join(f'{len(found[name])} of the {name}' for name in targets)}")
+    print("parser:")
+    parser = lines(counter, PARSER)
+    print("sessions:")
+    sessions = lines(counter, SESSIONS)
+    print(f"lines reached: parser {parser:.1%}, sessions {sessions:.1%}; wanted of the parser {LINES_MIN:.0%}")
+    grown = {name: growth(target, found[name]) for name, target in targets.items()}
+    print("memory left behind by one more run: " + ", ".join(f"{name} {size} bytes" for name, size in grown.items()))
+    return 0 if parser >= LINES_MIN and max(grown.values()) <= GROWTH_BYTES_MAX else 1
