@@ -25,7 +25,10 @@ def explain(line: argparse.Namespace) -> int:
         print(json.dumps([_plain(dataclasses.asdict(entry)) for entry in entries], indent=1, ensure_ascii=False))
     elif entries:
         head = [say(f"hj212.{name}", line.lang) for name in _COLUMNS]
-        print(table(head, [[_text(getattr(entry, name)) for name in _COLUMNS] for entry in entries]))
+        shown = [
+            {**dataclasses.asdict(one), "notes": one.notes_zh if line.lang == "zh" else one.notes} for one in entries
+        ]
+        print(table(head, [[_text(row[name]) for name in _COLUMNS] for row in shown]))
     if entries:
         return 0
     near = ", ".join(difflib.get_close_matches(line.code, codes(), NEAREST, cutoff=0.5)) or "-"

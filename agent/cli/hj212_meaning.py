@@ -41,15 +41,42 @@ def edition_of(message: Message) -> Edition:
     return Edition.of_version(message.version) or Edition.HJ2017
 
 
-def command_of(message: Message) -> Command | None:
-    """The row of the table a message belongs to: of the two directions the one it fits, None for a CN of no row."""
-    known = commands(edition_of(message))
+@dataclasses.dataclass(frozen=True, slots=True)
+class Judged:
+    """A message with the row of the command table it belongs to, and what that row has against it."""
+
+    message: Message
+    edition: Edition
+    command: Command | None
+    problem: str | None
+
+    @property
+    def findings(self) -> list[str]:
+        """What the table of commands has against it, CN included."""
+        if self.command is None:
+            return [f"CN {self.message.cn} is in no table of the edition {self.edition.value}"]
+        return [self.problem] if self.problem else []
+
+
+def judged(message: Message) -> Judged:
+    """Hold a message against the table: of the two directions of its CN the one it fits."""
+    edition = edition_of(message)
+    known = commands(edition)
     # Both ends may write a 9011, one of them hardly ever: it is a station that answers a request so.
-    ways: tuple[Direction, ...] = ("to_station", "to_platform")
-    both = [row for way in (ways[::-1] if message.cn == "9011" else ways) if (row := known.get((message.cn, way)))]
-    fitting = [row for row in both if not row.problem(message)]
+    ways: tuple[Direction, ...] = (
+        ("to_platform", "to_station") if message.cn == "9011" else ("to_station", "to_platform")
+    )
+    both = [row for way in ways if (row := known.get((message.cn, way)))]
+    problems = []
+    for row in both:
+        problems.append(row.problem(message))
+        if problems[-1] is None:
+            return Judged(message, edition, row, None)
+    if not both:
+        return Judged(message, edition, None, None)
     named = any("-" in name or name == "DataTime" for item in message.area for name, _ in item)
-    return next(iter(fitting or (both[-1:] if named else both)), None)
+    at = -1 if named else 0
+    return Judged(message, edition, both[at], problems[at])
 
 
 @lru_cache(KNOWN_MAX)
@@ -74,20 +101,12 @@ def _names(message: Message) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield f"{head}={value}", ("return_code",)
 
 
-def meanings(message: Message) -> list[Meaning]:
+def meanings(one: Judged) -> list[Meaning]:
     """Meanings of the command, the system type and every code of the data area that a table knows, each once."""
-    edition, command = edition_of(message), command_of(message)
+    message, command = one.message, one.command
     found = [Meaning("command", message.cn, command.name_en, command.name_zh)] if command else []
     wanted = dict.fromkeys([(message.st, ("system_type",)), *_names(message)])
-    return found + [one for code, kinds in wanted if (one := _meaning(code, kinds, edition))]
-
-
-def findings(message: Message) -> list[str]:
-    """What the table of commands has against a message that could be read."""
-    command = command_of(message)
-    if command is None:
-        return [f"CN {message.cn} is in no table of the edition {edition_of(message).value}"]
-    return [problem] if (problem := command.problem(message)) else []
+    return found + [means for code, kinds in wanted if (means := _meaning(code, kinds, one.edition))]
 
 
 def notes(frame: Frame) -> list[str]:
@@ -121,15 +140,15 @@ def told(one: Frame | FrameError) -> dict[str, Any]:
     if isinstance(one, FrameError):
         return answer | {"reason": one.reason, "detail": one.detail, "meanings": _named("frame_error", [one.reason]),
                          "notes": _sentences(_hints(one))}  # fmt: skip
-    message, command = one.message, command_of(one.message)
+    held = judged(one.message)
     return answer | {
         "fields": one.fields,
         "cp": one.cp,
         "deviations": one.deviations,
-        "edition": edition_of(message).value,
-        "direction": command.direction if command else None,
-        "meanings": [dataclasses.asdict(meaning) for meaning in meanings(message)] + _named("leniency", one.deviations),
-        "findings": findings(message),
+        "edition": held.edition.value,
+        "direction": held.command.direction if held.command else None,
+        "meanings": [dataclasses.asdict(means) for means in meanings(held)] + _named("leniency", one.deviations),
+        "findings": held.findings,
         "notes": _sentences(notes(one)),
     }
 
@@ -168,29 +187,29 @@ class Reader:
             shown = "".join(sign if sign.isprintable() else "." for sign in raw)
             refused = self._say("refused", offset=one.offset, why=why, detail=one.detail or "-", raw=shown)
             return "\n".join([refused, *(f"  i {self._say(f'note.{name}')}" for name in _hints(one))])
-        taken = self._say("taken", offset=one.offset, size=len(one.raw), title=self.title(one.message))
-        return "\n".join([taken, *(f"  {text}" for text in self._body(one))])
+        held = judged(one.message)
+        taken = self._say("taken", offset=one.offset, size=len(one.raw), title=self._title(held))
+        return "\n".join([taken, *(f"  {text}" for text in self._body(one, held))])
 
-    def title(self, message: Message) -> str:
+    def _title(self, held: Judged) -> str:
         """Command, direction and edition in a line."""
-        command = command_of(message)
+        message, command = held.message, held.command
         if command is None:
             return f"{message.cn} ?"
         name = command.name_en if self._lang == "en" else command.name_zh
         way = self._say("both-ways" if message.st == REPLY_ST else command.direction)
-        return f"{message.cn} {name} ({way}, {edition_of(message).value})"
+        return f"{message.cn} {name} ({way}, {held.edition.value})"
 
-    def _body(self, one: Frame) -> Iterator[str]:
-        message = one.message
+    def _body(self, one: Frame, held: Judged) -> Iterator[str]:
         yield " ".join(f"{name}={masked(name, value)}" for name, value in one.fields.items())
-        yield from self._rows(message).splitlines()
+        yield from self._rows(held).splitlines()
         for name in one.deviations:
             yield f"! {name}: {self._name(_meaning(name, ('leniency',), None))}"
         yield from (f"i {self._say(f'note.{name}')}" for name in notes(one))
-        yield from (f"? {finding}" for finding in findings(message))
+        yield from (f"? {finding}" for finding in held.findings)
 
-    def _rows(self, message: Message) -> str:
-        known = {meaning.code: meaning for meaning in meanings(message)}
+    def _rows(self, held: Judged) -> str:
+        message, known = held.message, {means.code: means for means in meanings(held)}
         rows = [("ST", message.st, "", self._name(known.get(message.st)))]
         for name, value in (pair for item in message.area for pair in item):
             head, _, tail = name.partition("-")

@@ -8,14 +8,15 @@ import json
 import os
 import sys
 from collections import OrderedDict
-from typing import BinaryIO, Final
+from io import FileIO
+from typing import Final
 
 from agent.cli.hj212_encode import UsageError, area_of, command_for, password, values_of
 from agent.cli.hj212_peers import Peers
 from agent.cli.hj212_show import Show, TappedLink, Typed, Words, until_interrupted
 from agent.cli.words import say
 from host.clock import RealClock
-from host.hj212 import close
+from host.hj212 import close, until_first_ends
 from host.problems import Lang
 from metrology.clock import Clock
 from metrology.periods import iso
@@ -45,11 +46,19 @@ def platform(line: argparse.Namespace) -> int:
             raise UsageError(say("hj212.who", line.lang))
         peers = Peers(line, None if line.any else password(line))
         with contextlib.ExitStack() as stack:
-            out = stack.enter_context(open(line.out, "ab")) if line.out else None
-            return until_interrupted(Platform(line, peers, Store(out), RealClock()).run())
-    except (UsageError, ValueError, OSError) as error:
+            out = stack.enter_context(FileIO(line.out, "a")) if line.out else None
+            return until_interrupted(_run(line, peers, Store(out)))
+    except (UsageError, ValueError, OSError, StoreError) as error:
         print(error, file=sys.stderr)
-        return 1 if isinstance(error, OSError) else 2
+        return 1 if isinstance(error, (OSError, StoreError)) else 2
+
+
+async def _run(line: argparse.Namespace, peers: Peers, store: "Store") -> None:
+    await Platform(line, peers, store, RealClock()).run()
+
+
+class StoreError(Exception):
+    """An upload could not be written down. No `OSError`: a connection that breaks is one, and harmless."""
 
 
 class Store:
@@ -58,12 +67,12 @@ class Store:
     It tells a repeat by station, command, part and data, whatever its QN, among the last 100,000.
     """
 
-    def __init__(self, out: BinaryIO | None) -> None:
+    def __init__(self, out: FileIO | None) -> None:
         self._out = out
         self._known: OrderedDict[bytes, None] = OrderedDict()
 
     def put(self, message: Message, at: str) -> bool:
-        """Keep a message durably; False where it was there already. Raises OSError."""
+        """Keep a message durably; False where it was there already. Raises StoreError."""
         what = (message.mn, message.st, message.cn, message.pnum, message.pno, message.area)
         mark = hashlib.blake2b(repr(what).encode(), digest_size=16).digest()
         if mark in self._known:
@@ -71,9 +80,13 @@ class Store:
         if self._out is not None:
             row = {"at": at, "mn": message.mn, "st": message.st, "cn": message.cn, "qn": message.qn,
                    "pnum": message.pnum, "pno": message.pno, "resent": message.resent, "cp": message.area}  # fmt: skip
-            self._out.write(json.dumps(row).encode() + b"\n")
-            self._out.flush()
-            os.fsync(self._out.fileno())
+            try:
+                data = json.dumps(row).encode() + b"\n"
+                while data:
+                    data = data[self._out.write(data) :]
+                os.fsync(self._out.fileno())
+            except OSError as error:
+                raise StoreError(str(error)) from error
         remember(self._known, mark, None, REMEMBERED_MAX)
         return True
 
@@ -110,18 +123,18 @@ class _Connection:
         match output:
             case Uploaded(message):
                 fresh = self._platform.store.put(message, iso(self._platform.clock.now()))
-                show.event("stored" if fresh else "repeated", mn=message.mn, cn=message.cn, qn=message.qn)
+                show.happened("stored" if fresh else "repeated", mn=message.mn, cn=message.cn, qn=message.qn)
                 self.link.perform(self._session.accepted(message))
             case RequestEnded(qn):
                 if qn in self._asked:
-                    self._asked.pop(qn).set_result(output)
+                    _settle(self._asked.pop(qn), output)
             case Notified(message) | Unexpected(message):
                 what = "notified" if isinstance(output, Notified) else "unexpected"
-                show.event(what, mn=message.mn, cn=message.cn, qn=message.qn)
+                show.happened(what, mn=message.mn, cn=message.cn, qn=message.qn)
             case Rejected(message, reason):
-                show.event("rejected", mn=message.mn, cn=message.cn, qn=message.qn, why=reason)
+                show.happened("rejected", mn=message.mn, cn=message.cn, qn=message.qn, why=reason)
             case PartsMissing(mn, cn, data_time, parts, missing):
-                show.event("parts-missing", mn=mn, cn=cn, data_time=data_time, parts=parts, missing=list(missing))
+                show.happened("parts-missing", mn=mn, cn=cn, data_time=data_time, parts=parts, missing=list(missing))
 
     async def request(self, mn: str, cn: str, items: Words, lang: Lang) -> RequestEnded:
         """Ask the station; gives how that ended. Raises UsageError, ValueError or RuntimeError."""
@@ -137,7 +150,13 @@ class _Connection:
     def closed(self) -> None:
         """The line is gone: what was asked on it has no other end."""
         for qn, future in self._asked.items():
-            future.set_result(RequestEnded(qn, "", "", State.LOST, None, ()))
+            _settle(future, RequestEnded(qn, "", "", State.LOST, None, ()))
+
+
+def _settle(future: asyncio.Future[RequestEnded], ended: RequestEnded) -> None:
+    """Tell whoever waits, unless it has been called off."""
+    if not future.done():
+        future.set_result(ended)
 
 
 class Platform:
@@ -152,18 +171,19 @@ class Platform:
         self._typed = Typed(line.send)
         self._here: OrderedDict[str, _Connection] = OrderedDict()
         self._came = asyncio.Event()
-        self._open = 0
+        self._open: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
-        """Until it is cancelled. Raises OSError where the port cannot be had."""
+        """Until it is cancelled. Raises OSError where the port cannot be had, StoreError."""
         server = await asyncio.start_server(self._accept, self._line.host, self._line.port)
         host, port = server.sockets[0].getsockname()[:2]
-        self.show.event("listening", host=host, port=port)
+        self.show.happened("listening", host=host, port=port)
         if self._line.any:
-            self.show.event("any")
+            self.show.happened("any")
         async with server:
             with self._typed.listening():
-                await self._ask()
+                await until_first_ends(self._ask(), self._failed)
 
     def here(self, mn: str, connection: _Connection) -> None:
         """The station of that MN speaks on that connection."""
@@ -172,21 +192,29 @@ class Platform:
         self._came.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open >= CONNECTIONS_MAX:
+        if len(self._open) >= CONNECTIONS_MAX:
             await close(writer)
             return
-        self._open += 1
-        connection = _Connection(self, reader, writer)
-        self.show.event("connected", peer=connection.link.peer)
+        task = asyncio.ensure_future(self._carry(_Connection(self, reader, writer)))
+        self._open.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._open.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._failed.done():
+            self._failed.set_exception(error)
+
+    async def _carry(self, connection: _Connection) -> None:
+        self.show.happened("connected", peer=connection.link.peer)
         if self.peers.only is not None:
             self.here(self.peers.only, connection)
         try:
             await connection.link.run()
         finally:
-            self._open -= 1
             for mn in [mn for mn, known in self._here.items() if known is connection]:
                 del self._here[mn]
-            self.show.event("disconnected", peer=connection.link.peer)
+            self.show.happened("disconnected", peer=connection.link.peer)
             connection.closed()
 
     async def _ask(self) -> None:
@@ -199,10 +227,10 @@ class Platform:
             try:
                 ended = await connection.request(mn, words[0], words[1:], self.show.lang)
             except (UsageError, ValueError, RuntimeError) as error:
-                self.show.event("mistyped", cn=words[0], why=str(error))
+                self.show.happened("mistyped", cn=words[0], why=str(error))
                 continue
             outcome = say(f"hj212.outcome.{ended.outcome}", self.show.lang)
-            self.show.event(
+            self.show.happened(
                 "ended", mn=mn, cn=words[0], qn=ended.qn, outcome=str(ended.outcome), code=ended.code, text=outcome
             )
 
@@ -212,6 +240,6 @@ class Platform:
             found = next(reversed(self._here), None) if mn is None else mn
             if found in self._here:
                 return str(found), self._here[str(found)]
-            self.show.event("waiting", mn=mn or "-")
+            self.show.happened("waiting", mn=mn or "-")
             self._came.clear()
             await self._came.wait()

@@ -39,7 +39,7 @@ class Show:
         self._json = as_json
         self._reader = Reader(lang)
 
-    def event(self, what: str, **values: Any) -> None:
+    def happened(self, what: str, **values: Any) -> None:
         """One happening; `say.hj212.on.{what}` is its sentence."""
         if self._json:
             print(json.dumps({"event": what, **values}), flush=True)
@@ -51,11 +51,11 @@ class Show:
         if not self._json:
             print(f"{say(f'hj212.on.{what}', self.lang, peer=peer)} {self._reader.frame(one)}", flush=True)
         elif isinstance(one, FrameError):
-            self.event(what, peer=peer, ok=False, reason=one.reason, detail=one.detail, bytes=len(one.raw))
+            self.happened(what, peer=peer, ok=False, reason=one.reason, detail=one.detail, bytes=len(one.raw))
         else:
             cp = [[(name, masked(name, value)) for name, value in item] for item in one.cp]
             fields = {name: masked(name, value) for name, value in one.fields.items()}
-            self.event(what, peer=peer, ok=True, fields=fields, cp=cp, deviations=one.deviations)
+            self.happened(what, peer=peer, ok=True, fields=fields, cp=cp, deviations=one.deviations)
 
 
 class Tap:

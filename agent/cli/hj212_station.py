@@ -117,7 +117,7 @@ class Station:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        self.show.event("simulated", factors=", ".join(self._factors))
+        self.show.happened("simulated", factors=", ".join(self._factors))
         if ("2081", "to_platform") in commands(self.edition):
             self._measured("2081", self._clock.now())
         with self._typed.listening():
@@ -130,14 +130,14 @@ class Station:
             )
 
     def _trouble(self, why: str) -> None:
-        self.show.event("trouble", why=why)
+        self.show.happened("trouble", why=why)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         session = self.session
         link = self._link = session.link = TappedLink(
             session, reader, writer, self._clock, self._take, self.show, lambda _: session.identity.keys
         )
-        self.show.event("connected", peer=link.peer)
+        self.show.happened("connected", peer=link.peer)
         try:
             self._pump()
             await link.run()
@@ -145,7 +145,7 @@ class Station:
             self._link = None
             session.disconnected()
             self._lost()
-            self.show.event("disconnected", peer=link.peer)
+            self.show.happened("disconnected", peer=link.peer)
         return True
 
     def _lost(self) -> None:
@@ -174,7 +174,7 @@ class Station:
             try:
                 self._type(cn, tuple(items))
             except (UsageError, ValueError) as error:
-                self.show.event("mistyped", cn=cn, why=str(error))
+                self.show.happened("mistyped", cn=cn, why=str(error))
 
     def _type(self, cn: str, items: Words) -> None:
         """Tell what a person typed. Raises UsageError or ValueError."""
@@ -195,7 +195,7 @@ class Station:
         if len(self._waiting) > WAITING_MAX:
             oldest, lost = self._waiting.popitem(last=False)
             self._under_way.discard(oldest)
-            self.show.event("dropped", cn=lost.cn)
+            self.show.happened("dropped", cn=lost.cn)
         self._pump()
 
     def area(self, cn: str, at: datetime, asked: Message | None) -> Area:
@@ -237,15 +237,15 @@ class Station:
             case Requested(message):
                 self._answers.answer(message)
             case Commanded(qn, cn, _, result):
-                self.show.event("commanded", qn=qn, cn=cn, result=result)
+                self.show.happened("commanded", qn=qn, cn=cn, result=result)
             case Unexpected(message):
-                self.show.event("unexpected", mn=message.mn, cn=message.cn, qn=message.qn)
+                self.show.happened("unexpected", mn=message.mn, cn=message.cn, qn=message.qn)
         self._pump()
 
     def _failed(self, key: Hashable, failed: Failed) -> None:
         """An upload or heartbeat without the right answer: a link on which nothing else was answered is of no use."""
         upload = self._waiting.get(key)
-        self.show.event("unanswered", cn=upload.cn if upload else "9015", why=failed.reason)
+        self.show.happened("unanswered", cn=upload.cn if upload else "9015", why=failed.reason)
         if upload is not None:
             self._under_way.discard(key)
             upload.resent = True
@@ -259,6 +259,6 @@ class Station:
         """An upload is done with."""
         self._under_way.discard(key)
         upload = self._waiting.pop(key)
-        self.show.event(how, cn=upload.cn, resent=upload.resent)
+        self.show.happened(how, cn=upload.cn, resent=upload.resent)
         if upload.request is not None and all(other.request != upload.request for other in self._waiting.values()):
             self._answers.complete(upload.request)

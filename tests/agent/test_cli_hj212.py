@@ -243,3 +243,18 @@ def test_decode_of_an_endless_stream_says_a_frame_when_it_has_come() -> None:
             assert json.loads(process.stdout.readline())["ok"]
         process.stdin.close()
         assert process.wait(30) == 0
+
+
+def test_a_platform_that_cannot_write_an_upload_down_ends_without_acknowledging_it() -> None:
+    line = ["platform", "--port", "0", "--any", "--json", "--out", "/dev/full"]
+    command = [sys.executable, "-m", "agent", "--lang", "en", "hj212", *line]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        port = json.loads(process.stdout.readline())["port"]
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as wire:
+            wire.sendall(encode(upload(flag=9)))
+            assert wire.recv(1000) == b""
+        _, complaint = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert b"No space left" in complaint
