@@ -78,7 +78,10 @@ class Hj212Uplink:
         self._acts = Acts(name, log, clock, f"{config.host}:{config.port}")
         treatment = Treatment(config.status, self._edition)
         information = Information(config, facts, clock)
-        past = Past(index, log, simulated_allowed=allowed)
+        wanted = frozenset(
+            series for factor in config.factors.values() for series in (factor.series, factor.converted) if series
+        )
+        past = Past(index, log, wanted, simulated_allowed=allowed)
         self._selection = Selection(config, self._state, past, treatment, information, simulated_allowed=allowed)
         self._present = Present(self._selection, treatment, information, facts, self._state, clock, self._edition)
         self._history = History(self._selection, past, information, self._ask, self._pause)

@@ -28,11 +28,12 @@ class Period:
 
 
 class Past:
-    """Reads for one uplink; simulated records only where `simulated_allowed`."""
+    """Reads for one uplink, averages of the `wanted` series; simulated records only where `simulated_allowed`."""
 
-    def __init__(self, index: Index, log: Log, *, simulated_allowed: bool) -> None:
+    def __init__(self, index: Index, log: Log, wanted: frozenset[str], *, simulated_allowed: bool) -> None:
         self._index = index
         self._log = log
+        self._wanted = wanted
         self._simulated_allowed = simulated_allowed
 
     async def page(self, period_s: int, after: datetime, until: datetime) -> list[Period]:
@@ -46,7 +47,7 @@ class Past:
         if not starts:
             return []
         rows = self._kept(period_s, parse_iso(starts[0]), parse_iso(starts[-1]) + timedelta(seconds=1))
-        return [Period(start, newest(group)) for start, group in _grouped(rows, period_s)]
+        return [Period(start, self.newest(group)) for start, group in _grouped(rows, period_s)]
 
     def _page_of_minutes(self, period_s: int, after: datetime, until: datetime) -> list[Period]:
         """Periods of several minutes, made of the minutes that exist."""
@@ -60,7 +61,7 @@ class Past:
         count = max(1, PAGE_PERIODS * MINUTE_S // period_s)
         rows = self._kept(MINUTE_S, first, min(first + count * length, until + timedelta(seconds=1) + length))
         found = ((start, list(group)) for start, group in _grouped(rows, period_s))
-        return [Period(start, joined(group, start, period_s)) for start, group in found if after < start <= until]
+        return [Period(start, self._joined(group, start, period_s)) for start, group in found if after < start <= until]
 
     def _kept(self, period_s: int, since: datetime, until: datetime) -> Iterator[Mapping[str, Any]]:
         rows = self._index.averages(period_s, iso(since), iso(until))
@@ -72,7 +73,26 @@ class Past:
 
     def _minutes(self, start: datetime, period_s: int) -> Averages:
         rows = self._kept(MINUTE_S, start, start + timedelta(seconds=period_s))
-        return joined(rows, start, period_s)
+        return self._joined(rows, start, period_s)
+
+    def newest(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, Average]:
+        """Of each wanted series the final average of the highest revision in these records."""
+        found: dict[str, Average] = {}
+        for row in rows:
+            rows_of = {series: one for series, one in row["rows"].items() if series in self._wanted}
+            for average in averages_of({**row, "rows": rows_of}):
+                known = found.get(average.series)
+                if average.final and (known is None or average.revision >= known.revision):
+                    found[average.series] = average
+        return found
+
+    def _joined(self, rows: Iterable[Mapping[str, Any]], start: datetime, period_s: int) -> dict[str, Average]:
+        """Averages over several minutes from the records of single ones."""
+        members: dict[str, list[Average]] = {}
+        for _, group in _grouped(rows, MINUTE_S):
+            for series, average in self.newest(group).items():
+                members.setdefault(series, []).append(average)
+        return {series: several_minutes(found, start, period_s // MINUTE_S) for series, found in members.items()}
 
     async def minute_before(self, start: datetime, reach: timedelta) -> datetime | None:
         """Start of the last minute before `start` that is on record, at most so far back."""
@@ -128,22 +148,3 @@ def _grouped(
     if period_s >= HOUR_S:
         return itertools.groupby(rows, lambda row: parse_iso(row["start"]))
     return itertools.groupby(rows, lambda row: period_start(parse_iso(row["start"]), period_s))
-
-
-def newest(rows: Iterable[Mapping[str, Any]]) -> dict[str, Average]:
-    """Of each series the final average of the highest revision."""
-    found: dict[str, Average] = {}
-    for average in (one for row in rows for one in averages_of(row) if one.final):
-        known = found.get(average.series)
-        if known is None or average.revision >= known.revision:
-            found[average.series] = average
-    return found
-
-
-def joined(rows: Iterable[Mapping[str, Any]], start: datetime, period_s: int) -> dict[str, Average]:
-    """Averages over several minutes from the records of single ones."""
-    members: dict[str, list[Average]] = {}
-    for _, group in _grouped(rows, MINUTE_S):
-        for series, average in newest(group).items():
-            members.setdefault(series, []).append(average)
-    return {series: several_minutes(found, start, period_s // MINUTE_S) for series, found in members.items()}

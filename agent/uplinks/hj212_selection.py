@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from agent.config_hj212 import Hj212Uplink
 from agent.store.log import Record
 from agent.uplinks.hj212_entries import Entry
 from agent.uplinks.hj212_info import LINES, Information
-from agent.uplinks.hj212_past import Averages, Past, Period, newest
+from agent.uplinks.hj212_past import Averages, Past, Period
 from agent.uplinks.hj212_treatment import Treatment
 from metrology.periods import DAY_S, HOUR_S, MINUTE_S, parse_iso, period_start
 from metrology.reading import Measurement
@@ -86,9 +86,9 @@ class Selection:
         found = [Entry(record.epoch, low, record.seq, *upload) for upload in uploads]
         return [replace(entry, part=part, parts=len(found)) for part, entry in enumerate(found)]
 
-    async def _of_average(self, fields: Mapping[str, object], stream: str) -> list[Upload]:
-        period_s, start = int(str(fields["period_s"])), parse_iso(str(fields["start"]))
-        first = {series: a for series, a in newest([fields]).items() if a.revision == 0}
+    async def _of_average(self, fields: Mapping[str, Any], stream: str) -> list[Upload]:
+        period_s, start = fields["period_s"], parse_iso(fields["start"])
+        first = {series: a for series, a in self._past.newest([fields]).items() if a.revision == 0}
         if not first:
             return []
         if period_s == MINUTE_S and self.minutes_s > MINUTE_S:
