@@ -161,9 +161,9 @@ class Desk:
         detail |= {name: outcome[name] for name in ("outcome", "code", "error") if outcome.get(name) is not None}
         at = iso(self._clock.now())
         key = f"hj212/{mn}/{cn}/{at}/{self._asked}"
-        await self.record(self.routes[mn].station_id, key, at, "hj212-command", detail)
+        await self.record("hj212-command", self.routes[mn].station_id, key, at, detail)
 
-    async def record(self, station_id: str, key: str, at: str, what: str, detail: Mapping[str, Any]) -> None:
+    async def record(self, what: str, station_id: str, key: str, at: str, detail: Mapping[str, Any]) -> None:
         """Put an event on record."""
         await self._writer.run(self._put, key, station_id, at, what, detail)
 

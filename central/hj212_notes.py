@@ -69,14 +69,14 @@ class Notes:
                 self._store.count_refused("hj212", message.mn, f"unexpected CN {message.cn}")
             case PartsMissing(mn, cn, data_time, parts, missing):
                 detail = {"mn": mn, "cn": cn, "data_time": data_time, "parts": parts, "missing": list(missing)}
-                self._event(mn, f"parts/{cn}/{data_time}", "hj212-parts-missing", detail)
+                self._event("hj212-parts-missing", mn, f"parts/{cn}/{data_time}", detail)
 
     def _refused(self, message: Message, reason: str) -> None:
         if message.mn in self._routes:
             hour = iso(period_start(self._clock.now(), HOUR_S))
             detail = {"mn": message.mn, "cn": message.cn, "reason": reason}
-            self._event(message.mn, f"refused/{reason}/{hour}", "hj212-refused", detail)
+            self._event("hj212-refused", message.mn, f"refused/{reason}/{hour}", detail)
 
-    def _event(self, mn: str, key: str, what: str, detail: Mapping[str, object]) -> None:
+    def _event(self, what: str, mn: str, key: str, detail: Mapping[str, object]) -> None:
         at = iso(self._clock.now())
         put_event(self._store.db, f"hj212/{mn}/{key}", self._routes[mn].station_id, at, what, detail)

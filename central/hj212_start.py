@@ -52,4 +52,4 @@ async def deliver_key(desk: Desk, mn: str, keys: Keys, new: str, clock: Clock) -
     area: Area = ((("SKCreateTime", render_time(at)),), (("NewSK", new),))
     outcome = await desk.order(mn, "1014", area, ROTATION)
     detail = {"mn": mn, "outcome": outcome["outcome"], "keys": len(keys.keys)}
-    await desk.record(desk.routes[mn].station_id, f"hj212/{mn}/key/{iso(at)}", iso(at), "hj212-key-sent", detail)
+    await desk.record("hj212-key-sent", desk.routes[mn].station_id, f"hj212/{mn}/key/{iso(at)}", iso(at), detail)

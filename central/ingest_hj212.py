@@ -55,7 +55,7 @@ class Hj212Ingest:
         self._server = PlatformServer(self._identities, clock, self)
         self._notes = Notes(self._routes, store, writer, clock)
         self.desk = Desk(self._routes, self._server, store, writer, clock)
-        self._filler = Filler(listen, self._routes, self.desk, store, writer, clock)
+        self.filler = Filler(listen, self._routes, self.desk, store, writer, clock)
         self.port = 0
 
     def status(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Hj212Ingest:
         """Serve for ever, after `start`. What the store raises ends it."""
         async with asyncio.TaskGroup() as group:
             self.desk.spawn = group.create_task
-            for part in (self._server.run(), self._notes.run(), self._roll_up(), self._filler.run()):
+            for part in (self._server.run(), self._notes.run(), self._roll_up(), self.filler.run()):
                 group.create_task(part)
 
     # -- what the server tells

@@ -10,11 +10,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from host.hj212 import wait_first, watch_peer
+from host.hj212 import wait_first
+from host.hj212_connection import Connection
 from metrology.clock import Clock
 from protocols.hj212.message import Area, Message
 from protocols.hj212.platform import PlatformSession
-from protocols.hj212.session import Identity, Notified, Output, RequestEnded, Send, Timing, Uploaded
+from protocols.hj212.session import Identity, Notified, Output, RequestEnded, Timing, Uploaded
 from protocols.hj212.transitions import State
 
 CONNECTIONS_MAX: Final = 8192
@@ -45,89 +46,6 @@ class Owner(Protocol):
         """An answer to a request came in."""
 
 
-class _Connection(asyncio.Protocol):
-    """One line, which may carry several stations. What waits for its commit is bounded by the session."""
-
-    def __init__(self, server: "PlatformServer", number: int, session: PlatformSession, stranger_until: float) -> None:
-        self.number = number
-        self.session = session
-        self.mns: set[str] = set()
-        self.asked: dict[str, asyncio.Future[RequestEnded]] = {}
-        self.due: float | None = None
-        self.transport: asyncio.Transport | None = None
-        self._server = server
-        self._stranger_until = stranger_until
-        self._unread = False
-        self._held = False
-
-    @property
-    def deadline(self) -> float | None:
-        """When `tick` is wanted next."""
-        wanted = self.session.deadline
-        if self.mns:
-            return wanted
-        return self._stranger_until if wanted is None else min(wanted, self._stranger_until)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        watch_peer(transport)
-        self.transport = transport
-        self._server.opened(self)
-
-    def data_received(self, data: bytes) -> None:
-        self.perform(self.session.receive(data, self._server.now))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
-        self.perform(self.session.end(self._server.now), told=False)
-        self._server.lost(self)
-
-    def pause_writing(self) -> None:
-        self._unread = True
-        self._flow()
-
-    def resume_writing(self) -> None:
-        self._unread = False
-        self._flow()
-
-    def hold(self, held: bool) -> None:
-        """Read nothing more while `held`."""
-        self._held = held
-        self._flow()
-
-    def _flow(self) -> None:
-        if self.transport is None or self.transport.is_closing():
-            return
-        if self._unread or self._held:
-            self.transport.pause_reading()
-        else:
-            self.transport.resume_reading()
-
-    def perform(self, outputs: Sequence[Output], *, told: bool = True) -> None:
-        """Do what the session said. What a peer does not read is bounded: nothing more is then read of it.
-
-        The owner is told what goes out, except the answers to uploads (`told` is false).
-        """
-        sends = []
-        for output in outputs:
-            if isinstance(output, Send):
-                sends.append(output.data)
-                if told:
-                    self._server.owner.sent(output.data)
-            else:
-                self._server.take(self, output)
-        if sends and self.transport is not None:
-            self.transport.write(b"".join(sends))
-        self._server.watch(self)
-
-    def tick(self, now: float) -> None:
-        """Do what is due."""
-        if not self.mns and now >= self._stranger_until and self.transport is not None:
-            self.transport.abort()
-            return
-        self.perform(self.session.tick(now))
-
-
 class PlatformServer:
     """Listens for stations. `stations` by MN may change while it runs; `owner` keeps what they send."""
 
@@ -140,15 +58,15 @@ class PlatformServer:
         timing: Timing | None = None,
         execution_s: Mapping[str, float] | None = None,
     ) -> None:
-        self.connections: dict[str, _Connection] = {}
+        self.connections: dict[str, Connection] = {}
         self._stations = stations
         self._clock = clock
-        self.owner = owner
+        self._owner = owner
         self._timing = timing
         self._execution_s = execution_s
-        self._open: dict[int, _Connection] = {}
-        self._held: set[_Connection] = set()
-        self._waiting: list[tuple[_Connection, Uploaded]] = []
+        self._open: dict[int, Connection] = {}
+        self._held: set[Connection] = set()
+        self._waiting: list[tuple[Connection, Uploaded]] = []
         self._arrived = asyncio.Event()
         self._due: list[tuple[float, int]] = []
         self._numbers = itertools.count()
@@ -199,14 +117,14 @@ class PlatformServer:
 
     # -- called by connections
 
-    def opened(self, connection: _Connection) -> None:
+    def opened(self, connection: Connection) -> None:
         """A connection is there."""
         self._open[connection.number] = connection
         if len(self._open) > CONNECTIONS_MAX and connection.transport is not None:
             connection.transport.abort()
         self.watch(connection)
 
-    def lost(self, connection: _Connection) -> None:
+    def lost(self, connection: Connection) -> None:
         """A connection is gone: its stations are, unless they have come back by another one."""
         self._open.pop(connection.number, None)
         self._held.discard(connection)
@@ -214,7 +132,7 @@ class PlatformServer:
             if self.connections.get(mn) is connection:
                 del self.connections[mn]
 
-    def take(self, connection: _Connection, output: Output) -> None:
+    def take(self, connection: Connection, output: Output) -> None:
         """One output that is not `Send`."""
         match output:
             case Uploaded(message):
@@ -234,11 +152,15 @@ class PlatformServer:
                     future.set_result(output)
             case Notified(message):
                 self._show(connection, message.mn)
-                self.owner.notice(output)
+                self._owner.notice(output)
             case _:
-                self.owner.notice(output)
+                self._owner.notice(output)
 
-    def watch(self, connection: _Connection) -> None:
+    def told(self, data: bytes) -> None:
+        """A frame goes out that is not the answer to an upload."""
+        self._owner.sent(data)
+
+    def watch(self, connection: Connection) -> None:
         """Wake up for what this connection has due."""
         deadline = connection.deadline
         if deadline is not None and (connection.due is None or deadline < connection.due):
@@ -249,21 +171,21 @@ class PlatformServer:
 
     # --
 
-    def _connection(self) -> _Connection:
+    def _connection(self) -> Connection:
         session = PlatformSession(
             self._stations,
             self._clock.now,
             timing=self._timing,
             execution_s=self._execution_s,
-            heard=self.owner.heard,
+            heard=self._owner.heard,
         )
-        return _Connection(self, next(self._numbers), session, self.now + STRANGER_S)
+        return Connection(self, next(self._numbers), session, self.now + STRANGER_S)
 
-    def _show(self, connection: _Connection, mn: str) -> None:
+    def _show(self, connection: Connection, mn: str) -> None:
         if self.connections.get(mn) is not connection:
             self.connections[mn] = connection
             connection.mns.add(mn)
-            self.owner.attached(mn)
+            self._owner.attached(mn)
 
     async def _commit_all(self) -> None:
         while True:
@@ -271,7 +193,7 @@ class PlatformServer:
             batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
             if not self._waiting:
                 self._arrived.clear()
-            await self.owner.commit([uploaded for _, uploaded in batch])
+            await self._owner.commit([uploaded for _, uploaded in batch])
             for connection, uploaded in batch:
                 connection.perform(connection.session.accepted(uploaded.message), told=False)
             if self._held and len(self._waiting) <= WAITING_MAX // 2:
