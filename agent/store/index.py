@@ -106,11 +106,20 @@ class Index:
         return [at for (at,) in rows]
 
     def told(self, kind: str, whats: Iterable[str], after: str, until: str, limit: int) -> list[dict[str, Any]]:
-        """Records of a kind and of these `what` written after < t <= until, oldest first, at most about `limit`.
+        """Records of a kind and of these `what` written after < t <= until, oldest first, about `limit` of them.
 
         Those of one instant come together, so that the next page can begin after the last of this one.
         """
-        found = sorted(
+        whats = tuple(whats)
+        found = self._told(kind, whats, after, until, limit)
+        if len(found) >= limit:
+            last = found[limit - 1][0]
+            whole = [row for row in found if row[0] < last]
+            found = whole or self._told(kind, whats, after, last, -1)
+        return [record.decode(row[-1]) for row in found]
+
+    def _told(self, kind: str, whats: Iterable[str], after: str, until: str, limit: int) -> list[tuple[Any, ...]]:
+        return sorted(
             row
             for what in whats
             for row in self._rows(
@@ -119,9 +128,6 @@ class Index:
                 (kind, what, after, until, limit),
             )
         )
-        if len(found) >= limit and found[0][0] < found[limit - 1][0]:
-            found = [row for row in found if row[0] < found[limit - 1][0]]
-        return [record.decode(row[-1]) for row in found]
 
     def last_average(self, period_s: int, since: str, until: str) -> dict[str, Any] | None:
         """The one of these that starts last."""

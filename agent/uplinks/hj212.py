@@ -256,7 +256,7 @@ class Hj212Uplink:
             **self._outage.status(),
             "factor_problems": dict(self._selection.problems),
             "refused_requests": self._acts.refused,
-            "deviations": dict(self._desk.deviations),
+            "deviations": dict(self._session.deviations),
             **{name: self._counts[name] for name in COUNTS},
         }
 

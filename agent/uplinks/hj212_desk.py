@@ -1,6 +1,5 @@
 """Where the requests of one platform come in and their answers go out; acts go on record, changed terms are kept."""
 
-from collections import Counter
 from collections.abc import Mapping
 
 from agent.uplinks.hj212_acts import Acts
@@ -22,7 +21,6 @@ class Desk:
         self._session: StationSession | None = None
         self.link: Link | None = None
         self.handled = frozenset(handlers)
-        self.deviations: Counter[str] = Counter()
 
     def serve(self, session: StationSession) -> None:
         """Answer by this session."""
@@ -39,7 +37,6 @@ class Desk:
 
     def start(self, message: Message) -> None:
         """Have a request handled."""
-        self.deviations.update(message.deviations)
         self._requests.start(message)
 
     def commanded(self, act: Commanded) -> None:

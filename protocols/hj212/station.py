@@ -5,6 +5,7 @@ again with the same bytes until the resends are used up -> failed, and its owner
 The states and their transitions are the table in `transitions`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -56,6 +57,8 @@ class StationSession:
         self._outgoing = Outgoing()
         self._last_sent: float | None = None
         self._heart_beats = False
+        # Of the platform's frames, by name, whether forgiven or not.
+        self.deviations: Counter[str] = Counter()
 
     @property
     def identity(self) -> Identity:
@@ -205,6 +208,7 @@ class StationSession:
 
     def _take(self, frame: Frame, now: float) -> list[Output]:
         message, refused = judge(self.identity.profile, frame)
+        self.deviations.update(message.deviations)
         if message.st != REPLY_ST and (refused is None or refused[0] is not None):
             return self._service.take(message, refused[0] if refused else None)
         done = None if refused else self._outgoing.take(message, now, self._state.timing)

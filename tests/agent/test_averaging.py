@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.values.averaging import Averager, Rule, SeriesSpec
+from agent.values.averaging import Averager, Rule, SeriesSpec, several_minutes
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Average, Measurement, Reading
 
@@ -155,3 +155,20 @@ def test_a_first_start_takes_what_an_instrument_kept_from_before_it() -> None:
     assert averager.late == 0
     fill(averager, START - timedelta(minutes=3), 30)
     assert averager.late == 30
+
+
+@pytest.mark.parametrize(("rule", "valid", "mean"), [
+    ("hj-stack", 4, 2.5), ("hj-stack", 3, 2.0), ("ghg", 4, 3.0),
+])  # fmt: skip
+def test_several_minutes_make_one_mean_by_the_rule_of_the_series(rule: Rule, valid: int, mean: float) -> None:
+    """Minutes of 1, 2, 3, 4 with 10, 20, 30, 40 readings: three quarters of five must be valid."""
+    averager = Averager([spec(rule)], START)
+    for n in range(valid):
+        for i in range(10 * (n + 1) if rule == "ghg" else 12):
+            averager.feed(measurement(START + timedelta(minutes=n, seconds=i), float(n + 1)))
+    minutes = [average for [average] in averager.close(START + timedelta(minutes=5))]
+    joined = several_minutes(minutes, START, 5)
+    weighted = [1.0] * 10 + [2.0] * 20 + [3.0] * 30 + [4.0] * 40
+    expected = float(np.mean(weighted)) if rule == "ghg" else mean
+    assert joined.mean == pytest.approx(expected)
+    assert (joined.period_s, joined.valid, joined.valid_fraction) == (300, valid == 4, valid / 5)

@@ -119,3 +119,18 @@ async def test_what_the_index_could_not_take_is_there_after_the_next_start(stati
     await station.close()
     station.open()
     assert [row["n"] for row in station.answers()["events"]] == list(reversed(range(30)))
+
+
+async def test_periods_and_records_are_found_page_by_page(station: Station) -> None:
+    first = station.index.starts(60, "2026-03-01T08:00:00.000Z", "2026-03-01T08:05:00.000Z", 3)
+    assert first == [f"2026-03-01T08:0{n}:00.000Z" for n in (1, 2, 3)]
+    assert station.index.starts(60, first[-1], "2026-03-01T08:05:00.000Z", 3) == [
+        f"2026-03-01T08:0{n}:00.000Z" for n in (4, 5)
+    ]
+    assert station.index.starts(3600, "2026", "2027", 3) == []
+    found, after = [], ""
+    while page := station.index.told("calibration", ("coefficients",), after, "9", 7):
+        found += [row["id"] for row in page]
+        after = page[-1]["t"]
+    assert found == [str(i) for i in range(20)]
+    assert station.index.told("calibration", ("drift",), "", "9", 7) == []

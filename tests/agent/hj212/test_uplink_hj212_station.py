@@ -1,6 +1,7 @@
 """What a platform is told of the station itself: units, information, identities; and how its acts are answered."""
 
 import asyncio
+import itertools
 from datetime import UTC, datetime
 from typing import Any
 
@@ -169,6 +170,30 @@ async def test_more_requests_than_are_handled_at_once_are_answered_busy(hj: Any,
         assert (await answers[-1]).code == ExeRtn.BUSY
         ended.set()
         assert {(await one).code for one in answers[:-1]} == {ExeRtn.DONE}
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_departures_are_counted_by_name_and_taken_where_the_configuration_says_so(
+    hj: Any, platform: Any, *, taken: bool
+) -> None:
+    leniencies = ["lower_case_crc"] if taken else []
+    async with hj.sending(await platform.start(), leniencies=leniencies) as uplink:
+        await hj.until(lambda: platform.of("2081"))
+        session, link = platform.lines[-1]
+        # The check sum of every other request has a letter.
+        for interval in itertools.count(60):
+            qn, [send] = session.request(hj.MN, "1062", ((("RtdInterval", str(interval)),),), link.now)
+            data = send.data[:-6] + send.data[-6:].lower()
+            if data != send.data:
+                break
+        platform.asked[qn] = asyncio.get_running_loop().create_future()
+        link.perform([type(send)(data)])
+        await hj.until(lambda: uplink.status()["deviations"] == {"lower_case_crc": 1})
+        if taken:
+            assert (await platform.asked[qn]).code == ExeRtn.DONE
+            assert uplink.status()["realtime_s"] == interval
+        else:
+            assert uplink.status()["realtime_s"] == 30
 
 
 def test_secrets_of_a_request_never_stand_in_what_is_recorded() -> None:
