@@ -232,7 +232,10 @@ def test_frames_among_rubbish_are_all_found(rubbish: list[bytes]) -> None:
 @given(st.integers(0, len(APPENDIX_A) - 1), st.sampled_from(PROFILES[::3]))
 def test_a_torn_frame_hides_nothing(torn: int, profile: Profile) -> None:
     wire = APPENDIX_A[:torn] + GOOD * 2
-    assert frames(whole(profile, wire)) == [GOOD] * 2
+    found = frames(whole(profile, wire))
+    # Torn behind its check sum it may itself be taken.
+    assert found[-2:] == [GOOD] * 2
+    assert len(found) == 2 + (profile is LENIENT and torn >= len(APPENDIX_A) - 2)
 
 
 @pytest.mark.parametrize("length", [b"0001", b"0100", b"0200", b"1024", b"1025", b"9999", b"101Q", b"12"])
