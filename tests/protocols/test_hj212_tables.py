@@ -24,7 +24,7 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [name for name in FILES if name != "notes_zh.csv"])
 def test_every_row_has_both_names_an_edition_and_a_known_evidence(name: str) -> None:
     assert len(ROWS[name]) >= 7
     for row in ROWS[name]:
@@ -180,6 +180,20 @@ def test_a_code_is_explained(code: str, edition: Edition | None, expected: set[t
     assert all(edition is None or not entry.editions or edition in entry.editions for entry in entries)
 
 
+def test_every_remark_is_there_in_both_languages_and_none_is_left_over() -> None:
+    translated = {row["en"]: row["zh"] for row in ROWS["notes_zh.csv"]}
+    assert all(translated.values())
+    assert len(translated) == len(ROWS["notes_zh.csv"])
+    columns = ("notes", "advice", "process", "device", "family", "dialogue", "place")
+    used = {row[name] for rows in ROWS.values() for row in rows for name in columns if row.get(name)}
+    used |= {value for info in lists.info_codes() for value in info.values.values()}
+    assert set(translated) - used == {
+        "source set", "ambient set", "vendor set", "station to platform", "platform to station",
+    }  # fmt: skip
+    for entry in (entry for code in codes() for entry in explain(code)):
+        assert bool(entry.notes) == bool(entry.notes_zh)
+
+
 def test_every_code_has_an_explanation() -> None:
     known = codes()
     assert len(known) > 500
@@ -190,5 +204,6 @@ def test_an_explanation_names_its_source_and_how_sure_it_is() -> None:
     (entry,) = explain("3024")
     assert (entry.source, entry.evidence, entry.editions) == ("2025 C61", "2025=code2025", {2025})
     assert "data area PolId:1" in entry.notes
+    assert "数据区 PolId:1" in entry.notes_zh
     (co2,) = explain("a05001")
     assert (co2.unit, co2.source) == ("mg/m3", "2017 B.2")

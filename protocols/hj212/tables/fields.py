@@ -29,17 +29,22 @@ class Kind(StrEnum):
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?|[+-]?\.[0-9]+")
 _HEX: Final = frozenset("0123456789ABCDEFabcdef")
+# What to write, in English and Chinese.
 _WANTED: Final = {
-    Kind.TIME: "a time YYYYMMDDhhmmss",
-    Kind.STAMP: "a time YYYYMMDDhhmmss, with or without milliseconds",
-    Kind.CLOCK: "a time of day, hhmm or hhmmss",
-    Kind.DIGITS: "digits",
-    Kind.INTEGER: "a whole number",
-    Kind.NUMBER: "a decimal number without exponent",
-    Kind.CODE: "letters and digits",
-    Kind.HEX: "hexadecimal digits",
-    Kind.TEXT: "text",
+    Kind.TIME: ("a time YYYYMMDDhhmmss", "时间 YYYYMMDDhhmmss"),
+    Kind.STAMP: ("a time YYYYMMDDhhmmss, with or without milliseconds", "时间 YYYYMMDDhhmmss，毫秒可有可无"),
+    Kind.CLOCK: ("a time of day, hhmm or hhmmss", "时刻 hhmm 或 hhmmss"),
+    Kind.DIGITS: ("digits", "数字"),
+    Kind.INTEGER: ("a whole number", "整数"),
+    Kind.NUMBER: ("a decimal number without exponent", "小数，不带指数"),
+    Kind.CODE: ("letters and digits", "字母和数字"),
+    Kind.HEX: ("hexadecimal digits", "十六进制数字"),
+    Kind.TEXT: ("text", "文本"),
 }
+_PHRASES: Final = (
+    ("one of {}", " from {} to {}", ", {} long", " to "),
+    ("以下之一：{}", "，{} 至 {}", "，{} 位", " 至 "),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +78,22 @@ class Field:
 
     @property
     def wanted(self) -> str:
-        """What to write, in words."""
+        """What to write, in English."""
+        return self._wanted(0)
+
+    @property
+    def wanted_zh(self) -> str:
+        """What to write, in Chinese."""
+        return self._wanted(1)
+
+    def _wanted(self, language: int) -> str:
+        one_of, between, wide, to = _PHRASES[language]
         if self.allowed:
-            return f"one of {', '.join(sorted(self.allowed, key=int))}"
-        bounds = f" from {self.minimum} to {self.maximum}" if self.maximum is not None else ""
-        widths = {str(self.shortest), str(self.longest)} if self.kind in (Kind.CODE, Kind.HEX, Kind.DIGITS) else set()
-        return f"{_WANTED[self.kind]}{bounds}" + (f", {' to '.join(sorted(widths, key=int))} long" if widths else "")
+            return one_of.format(", ".join(sorted(self.allowed, key=int)))
+        bounds = between.format(self.minimum, self.maximum) if self.maximum is not None else ""
+        counted = self.kind in (Kind.CODE, Kind.HEX, Kind.DIGITS)
+        widths = to.join(dict.fromkeys((str(self.shortest), str(self.longest))))
+        return _WANTED[self.kind][language] + bounds + (wide.format(widths) if counted else "")
 
     def _within(self, value: str) -> bool:
         if self.minimum is None or self.maximum is None:

@@ -34,6 +34,7 @@ class Entry:
     source: str
     evidence: str
     notes: str
+    notes_zh: str
 
 
 def explain(code: str, edition: Edition | None = None) -> list[Entry]:
@@ -81,33 +82,53 @@ def _index() -> tuple[tuple[str, Entry], ...]:
 
 
 _Keyed = tuple[tuple[str, ...], Entry]
+# One remark in English and Chinese.
+_Note = tuple[str, str]
 
 
-def _entry(kind: str, code: str, row: lists.Row, unit: str = "", notes: str = "") -> Entry:
-    evidence = " ".join(f"{year.value}={word}" for year, word in row.editions.items()) or row.evidence
-    years = frozenset(int(year) for year in row.editions)
-    told = "; ".join(note for note in (notes, row.notes) if note)
-    return Entry(kind, code, row.name_en, row.name_zh, unit, years, row.clauses, evidence, told)
+@cache
+def _chinese() -> dict[str, str]:
+    return {row["en"]: row["zh"] for row in rows("notes_zh.csv")}
+
+
+def _note(text: str) -> _Note:
+    """A remark of a table with its translation."""
+    return (text, _chinese()[text] if text else "")
+
+
+def _entry(
+    kind: str, code: str, names: tuple[str, str], years: dict[Edition, str], source: str, notes: Iterable[_Note],
+    *, unit: str = "", evidence: str = "",
+) -> Entry:  # fmt: skip
+    told = [note for note in notes if note[0]]
+    words = " ".join(f"{year.value}={word}" for year, word in years.items()) or evidence
+    english, chinese = "; ".join(note[0] for note in told), "；".join(note[1] for note in told)
+    return Entry(kind, code, *names, unit, frozenset(int(year) for year in years), source, words, english, chinese)
+
+
+def _of_row(kind: str, code: str, row: lists.Row, *notes: _Note, unit: str = "") -> Entry:
+    told = (*notes, _note(row.notes))
+    names = (row.name_en, row.name_zh)
+    return _entry(kind, code, names, row.editions, row.clauses, told, unit=unit, evidence=row.evidence)
 
 
 def _commands() -> Iterator[_Keyed]:
     for row in rows("commands.csv"):
-        way = "station to platform" if row["direction"] == "to_platform" else "platform to station"
-        told = [way, row["dialogue"], f"data area {row['area'] or 'empty'}", row["notes"]]
-        years = frozenset(int(year) for year in editions(row["editions"]))
-        notes = "; ".join(note for note in told if note)
+        way = _note("station to platform" if row["direction"] == "to_platform" else "platform to station")
+        area = (
+            (f"data area {row['area']}", f"数据区 {row['area']}") if row["area"] else ("data area empty", "数据区为空")
+        )
+        notes = (way, _note(row["dialogue"]), area, _note(row["notes"]))
         names = (row["name_en"], row["name_zh"])
-        yield (row["cn"],), Entry("command", row["cn"], *names, "", years, row["clauses"], row["editions"], notes)
+        yield (row["cn"],), _entry("command", row["cn"], names, editions(row["editions"]), row["clauses"], notes)
 
 
 def _fields() -> Iterator[_Keyed]:
     for field in all_fields():
-        evidence = " ".join(f"{year.value}={word}" for year, word in field.editions.items())
-        years = frozenset(int(year) for year in field.editions)
-        notes = "; ".join(note for note in (field.place, field.wanted, field.notes) if note)
+        notes = (_note(field.place), (field.wanted, field.wanted_zh), _note(field.notes))
         keys = dict.fromkeys((field.name, re.sub(r"^\{\w+\}-|\{n\}", "", field.name)))
         names = (field.name_en, field.name_zh)
-        yield tuple(keys), Entry("field", field.name, *names, "", years, field.clauses, evidence, notes)
+        yield tuple(keys), _entry("field", field.name, names, field.editions, field.clauses, notes)
 
 
 def _lists() -> Iterator[_Keyed]:
@@ -115,31 +136,34 @@ def _lists() -> Iterator[_Keyed]:
         formula = _FORMULA.search(pollutant.name_en)
         keys = (pollutant.code, pollutant.code_2005, formula[1] if formula else "")
         was = f"2005: {pollutant.code_2005}" if pollutant.code_2005 else ""
-        entry = _entry("pollutant", pollutant.code or "-", pollutant, pollutant.unit, was)
+        entry = _of_row("pollutant", pollutant.code or "-", pollutant, (was, was), unit=pollutant.unit)
         yield tuple(dict.fromkeys(key for key in keys if key)), entry
     for process in lists.process_factors():
-        yield (process.code,), _entry("process", process.code, process, process.unit, process.process)
+        yield (process.code,), _of_row("process", process.code, process, _note(process.process), unit=process.unit)
     for info in lists.info_codes():
-        values = ", ".join(f"{value} {meaning}" for value, meaning in info.values.items())
-        family = f"{info.device}, {info.family}" + (f": {values}" if values else "")
-        yield (info.code,), _entry("info", info.code, info, info.unit, family)
+        notes = (_note(info.device), _note(info.family), _values(info.values))
+        yield (info.code,), _of_row("info", info.code, info, *notes, unit=info.unit)
     for flag in lists.flags():
-        yield (flag.letter,), _entry("flag", flag.letter, flag, notes=f"{flag.family} set")
+        yield (flag.letter,), _of_row("flag", flag.letter, flag, _note(f"{flag.family} set"))
     for code in lists.return_codes():
-        yield (str(code.value),), _entry("return_code", f"{code.field} {code.value}", code, notes=code.advice)
+        yield (str(code.value),), _of_row("return_code", f"{code.field} {code.value}", code, _note(code.advice))
     for system in lists.system_types():
-        yield (system.st,), _entry("system_type", system.st, system)
+        yield (system.st,), _of_row("system_type", system.st, system)
     for timer in lists.timers():
-        bounds = f"{timer.minimum} to {timer.maximum}" if timer.maximum else ""
-        default = f"default {timer.default}" if timer.default else ""
-        yield (timer.name,), _entry("timer", timer.name, timer, timer.unit, ", ".join(filter(None, (default, bounds))))
+        default = (f"default {timer.default}", f"默认 {timer.default}") if timer.default else ("", "")
+        bounds = (f"{timer.minimum} to {timer.maximum}", f"{timer.minimum} 至 {timer.maximum}")
+        told = (default, bounds if timer.maximum else ("", ""))
+        yield (timer.name,), _of_row("timer", timer.name, timer, *told, unit=timer.unit)
+
+
+def _values(values: dict[str, str]) -> _Note:
+    pairs = [(value, _note(meaning)) for value, meaning in values.items()]
+    return ", ".join(f"{value} {note[0]}" for value, note in pairs), "，".join(
+        f"{value} {note[1]}" for value, note in pairs
+    )
 
 
 def _names() -> Iterator[_Keyed]:
-    tables: Iterable[tuple[str, tuple[tuple[str, str, str], ...]]] = (
-        ("leniency", lists.leniencies()),
-        ("frame_error", lists.frame_errors()),
-    )
-    for kind, names in tables:
+    for kind, names in (("leniency", lists.leniencies()), ("frame_error", lists.frame_errors())):
         for name, english, chinese in names:
-            yield (name,), Entry(kind, name, english, chinese, "", frozenset(), "docs/hj212.md", "own", "")
+            yield (name,), _entry(kind, name, (english, chinese), {}, "docs/hj212.md", (), evidence="own")
