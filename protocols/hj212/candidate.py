@@ -105,14 +105,13 @@ class Candidates:
         if tail is None:
             return None
         end, deviations = tail
-        segment, stated = data[head.begin : close], data[close : close + _CRC_SIZE]
-        try:
-            read = self._content(segment, stated)
-        except RefusedError as error:
+        stated = data[close : close + _CRC_SIZE]
+        if deviations and not (data.startswith(CP_CLOSE, close - len(CP_CLOSE)) and _CRC.fullmatch(stated)):
             # Where neither a closing && nor CR LF stands as the length says, it is the length that is wrong.
-            framed = not deviations or (segment.endswith(CP_CLOSE) and _CRC.fullmatch(stated))
-            if error.reason == "crc" and not framed:
-                raise RefusedError("length", "no end of a frame where the length says") from None
+            raise RefusedError("length", "no end of a frame where the length says")
+        try:
+            read = self._content(data[head.begin : close], stated)
+        except RefusedError as error:
             raise RefusedError(error.reason, error.detail, end) from None
         return self._judged(read, deviations, end)
 

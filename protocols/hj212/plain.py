@@ -45,7 +45,8 @@ def plain_frame(data: bytes, at: int, base: int, flags: Flags) -> Frame | None:
         return None
     begin = at + 6
     end = begin + int(digits)
-    if len(data) < end + 6:
+    # Not there yet, or not worth a check sum.
+    if len(data) < end + 6 or not data.startswith(b"&&", end - 2):
         return None
     segment = data[begin:end]
     if (
