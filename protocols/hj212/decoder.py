@@ -92,7 +92,8 @@ class Decoder:
             try:
                 return self._candidates.read(data, at, self._offset, final=final)
             except RefusedError as error:
-                refused = error
+                # A new one: what was raised keeps its traceback, and with it everything that came in the same piece.
+                refused = RefusedError(error.reason, error.detail, error.end)
         end = _end_of(data, at, refused, final=final)
         self._refused = refused if end is None else None
         return None if end is None else self._error(data, at, end, refused)

@@ -10,6 +10,7 @@ Exit code 1 where an input broke something, a planted bug was not found, or less
 
 import argparse
 import hashlib
+import importlib
 import json
 import re
 import shutil
@@ -61,13 +62,8 @@ def seed(corpus: Path, inputs: Iterable[bytes]) -> None:
 
 def seeds(target: str) -> list[bytes]:
     """The first inputs of a target."""
-    if target == "decoder":
-        from hj212_seeds import decoder_seeds
-
-        return decoder_seeds()
-    from hj212_sessions import session_seeds
-
-    return session_seeds()
+    found: list[bytes] = importlib.import_module(f"hj212_{target}").seeds()
+    return found
 
 
 def run(target: str, corpus: Path, inputs: int, artifacts: Path, root: Path = ROOT, number: int = 0) -> Json:

@@ -22,12 +22,19 @@ class Bug:
 
 
 BUGS: Final = {
-    "digits": Bug(
+    "raise": Bug(
+        "decoder",
+        "an exception gets out where a header is no ASCII",
+        "segment.py",
+        'except UnicodeDecodeError:\n        raise RefusedError("header"',
+        'except UnicodeEncodeError:\n        raise RefusedError("header"',
+    ),
+    "twice": Bug(
         "sessions",
-        "a return code of digits that are no ASCII digits goes to int()",
-        "platform_requests.py",
-        "text.isascii() and text.isdigit()",
-        "text.isdigit()",
+        "an upload that was accepted before is handed over again",
+        "platform.py",
+        'if _mark(message) in self._done:\n            return self._reply(message, "9014")',
+        'if None in self._done:\n            return self._reply(message, "9014")',
     ),
     "bound": Bug(
         "decoder",

@@ -120,7 +120,7 @@ class End:
 
     def check_held(self) -> None:
         """Memory of one link is bounded."""
-        size, items = held(self.session, (self,))
+        size, items, _ = held(self.session, (self,))
         need(size <= HELD_BYTES_MAX, f"a session holds {size} bytes")
         need(items <= HELD_ITEMS_MAX, f"a session holds {items} things in one container")
 

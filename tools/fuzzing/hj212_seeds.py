@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from hj212_wire import SPLIT, check_sum, repair, wrap
+from hj212_wire import check_sum, repair, wrap
 
 from protocols.hj212.commands import Command, commands
 from protocols.hj212.message import CP_MAX, REPLY_ST, Area, Message, encode, flag_of
@@ -155,6 +155,3 @@ def decoder_seeds() -> list[bytes]:
         made += [bytes([profile, at, 3 * at]) + stream for profile in (1 | 16, 3 | 16, 3, 7 | 16)]
     joined = [b"".join(frames()[at : at + 8]) for at in range(0, len(frames()), 8)]
     return made + [bytes([3, at & 255, 1]) + stream[:2400] for at, stream in enumerate(joined)]
-
-
-__all__ = ["SPLIT", "by_hand", "decoder_seeds", "frames", "messages"]

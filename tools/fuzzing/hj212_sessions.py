@@ -7,7 +7,7 @@ first byte says which, the rest are its bytes. `QN=*` and one byte stand in a se
 import re
 from typing import Final
 
-from hj212_decoder import KEY, OLD_KEY, encrypted, need
+from hj212_decoder import KEY, OLD_KEY, encrypted
 from hj212_ends import PEER_MN, PlatformEnd, StationEnd
 from hj212_seeds import MN, PW, QN, ST, frames, messages
 from hj212_wire import SPLIT, wrap
@@ -76,7 +76,7 @@ class Run:
         return encrypted(frame) if self.keys and rest[:1] != b"S" else frame
 
 
-def check_sessions(data: bytes) -> None:
+def one_input(data: bytes) -> None:
     """One input to its end. Raises ViolationError."""
     control, *steps = data.split(SPLIT)
     if len(control) < 2:
@@ -86,11 +86,9 @@ def check_sessions(data: bytes) -> None:
         if step:
             run.step(step[0], step[1:])
             run.end.check()
-    run.end.check_held()
+    if control[1] & 0xC0 == 0:
+        run.end.check_held()
     run.end.settle(SETTLE_TICKS)
-
-
-one_input = check_sessions
 
 
 def _step(what: int, rest: bytes = b"") -> bytes:
@@ -106,7 +104,7 @@ def _reply(message: Message, cn: str, area: bytes) -> bytes:
     return b"QN=*\x00;" + head + area + b"&&"
 
 
-def session_seeds() -> list[bytes]:
+def seeds() -> list[bytes]:
     """Dialogues of both ends in each edition: uploads and notices answered, requests executed, links cut."""
     made = []
     for index, message in enumerate(messages()):
@@ -137,6 +135,3 @@ def session_seeds() -> list[bytes]:
             ]
             made += [bytes([edition | keys, 0]) + b"".join(parts) + _step(4, b"\x20") * 2 for keys in (0, 16)]
     return made
-
-
-__all__ = ["check_sessions", "need", "one_input", "session_seeds"]
