@@ -37,6 +37,9 @@ _FACTORS: Final = {
     ("umol/mol", "%"): 1e-4,
     ("mg/m3", "ug/m3"): 1e3,
     ("kg/h", "g/s"): 1 / 3.6,
+    ("L/min", "mL/min"): 1e3,
+    ("psi", "kPa"): 6.894757293168361,  # 0.45359237 kg x 9.80665 m/s2 on a square inch
+    ("bar", "kPa"): 1e2,
 }
 
 # How people write the units that records spell in plain signs.
