@@ -113,8 +113,10 @@ class Commits(threading.Thread):
         self.join()
 
 
-def load(out: Path, plan: dict[str, Any]) -> dict[str, Any]:
+def load(out: Path, options: argparse.Namespace, port: int, seconds: int, store: str | None = None) -> dict[str, Any]:
     """Run the generator to its end."""
+    mns = [mn_of(index) for index in range(options.stations)]
+    plan = {"mns": mns, "port": port, "password": PASSWORD, "seconds": seconds, "store": store}
     path = out / "plan.json"
     path.write_text(json.dumps(plan))
     done = subprocess.run([sys.executable, str(LOAD), "send", str(path)], stdout=subprocess.PIPE, check=True)
@@ -180,13 +182,11 @@ def platform_run(options: argparse.Namespace, out: Path, processes: Processes) -
     processes.start("platform", sys.executable, "-m", "central", "run", config)
     processes.wait_for("the platform", lambda: "HJ 212 on port" in log.read_text(), 120.0)
     started_s = time.perf_counter() - began
-    mns = [mn_of(index) for index in range(options.stations)]
     store = out / "store.db"
     before, _ = usage(processes.pid("platform"))
     commits = Commits(store)
     commits.start()
-    plan = {"mns": mns, "port": port, "password": PASSWORD, "seconds": options.seconds, "store": str(store)}
-    found = load(out, plan)
+    found = load(out, options, port, options.seconds, str(store))
     commits.stop()
     after, peak = usage(processes.pid("platform"))
     processes.check()
@@ -208,9 +208,7 @@ def measure(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     batch = max(1, round(found["acknowledged"] / max(1, found["commits"])))
     found["bare_commit"] = {"batch": batch, "frames_per_s": bare_commits(out, batch)}
     with echo_server() as port:
-        mns = [mn_of(index) for index in range(options.stations)]
-        plan = {"mns": mns, "port": port, "password": PASSWORD, "seconds": min(ECHO_SECONDS, options.seconds)}
-        found["echo"] = load(out, plan)
+        found["echo"] = load(out, options, port, min(ECHO_SECONDS, options.seconds))
     return found
 
 

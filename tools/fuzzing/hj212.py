@@ -25,8 +25,8 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 TARGETS: Final = ("decoder", "sessions")
-SLICE: Final = 250_000
-PROVE_INPUTS: Final = 200_000
+SLICE: Final = 100_000
+PROVE_INPUTS: Final = 50_000
 # Most slices have inputs of about one full frame or dialogue, every eighth longer ones.
 INPUT_BYTES_MAX: Final = {"decoder": (1100, 2560), "sessions": (700, 1800)}
 LONG_EVERY: Final = 8
@@ -107,10 +107,10 @@ def run(target: str, corpus: Path, inputs: int, artifacts: Path, root: Path = RO
 def campaign(target: str, inputs: int, folder: Path) -> int:
     """So many more inputs, slice by slice; the state is kept after each."""
     folder.mkdir(parents=True, exist_ok=True)
-    corpus, state = folder / f"hj212-{target}", load(folder)
+    corpus = folder / f"hj212-{target}"
     if not corpus.exists():
         seed(corpus, seeds(target))
-    mine, left = state[target], inputs
+    mine, left = load(folder)[target], inputs
     while left > 0:
         found = run(target, corpus, min(SLICE, left), folder / "crashes", number=mine["slices"] + 1)
         left -= found["inputs"]
@@ -121,7 +121,7 @@ def campaign(target: str, inputs: int, folder: Path) -> int:
         mine["last"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         if found["crash"]:
             mine["crashes"].append(found["crash"])
-        save(folder, state)
+        save(folder, {**load(folder), target: mine})
         show(target, mine, found)
         if found["crash"]:
             return 1

@@ -16,7 +16,7 @@ from protocols.hj212.message import Message
 from protocols.hj212.profile import Edition, Leniency, Profile
 from protocols.hj212.session import Identity
 
-STEPS_MAX: Final = 30
+STEPS_MAX: Final = 20
 REPEATS_MAX: Final = 40
 SETTLE_TICKS: Final = 80
 NUMBER: Final = re.compile(rb"QN=\*(.)", re.DOTALL)
