@@ -8,7 +8,7 @@ from typing import Final
 
 from protocols.hj212.frame import Reason
 from protocols.hj212.message import FLAG_MAX, HEADER
-from protocols.hj212.profile import Edition, Leniency
+from protocols.hj212.profile import Leniency
 
 Cp = list[list[tuple[str, str]]]
 
@@ -19,6 +19,7 @@ _COMMA_AFTER_QN: Final = re.compile(r"((?:^|;)QN=[0-9]{17}),")
 _NAMED: Final = re.compile(r"([^=;,]*)=")
 _PLAIN_VALUE: Final = re.compile(r"[^;,]*")
 # Log text stands between two `//`; the second is followed by a separator or by the end.
+_NO_ITEM: Final = re.compile(r"\s*;")
 _LOG_OPEN: Final = re.compile(r"[ \t\r\n]*//")
 _LOG_CLOSE: Final = re.compile(r"//[ \t\r\n]*(?=[;,]|\Z)")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -66,8 +67,8 @@ def _parts(fields: dict[str, str]) -> list[Leniency]:
     if flag > FLAG_MAX or (len(names) == 2 and not 1 <= int(fields["PNO"]) <= int(fields["PNUM"])):
         raise RefusedError("header", "Flag, PNUM or PNO out of range")
     deviations = [] if "Flag" in fields else [Leniency.MISSING_FLAG]
-    old = not names and Edition.of_version(flag >> 2) is Edition.HJ2005
-    if len(names) != (flag & 2) and not old:
+    # The bit without numbers is met in every edition, in published frames too; it says nothing that could mislead.
+    if names and len(names) != flag & 2:
         deviations.append(Leniency.PARTS_AGAINST_FLAG)
     if names == ["PNO", "PNUM"]:
         deviations.append(Leniency.PNO_BEFORE_PNUM)
@@ -100,12 +101,15 @@ def _text(data: bytes, *, gbk: bool) -> tuple[str, list[Leniency]]:
 
 
 def _items(text: str) -> tuple[Cp, bool]:
-    """Items of a text, and True where a `;` stands behind the last of them."""
+    """Items of a text, and True where a `;` stands behind the last of them or encloses nothing."""
     last_close = max((match.start() for match in _LOG_CLOSE.finditer(text)), default=-1)
     cp: Cp = []
-    separator, at = ";", 0
+    separator, at, empty = ";", 0, False
     while at < len(text):
         if separator == ";":
+            if nothing := _NO_ITEM.match(text, at):
+                at, empty = nothing.end(), True
+                continue
             cp.append([])
         named = _NAMED.match(text, at)
         if named is None or not (name := named[1].strip(_TRIMMED)):
@@ -115,7 +119,7 @@ def _items(text: str) -> tuple[Cp, bool]:
         separator, at = text[end : end + 1], end + 1
     if separator == ",":
         raise RefusedError("segment", "a comma ends the data area")
-    return cp, separator == ";" and bool(text)
+    return cp, empty or (separator == ";" and bool(text))
 
 
 def _value_end(text: str, begin: int, last_close: int) -> int:
