@@ -10,8 +10,9 @@ from functools import cache, partial
 from typing import Final
 
 from drivers import tables
-from drivers.base import Answer, BadAnswer, Options, Poll, PolledEntry, ReadRegisters, Registers, Step
-from drivers.register_table import FORMS, SITE_OPTIONS, Bit, Kind, Register, RegisterMap, placed
+from drivers.base import Answer, BadAnswer, Options, Poll, PolledEntry, ReadRegisters, Registers, Step, Table
+from drivers.register_site import SITE_OPTIONS, placed
+from drivers.register_table import FORMS, FULL_SCALE, Place, Register, RegisterMap, Sign, StatusWord
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Reading, Scan
 
@@ -20,9 +21,9 @@ ILLEGAL_ADDRESS: Final = 2  # exception code, Modbus application protocol V1.1b3
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """Registers that belong together and are never torn apart: one value, or a block of them."""
+    """Registers or bits that belong together and are never torn apart: one value, or a block of them."""
 
-    table: Kind
+    table: Table
     address: int
     count: int
 
@@ -30,6 +31,9 @@ class Span:
     def end(self) -> int:
         """Address after the last."""
         return self.address + self.count
+
+
+Words = dict[tuple[Table, int], int]  # what was read, by table and address
 
 
 def joined(spans: Iterable[Span], largest_gap: int, largest_block: int) -> list[Span]:
@@ -46,15 +50,21 @@ def joined(spans: Iterable[Span], largest_gap: int, largest_block: int) -> list[
     return blocks
 
 
-def decoded(words: tuple[int, ...], register: Register) -> float:
-    """Value of a register in its unit; the decimal scale is applied exactly, so that 3 times 0.1 is 0.3."""
+def raw(words: tuple[int, ...], place: Place | StatusWord) -> int | float:
+    """The number in a register, as its type says."""
     wire = b"".join(word.to_bytes(2, "big") for word in words)
     if len(words) == 2:
-        wire = bytes(wire[register.word_order.index(letter)] for letter in "ABCD")
-    (raw,) = struct.unpack(FORMS[register.type], wire)
-    if isinstance(raw, int):
-        return float(raw * Fraction(str(register.scale)))
-    return float(raw * register.scale)
+        wire = bytes(wire[place.word_order.index(letter)] for letter in "ABCD")
+    (found,) = struct.unpack(FORMS[place.type], wire)
+    assert isinstance(found, int | float)
+    return found
+
+
+def scaled(found: int | float, place: Place) -> float:
+    """Value of a raw number; decimal scales are applied exactly, so that 3 times 0.1 is 0.3."""
+    if isinstance(found, int):
+        return float(found * Fraction(str(place.scale)) + Fraction(str(place.offset)))
+    return float(found * place.scale + place.offset)
 
 
 class RegisterMapDriver:
@@ -63,9 +73,7 @@ class RegisterMapDriver:
     def __init__(self, table: RegisterMap, instrument: str) -> None:
         self._map = table
         self._instrument = instrument
-        self._spans = [Span(register.table, register.address, register.words) for register in table.registers]
-        if table.status is not None:
-            self._spans.append(Span(table.status.table, table.status.address, 1))
+        self._spans = [Span(place.table, place.address, place.words) for _, place in table.places()]
         self._blocks = joined(self._spans, table.largest_gap, table.largest_block)
 
     @property
@@ -75,14 +83,14 @@ class RegisterMapDriver:
 
     def poll(self) -> Poll:
         """Read every block; one scan."""
-        words: dict[tuple[str, int], int] = {}
+        words: Words = {}
         last: Registers | None = None
         for block in list(self._blocks):
             last = yield from self._read(block, words)
         assert last is not None, "a map has at least one register"
         return [self._scan(words, last.at)]
 
-    def _read(self, block: Span, words: dict[tuple[str, int], int]) -> Generator[Step, Answer, Registers]:
+    def _read(self, block: Span, words: Words) -> Generator[Step, Answer, Registers]:
         try:
             answer = yield ReadRegisters(block.table, block.address, block.count)
         except BadAnswer as error:
@@ -96,9 +104,7 @@ class RegisterMapDriver:
         words.update({(block.table, block.address + i): word for i, word in enumerate(answer.values)})
         return answer
 
-    def _read_apart(
-        self, block: Span, parts: list[Span], words: dict[tuple[str, int], int]
-    ) -> Generator[Step, Answer, Registers]:
+    def _read_apart(self, block: Span, parts: list[Span], words: Words) -> Generator[Step, Answer, Registers]:
         """The unit does not answer across the gaps of this block: leave them out, now and from now on."""
         where = self._blocks.index(block)
         self._blocks[where : where + 1] = parts
@@ -111,25 +117,58 @@ class RegisterMapDriver:
         inside = [s for s in self._spans if s.table == block.table and block.address <= s.address < block.end]
         return joined(inside, 0, self._map.largest_block)
 
-    def _scan(self, words: dict[tuple[str, int], int], at: datetime) -> Scan:
-        status: dict[str, int] = {}
-        bits: list[Bit] = []
-        if self._map.status is not None:
-            word = words[self._map.status.table, self._map.status.address]
-            status[self._map.status.name] = word
-            bits = [bit for bit in self._map.status.bits if word >> bit.bit & 1]
-        readings = tuple(self._reading(register, words, at, bits) for register in self._map.registers)
-        return Scan(self._instrument, at, readings, status)
+    def _scan(self, words: Words, at: datetime) -> Scan:
+        status: dict[str, int | float | None] = {}
+        signs: list[Sign] = []
+        for word in self._map.status:
+            found = _status_word(words, word)
+            status[word.name] = found
+            signs += word.signs(found)
+        readings = []
+        for register in self._map.registers:
+            top = self._full_scale(register, words)
+            if register.full_scale is not None:
+                status[register.measurand + FULL_SCALE] = top
+            concerned = [sign for sign in signs if not sign.of or register.measurand in sign.of]
+            readings.append(self._reading(register, _taken(words, register), top, at, concerned))
+        return Scan(self._instrument, at, tuple(readings), status)
 
-    def _reading(self, register: Register, words: dict[tuple[str, int], int], at: datetime, bits: list[Bit]) -> Reading:
-        concerned = (bit for bit in bits if not bit.of or register.measurand in bit.of)
-        quality = Quality.of(*(Mark(bit.cause, bit.meaning, at) for bit in concerned))
-        taken = tuple(words[register.table, register.address + i] for i in range(register.words))
-        value: float | None = decoded(taken, register)
-        if value is None or not math.isfinite(value):
-            quality = quality.plus([Mark(Cause.FAULT, f"not a number: {taken}", at)])
-            value = None
-        return Reading(self._instrument, register.measurand, value, register.unit, at, quality)
+    def _full_scale(self, register: Register, words: Words) -> float | None:
+        """Upper end of the range the instrument measures in, in our unit; None where it tells none."""
+        if register.full_scale is None:
+            return None
+        top = register.in_ours(
+            scaled(raw(_taken(words, register.full_scale), register.full_scale), register.full_scale)
+        )
+        return top if math.isfinite(top) else None
+
+    def _reading(
+        self, register: Register, taken: tuple[int, ...], top: float | None, at: datetime, signs: list[Sign]
+    ) -> Reading:
+        marks = [Mark(sign.cause, sign.meaning, at) for sign in signs]
+        found = raw(taken, register)
+        value: float | None = None
+        said = next((one for one in register.invalid if one.raw == found), None)
+        if said is not None:
+            marks.append(Mark(said.cause, said.meaning, at))
+        elif not math.isfinite(found):
+            marks.append(Mark(Cause.FAULT, f"not a number: {taken}", at))
+        else:
+            value = register.in_ours(scaled(found, register))
+            if top is not None and value > top:
+                marks.append(Mark(Cause.OUT_OF_RANGE, f"above its range, {top:g} {register.unit}", at))
+        return Reading(self._instrument, register.measurand, value, register.unit, at, Quality.of(*marks))
+
+
+def _taken(words: Words, place: Place | StatusWord) -> tuple[int, ...]:
+    return tuple(words[place.table, place.address + i] for i in range(place.words))
+
+
+def _status_word(words: Words, word: StatusWord) -> int:
+    taken = _taken(words, word)
+    if word.table in ("coil", "discrete"):
+        return sum(bit << place for place, bit in enumerate(taken))
+    return int(raw(taken, word))
 
 
 def _make(table: RegisterMap, instrument: str, unit: int | None, options: Options) -> RegisterMapDriver:

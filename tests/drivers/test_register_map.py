@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 
 from drivers import tables
 from drivers.base import BadAnswer, DriverError, ReadRegisters, Registers, Step
-from drivers.register_map import RegisterMapDriver, Span, decoded, joined
+from drivers.register_map import RegisterMapDriver, Span, joined, raw, scaled
 from drivers.register_table import Register, RegisterMap
 from drivers.registry import driver
 from metrology.reading import Scan
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def decoded(words: tuple[int, ...], place: Register) -> float:
+    return scaled(raw(words, place), place)
 
 
 def register(**fields: Any) -> Register:
@@ -103,10 +107,10 @@ def test_neighbours_are_read_together_up_to_the_largest_gap() -> None:
 
 
 def test_a_status_bit_flags_all_values_or_those_it_names() -> None:
-    status = {"name": "status", "table": "holding", "address": 4, "bits": [
+    status = [{"name": "status", "table": "holding", "address": 4, "bits": [
         {"bit": 0, "cause": "fault", "meaning": "fault"},
         {"bit": 1, "cause": "calibration", "meaning": "gas", "of": ["ch4"]},
-    ]}  # fmt: skip
+    ]}]  # fmt: skip
     polled = RegisterMapDriver(
         table(register(type="u16"), register(type="u16", address=2, measurand="ch4"), status=status), "i"
     )
@@ -115,6 +119,62 @@ def test_a_status_bit_flags_all_values_or_those_it_names() -> None:
         assert [sorted(r.quality.causes) for r in scan.readings] == expected
     with pytest.raises(ValueError, match="no register holds"):
         table(register(type="u16"), status=status)
+
+
+def read(polled: RegisterMapDriver, words: dict[int, int]) -> dict[str, Any]:
+    (scan,) = Unit(words).poll(polled)
+    return {r.measurand: (r.value, sorted(r.quality.causes)) for r in scan.readings} | {"status": dict(scan.status)}
+
+
+def test_a_code_flags_where_it_is_the_word_and_nowhere_else() -> None:
+    status = [{"name": "mode", "table": "holding", "address": 1, "codes": [
+        {"code": 2, "cause": "calibration", "meaning": "zero gas"}, {"code": 3, "cause": "maintenance", "meaning": "m"},
+    ]}]  # fmt: skip
+    polled = RegisterMapDriver(table(register(type="u16"), status=status), "i")
+    for word, causes in ((0, []), (2, ["calibration"]), (3, ["maintenance"]), (6, [])):
+        assert read(polled, {0: 400, 1: word}) == {"co2": (400, causes), "status": {"mode": word}}
+
+
+def test_a_status_word_of_32_bits_or_of_single_bits() -> None:
+    status = [
+        {"name": "errors", "table": "holding", "address": 1, "type": "u32", "word_order": "CDAB", "bits": [
+            {"bit": 16, "cause": "fault", "meaning": "lamp"}]},
+        {"name": "alarms", "table": "discrete", "address": 7, "count": 3, "bits": [
+            {"bit": 2, "cause": "maintenance", "meaning": "door"}]},
+    ]  # fmt: skip
+    questions = RegisterMapDriver(table(register(type="u16"), status=status), "i").poll()
+    assert next(questions) == ReadRegisters("discrete", 7, 3)
+    assert questions.send(Registers((1, 0, 1), AT)) == ReadRegisters("holding", 0, 3)
+    with pytest.raises(StopIteration) as end:
+        questions.send(Registers((400, 0, 1), AT))
+    (scan,) = end.value.value
+    assert scan.status == {"errors": 1 << 16, "alarms": 0b101}
+    assert scan.readings[0].quality.causes == {"fault", "maintenance"}
+
+
+def test_a_value_above_the_range_the_instrument_tells_is_out_of_range() -> None:
+    top = {"table": "holding", "address": 1, "type": "u16"}
+    so2 = register(measurand="so2", unit="mg/m3", type="i16", stated="umol/mol", full_scale=top)
+    polled = RegisterMapDriver(table(so2), "i")
+    ppm = 64.06 / 22.4
+    for raw_value, causes in ((100, []), (101, ["out_of_range"])):
+        found = read(polled, {0: raw_value, 1: 100})
+        assert found["so2"] == (pytest.approx(raw_value * ppm), causes)
+        assert found["status"] == {"so2_full_scale": pytest.approx(100 * ppm)}
+
+
+def test_raw_numbers_that_mean_no_value() -> None:
+    none = {"raw": -32768, "cause": "warm_up", "meaning": "no value yet"}
+    polled = RegisterMapDriver(table(register(type="i16", offset=-5, scale=0.1, invalid=[none])), "i")
+    assert read(polled, {0: 0x8000})["co2"] == (None, ["warm_up"])
+    assert read(polled, {0: 450})["co2"] == (40.0, [])
+
+
+def test_a_unit_that_cannot_become_the_catalogues_is_refused() -> None:
+    with pytest.raises(ValueError, match="no conversion from Pa to umol/mol"):
+        register(stated="Pa")
+    with pytest.raises(ValueError, match="name of its own"):
+        table(register(), status=[{"name": "co2", "table": "holding", "address": 9}])
 
 
 def test_a_refused_gap_is_left_out_from_then_on() -> None:
@@ -174,9 +234,32 @@ def test_a_site_sets_the_word_order() -> None:
     assert scan.readings[0].value == pytest.approx(30.56, rel=1e-7)
 
 
+def test_a_site_says_what_the_device_has_and_how() -> None:
+    options = {
+        "only": ["so2", "static_pressure", "status"], "addresses": ["so2=3", "static_pressure=4", "status=5"],
+        "types": ["so2=i16", "static_pressure=i16"], "scales": ["so2=0.1"],
+        "units": ["so2=umol/mol", "static_pressure=kPa"],
+    }  # fmt: skip
+    polled = driver("cems_block", instrument="i", unit=1, options=options)
+    unit = Unit({3: 1000, 4: 0xFFFF, 5: 4})
+    (scan,) = unit.poll(polled)
+    assert unit.asked == [(3, 3)]
+    assert [(r.measurand, r.value) for r in scan.readings] == [
+        ("so2", pytest.approx(100 * 64.06 / 22.4)), ("static_pressure", -1000.0)
+    ]  # fmt: skip
+    assert [sorted(r.quality.causes) for r in scan.readings] == [["calibration"], []]
+    assert polled.measurands == {"so2": "mg/m3", "static_pressure": "Pa"}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"only": ["so3"]}, "did you mean 'so2'"),
+        ({"only": ["status"]}, "do not fit"),
+        ({"types": ["so2=f64"]}, "do not fit"),
+        ({"scales": ["so2=a tenth"]}, "no number"),
+        ({"units": ["so2=kPa"]}, "do not fit"),
+        ({"units": ["so2=ppm", "so2=ppb"]}, "each name once"),
         ({"addresses": ["so3=1"]}, "did you mean 'so2'"),
         ({"addresses": ["so2=0x10"]}, 'write "so2=100"'),
         ({"addresses": ["so2=70000"]}, "do not fit"),
