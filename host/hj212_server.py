@@ -65,6 +65,8 @@ class PlatformServer:
         self._timing = timing
         self._execution_s = execution_s
         self._open: dict[int, Connection] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._held: set[Connection] = set()
         self._waiting: list[tuple[Connection, Uploaded]] = []
         self._arrived = asyncio.Event()
@@ -91,15 +93,16 @@ class PlatformServer:
                 group.create_task(self._commit_all())
                 group.create_task(self._keep_time())
         finally:
-            self.stop()
+            await self._stop()
 
-    def stop(self) -> None:
+    async def _stop(self) -> None:
         """Stop listening, close every connection."""
         if self._server is not None:
             self._server.close()
         for connection in list(self._open.values()):
             if connection.transport is not None:
                 connection.transport.abort()
+        await self._empty.wait()
 
     async def request(self, mn: str, cn: str, area: Area = ()) -> RequestEnded:
         """Ask a connected station; gives how it ended.
@@ -120,6 +123,7 @@ class PlatformServer:
     def opened(self, connection: Connection) -> None:
         """A connection is there."""
         self._open[connection.number] = connection
+        self._empty.clear()
         if len(self._open) > CONNECTIONS_MAX and connection.transport is not None:
             connection.transport.abort()
         self.watch(connection)
@@ -127,6 +131,8 @@ class PlatformServer:
     def lost(self, connection: Connection) -> None:
         """A connection is gone: its stations are, unless they have come back by another one."""
         self._open.pop(connection.number, None)
+        if not self._open:
+            self._empty.set()
         self._held.discard(connection)
         for mn in connection.mns:
             if self.connections.get(mn) is connection:

@@ -122,6 +122,7 @@ async def test_the_command_line_asks_the_running_centre(centre: Any, capsys: pyt
     assert await centre.cli("send", MN, "1072", "NewPW=1") == 1
     assert "no command for a person" in capsys.readouterr().err
     writer.close()
+    await writer.wait_closed()
 
 
 async def test_without_a_running_centre_the_command_line_says_so(
@@ -171,6 +172,7 @@ async def test_the_page_shows_and_sends(centre: Any, visitor: Any) -> None:
     assert "123456" not in json.dumps(lines)
     assert (await asyncio.to_thread(person.get, f"/api/stations/plain/hj212/{MN}/dialogue")).status == 404
     writer.close()
+    await writer.wait_closed()
 
 
 @pytest.mark.parametrize(
