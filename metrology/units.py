@@ -40,6 +40,11 @@ _FACTORS: Final = {
     ("L/min", "mL/min"): 1e3,
     ("psi", "kPa"): 6.894757293168361,  # 0.45359237 kg x 9.80665 m/s2 on a square inch
     ("bar", "kPa"): 1e2,
+    ("%", "mmol/mol"): 1e1,
+    ("m/s", "km/h"): 3.6,
+    ("m/s", "knot"): 3600 / 1852,
+    ("m/s", "mph"): 1 / 0.44704,
+    ("m/s", "ft/min"): 60 / 0.3048,
 }
 
 # How people write the units that records spell in plain signs.
