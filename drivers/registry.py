@@ -23,8 +23,12 @@ from drivers.base import (
 from metrology.declaration import settled, unknown
 
 GROUP: Final = "plumeline.drivers"
-# Python drivers of ours: the module that holds the ENTRY.
-_PYTHON: Final = {"picarro": "drivers.picarro"}
+# Python drivers of ours: the module, and the name of the entry in it.
+_PYTHON: Final = {
+    "licor_li850": "drivers.licor_li850:ENTRY",
+    "licor_li850_stream": "drivers.licor_li850:STREAM",
+    "picarro": "drivers.picarro:ENTRY",
+}
 
 
 @cache
@@ -50,7 +54,8 @@ def entry(name: str) -> PolledEntry | StreamEntry:
     if name in tables.names("lines"):
         return import_module("drivers.text_line").entry(name)  # type: ignore[no-any-return]
     if name in _PYTHON:
-        return import_module(_PYTHON[name]).ENTRY  # type: ignore[no-any-return]
+        module, _, attribute = _PYTHON[name].partition(":")
+        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
     for point in _points().select(name=name):
         loaded = point.load()
         if not isinstance(loaded, PolledEntry | StreamEntry):

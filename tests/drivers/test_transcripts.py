@@ -88,8 +88,8 @@ class TextBus:
 
     def answer(self, step: Step, exchange: Any) -> Answer:
         assert isinstance(step, Ask)
-        assert step.data == exchange["send"].encode()
-        came = self._left + self._rubbish + exchange["answer"].encode()
+        assert step.data == exchange["send"].encode("latin-1")
+        came = self._left + self._rubbish + exchange["answer"].encode("latin-1")
         lengths = range(len(came) + 1) if self._byte_by_byte else [len(came)]
         length = next((n for n in lengths if step.complete(came[:n])), None)
         assert length is not None, f"never complete: {came!r}"
@@ -118,9 +118,17 @@ def poll(polled: PolledDriver, exchanges: Iterable[Any], answer: Any) -> list[Sc
         assert not left, f"never asked: {left}"
 
 
+def options_of(transcript: Any) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, list) else v for k, v in transcript.get("options", {}).items()}
+
+
+def streamed(transcript: Any) -> bytes:
+    """What came: hexadecimal, or text whose characters are bytes."""
+    return bytes.fromhex(transcript["bytes"]) if "bytes" in transcript else transcript["text"].encode("latin-1")
+
+
 def replay(transcript: Any, answer: Any) -> None:
-    options = {k: list(v) if isinstance(v, list) else v for k, v in transcript.get("options", {}).items()}
-    polled = driver(transcript["driver"], instrument="i", unit=transcript["unit"], options=options)
+    polled = driver(transcript["driver"], instrument="i", unit=transcript["unit"], options=options_of(transcript))
     for number, wanted in enumerate(transcript["polls"]):
         if "bad" in wanted:
             with pytest.raises(BadAnswer, match=wanted["bad"]):
@@ -164,7 +172,7 @@ def found_expected(wanted: Any) -> dict[str, Any]:
 
 def fed(transcript: Any, pieces: Iterable[bytes]) -> list[Scan | StreamFault]:
     units = {int(unit): name for unit, name in transcript["units"].items()}
-    stream = stream_driver(transcript["driver"], units, {})
+    stream = stream_driver(transcript["driver"], units, options_of(transcript))
     return [found for piece in pieces for found in stream.feed(piece, AT)]
 
 
@@ -178,7 +186,7 @@ def assert_found(found: list[Scan | StreamFault], wanted: list[Any]) -> None:
 
 @pytest.mark.parametrize("transcript", of_wire("stream"))
 def test_stream_in_pieces_of_any_size(transcript: Any) -> None:
-    data = bytes.fromhex(transcript["bytes"])
+    data = streamed(transcript)
     for size in (1, 2, 3, 7, 31, 33, len(data)):
         pieces = [data[i : i + size] for i in range(0, len(data), size)]
         assert_found(fed(transcript, pieces), transcript["found"])
@@ -186,7 +194,7 @@ def test_stream_in_pieces_of_any_size(transcript: Any) -> None:
 
 @pytest.mark.parametrize("transcript", of_wire("stream"))
 def test_stream_with_rubbish_around(transcript: Any) -> None:
-    data = bytes.fromhex(transcript["bytes"])
+    data = streamed(transcript)
     wanted = [found for found in transcript["found"] if "fault" not in found]
     for rubbish in map(bytes.fromhex, transcript["rubbish"]):
         found = fed(transcript, [rubbish + data + rubbish + data])
