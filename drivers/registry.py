@@ -28,6 +28,10 @@ _PYTHON: Final = {
     "licor_li850": "drivers.licor_li850:ENTRY",
     "licor_li850_stream": "drivers.licor_li850:STREAM",
     "picarro": "drivers.picarro:ENTRY",
+    "thermo_410i": "drivers.thermo_clink:CO2",
+    "thermo_48i": "drivers.thermo_clink:CO",
+    "vaisala_gmp343": "drivers.vaisala_gmp343:ENTRY",
+    "vaisala_gmp343_run": "drivers.vaisala_gmp343:STREAM",
 }
 
 
