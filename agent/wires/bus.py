@@ -15,6 +15,7 @@ from agent.wires.bus_unit import BACKOFF_REGULATED_S, BACKOFF_RESEARCH_S, Unit
 from agent.wires.bus_wire import KeptWire, OnEvent
 from agent.wires.line import GarbledError, NoAnswerError, line_for
 from agent.wires.wire import WireError
+from agent.wires.wire_kinds import MakeWire, wire_of
 from drivers.base import Answer, BadAnswer, Poll, ReadRegisters, Registers, Step, Text, WriteCoil
 from metrology.clock import Clock
 from metrology.reading import Scan
@@ -42,12 +43,13 @@ class AskedBus:
         clock: Clock,
         on_event: OnEvent,
         backoff_max_s: Mapping[int | None, float] | None = None,
+        make_wire: MakeWire = wire_of,
     ) -> None:
         self._name = name
         self._config = config
         self._clock = clock
         self._on_event = on_event
-        self._kept = KeptWire(name, config, clock, on_event)
+        self._kept = KeptWire(name, config, clock, on_event, make_wire)
         self._line = line_for(config, self._kept.wire)
         self._turns = Turns()
         self._units: dict[int | None, Unit] = {unit: Unit(cap) for unit, cap in (backoff_max_s or {}).items()}
@@ -190,7 +192,7 @@ class AskedBus:
         }
 
 
-def asked_buses(config: Config, clock: Clock, on_event: OnEvent) -> dict[str, AskedBus]:
+def asked_buses(config: Config, clock: Clock, on_event: OnEvent, make_wire: MakeWire = wire_of) -> dict[str, AskedBus]:
     """Every bus of a station that is asked, closed; a regulated instrument is tried again more often."""
     caps: dict[str, dict[int | None, float]] = {name: {} for name in config.buses}
     for valve in config.valves.values():
@@ -200,7 +202,7 @@ def asked_buses(config: Config, clock: Clock, on_event: OnEvent) -> dict[str, As
         known = caps[instrument.bus]
         known[instrument.unit] = min(cap, known.get(instrument.unit, cap))
     return {
-        name: AskedBus(name, bus, clock, on_event, caps[name])
+        name: AskedBus(name, bus, clock, on_event, caps[name], make_wire)
         for name, bus in config.buses.items()
         if bus.protocol != "stream"
     }

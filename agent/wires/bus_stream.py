@@ -7,6 +7,7 @@ from typing import Any
 from agent.config import Bus
 from agent.wires.bus_wire import KeptWire, OnEvent
 from agent.wires.wire import WireError
+from agent.wires.wire_kinds import MakeWire, wire_of
 from metrology.clock import Clock
 
 
@@ -20,10 +21,11 @@ class StreamBus:
         clock: Clock,
         on_event: OnEvent,
         feed: Callable[[bytes, datetime], Awaitable[None]],
+        make_wire: MakeWire = wire_of,
     ) -> None:
         self._clock = clock
         self._feed = feed
-        self._kept = KeptWire(name, config, clock, on_event)
+        self._kept = KeptWire(name, config, clock, on_event, make_wire)
         self._bytes = 0
 
     async def run(self) -> None:

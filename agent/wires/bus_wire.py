@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from agent.config import Bus, SerialWire
+from agent.config import Bus
 from agent.wires.wire import Wire, WireError
-from agent.wires.wire_serial import SerialPort
-from agent.wires.wire_tcp import TcpPeer
+from agent.wires.wire_kinds import MakeWire, wire_of
 from metrology.clock import Clock
 
 OnEvent = Callable[[str, Mapping[str, Any]], None]
@@ -21,7 +20,7 @@ OPEN_TIMEOUT_S: Final = 5.0
 class KeptWire:
     """The wire of a bus. Events: `bus-lost` and `bus-back`, each once per outage. Distances are wall time."""
 
-    def __init__(self, name: str, config: Bus, clock: Clock, on_event: OnEvent) -> None:
+    def __init__(self, name: str, config: Bus, clock: Clock, on_event: OnEvent, make_wire: MakeWire = wire_of) -> None:
         self._name = name
         self._clock = clock
         self._on_event = on_event
@@ -29,7 +28,7 @@ class KeptWire:
         self._next_at = 0.0
         self._down_since: datetime | None = None
         self.error: str | None = None
-        self.wire: Wire = SerialPort(config.wire) if isinstance(config.wire, SerialWire) else TcpPeer(config.wire)
+        self.wire: Wire = make_wire(name, config)
 
     @property
     def wait_s(self) -> float:

@@ -9,6 +9,7 @@ from agent.wires.bus_stream import StreamBus
 from agent.wires.bus_wire import OnEvent
 from agent.wires.listener import Listener
 from agent.wires.poller import Poller, Sink
+from agent.wires.wire_kinds import MakeWire, wire_of
 from drivers.registry import driver, stream_driver
 from metrology.clock import Clock
 
@@ -22,7 +23,14 @@ class Sources:
     streams: dict[str, StreamBus]
 
 
-def sources(config: Config, buses: Mapping[str, AskedBus], sink: Sink, clock: Clock, on_event: OnEvent) -> Sources:
+def sources(
+    config: Config,
+    buses: Mapping[str, AskedBus],
+    sink: Sink,
+    clock: Clock,
+    on_event: OnEvent,
+    make_wire: MakeWire = wire_of,
+) -> Sources:
     """Make the parts, not yet running. Raises DriverError where a driver refuses its options."""
     pollers = [
         Poller(name, block, driver(block.driver, instrument=name, unit=block.unit, options=block.options),
@@ -32,7 +40,7 @@ def sources(config: Config, buses: Mapping[str, AskedBus], sink: Sink, clock: Cl
     ]  # fmt: skip
     listeners = {name: _listener(config, name, sink, clock) for name in config.buses if name not in buses}
     streams = {
-        name: StreamBus(name, config.buses[name], clock, on_event, listener.feed)
+        name: StreamBus(name, config.buses[name], clock, on_event, listener.feed, make_wire)
         for name, listener in listeners.items()
     }
     return Sources(pollers, listeners, streams)
