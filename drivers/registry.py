@@ -25,6 +25,7 @@ from metrology.declaration import settled, unknown
 GROUP: Final = "plumeline.drivers"
 # Python drivers of ours: the module, and the name of the entry in it.
 _PYTHON: Final = {
+    "bayern_hessen": "drivers.bayern_hessen:ENTRY",
     "licor_li850": "drivers.licor_li850:ENTRY",
     "licor_li850_stream": "drivers.licor_li850:STREAM",
     "picarro": "drivers.picarro:ENTRY",
