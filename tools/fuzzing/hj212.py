@@ -26,7 +26,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 TARGETS: Final = ("decoder", "sessions")
 SLICE: Final = 100_000
-PROVE_INPUTS: Final = 50_000
+PROVE_INPUTS: Final = 200_000
 # Most slices have inputs of about one full frame or dialogue, every eighth longer ones.
 INPUT_BYTES_MAX: Final = {"decoder": (1100, 2560), "sessions": (700, 1800)}
 LONG_EVERY: Final = 8
@@ -150,7 +150,7 @@ def prove(inputs: int) -> int:
             corpus = Path(place) / "corpus"
             seed(corpus, seeds(bug.target))
             with planted(bug, Path(place)) as root:
-                found = run(bug.target, corpus, inputs, Path(place) / "crashes", root, number=1)
+                found = run(bug.target, corpus, inputs, Path(place) / "crashes", root, number=LONG_EVERY)
         missed += found["crash"] is None
         said = f"found after {found['inputs']} inputs: {found['crash']['said']}" if found["crash"] else "NOT FOUND"
         print(f"{name} ({bug.what}): {said}", flush=True)

@@ -9,7 +9,7 @@ from typing import Final
 from hj212_wire import check_sum, repair, wrap
 
 from protocols.hj212.commands import Command, commands
-from protocols.hj212.message import CP_MAX, REPLY_ST, Area, Message, encode, flag_of
+from protocols.hj212.message import CP_MAX, REPLY_ST, SEGMENT_MAX, Area, Message, encode, flag_of
 from protocols.hj212.profile import Edition
 from protocols.hj212.tables.fields import Field, Kind, fields
 from protocols.hj212.tables.forms import Part
@@ -95,6 +95,7 @@ def by_hand() -> list[bytes]:
     modbus = _modbus(segment)
     gbk = segment.replace(b"N&&", "N;Info=中文".encode("gbk") + b"&&")
     long = segment[:-2] + b";a21026-Rtd=1.5" * 60 + b"&&"
+    full = segment[:-2] + b";a21026-Info=" + b"9" * (SEGMENT_MAX - len(segment) - 13) + b"&&"
     two = segment.replace(b"Flag=5", b"Flag=7;PNUM=2;PNO=1")
     return [
         b"##%04d%b%04X\r\n" % (len(segment), segment, modbus),
@@ -122,6 +123,7 @@ def by_hand() -> list[bytes]:
         wrap(segment.replace(MN.encode(), MN.encode()[:13])),
         wrap(segment.replace(b"Flag=5", b"Flag=13")),
         wrap(long[:1025] + b"&&"),
+        wrap(full),
         b"##9999" + typical + typical,
         b"##0400" + typical + typical[:40],
         typical[:100] + typical,

@@ -135,12 +135,11 @@ def _separator(segment: bytes, rng: random.Random) -> bytes:
 def _grow(segment: bytes, rng: random.Random) -> bytes:
     """Towards the limits of 950 and 1024 bytes."""
     want = rng.choice((940, 949, 950, 951, 1000, 1023, 1024, 1025, 1100, 9999))
-    filler = b";a21026-Avg=%d" % rng.randrange(10**6)
     head, marker, tail = segment.rpartition(b"&&")
     if not marker:
         head, tail = segment, b""
-    missing = want - len(segment)
-    return head + (filler * (missing // len(filler) + 1))[: max(0, missing)] + marker + tail
+    filler = b";a21026-Info="
+    return head + filler + b"9" * (want - len(segment) - len(filler)) + marker + tail
 
 
 CHANGES: Final[tuple[Callable[[bytes, random.Random], bytes], ...]] = (
