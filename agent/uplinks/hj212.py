@@ -85,16 +85,9 @@ class Hj212Uplink:
         self._selection = Selection(config, self._state, past, treatment, information, simulated_allowed=allowed)
         self._present = Present(self._selection, treatment, information, facts, self._state, clock, self._edition)
         self._history = History(self._selection, past, information, self._ask, self._pause)
-        self._desk = Desk(
-            {
-                **self._terms.handlers(),
-                **self._history.handlers(),
-                **Reads(information, self._history, clock).handlers(),
-                **(handlers or {}),
-            },
-            self._terms,
-            self._acts,
-        )
+        reads = Reads(information, self._history, clock)
+        served = {**self._terms.handlers(), **self._history.handlers(), **reads.handlers(), **(handlers or {})}
+        self._desk = Desk(served, self._terms, self._acts)
         self._session = StationSession(
             self._terms.identity,
             self._state,

@@ -6,6 +6,7 @@ blank or a letter beyond ASCII among it, is left to that one.
 
 import re
 import string
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from protocols.hj212.crc import crc_text
@@ -31,6 +32,7 @@ class Flags(NamedTuple):
     other_mn: bool
 
 
+@lru_cache(maxsize=64)
 def plain_flags(profile: Profile) -> Flags:
     """Which Flags need no deviation, and how long MN is with them."""
     editions = list(Edition) if profile.edition is None else [profile.edition]
