@@ -2,8 +2,8 @@
 
 Sources: Thermo 42i and 49i manuals, appendix D (frames, block check, numbers, published answer); Ecotech Serinus
 manuals, appendix C (status and failure bits); Teledyne API manuals, Hessen chapter (status flags). A frame is STX,
-text, ETX and two hexadecimal digits, the XOR of all bytes from STX to ETX; or STX, text, CR without a check. A number is a
-sign, four digits with the point behind the first, and an exponent. ST commands, which switch gases, are never sent.
+text, ETX and two hexadecimal digits, the XOR of all bytes from STX to ETX; or STX, text, CR without a check. A number
+is a sign, four digits with the point behind the first, and an exponent. ST commands, which switch gases, are not sent.
 """
 
 import re
@@ -16,9 +16,9 @@ from typing import Final
 
 from drivers.base import Ask, BadAnswer, DriverError, DriverInfo, Option, Options, Poll, PolledEntry, Scan, Text
 from drivers.bayern_hessen_status import PROFILES, Profile, marks, wrong_unit
-from drivers.values import SHOWN_CHARACTERS_MAX, convertible, reading, units_of
+from drivers.values import SHOWN_CHARACTERS_MAX, convertible, missing, reading, units_of
 from metrology.declaration import unknown
-from metrology.quality import Cause, Mark, Quality
+from metrology.quality import Cause, Mark
 from metrology.reading import Reading
 
 FRAME_BYTES_MAX: Final = 1024
@@ -65,10 +65,10 @@ def groups(text: str) -> list[Group]:
 
 def _group(words: list[str], place: int) -> Group:
     before = words[place - 1] if place else ""
-    status, failure, gas, *_ = [*words[place + 1 : place + 4], "", "", ""]
+    status, failure, after, *_ = [*words[place + 1 : place + 4], "", "", ""]
     if not _BYTE.fullmatch(status) or not _BYTE.fullmatch(failure):
         raise BadAnswer(f"no status behind {words[place]}: {status!r} {failure!r}")
-    address, gas = (word if _IDENTITY.fullmatch(word) else None for word in (before, gas))
+    address, gas = (word if _IDENTITY.fullmatch(word) else None for word in (before, after))
     return Group(address, words[place], int(status, 16), int(failure, 16), gas)
 
 
@@ -178,8 +178,7 @@ class BayernHessen:
         said = [*marks(self._profile, group.status, group.failure, at)]
         if other := wrong_unit(self._profile, group.status, channel.unit):
             said.append(Mark(Cause.FAULT, f"the analyzer sends {other}, configured is {channel.unit}", at))
-            unit = units_of([channel.measurand])[channel.measurand]
-            return Reading(self._instrument, channel.measurand, None, unit, at, Quality().plus(said))
+            return missing(self._instrument, channel.measurand, at, said)
         text = in_point_form(group.number, self._decimals)
         return reading(self._instrument, channel.measurand, text, channel.unit, at, said)
 

@@ -26,8 +26,12 @@ GROUP: Final = "plumeline.drivers"
 # Python drivers of ours: the module, and the name of the entry in it.
 _PYTHON: Final = {
     "bayern_hessen": "drivers.bayern_hessen:ENTRY",
+    "gill_windsonic": "drivers.gill_windsonic:STREAM",
+    "gill_windsonic_polled": "drivers.gill_windsonic:ENTRY",
+    "lgr_gga": "drivers.lgr_gga:STREAM",
     "licor_li850": "drivers.licor_li850:ENTRY",
     "licor_li850_stream": "drivers.licor_li850:STREAM",
+    "nmea_gps": "drivers.nmea_gps:STREAM",
     "picarro": "drivers.picarro:ENTRY",
     "thermo_410i": "drivers.thermo_clink:CO2",
     "thermo_48i": "drivers.thermo_clink:CO",

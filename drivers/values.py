@@ -40,6 +40,11 @@ def reading(
     return Reading(instrument, measurand, value, unit, at, Quality().plus([*marks, *wrong]))
 
 
+def missing(instrument: str, measurand: str, at: datetime, marks: Iterable[Mark] = ()) -> Reading:
+    """Reading without a value; no fault of its own."""
+    return Reading(instrument, measurand, None, catalogue()[measurand].unit, at, Quality().plus(marks))
+
+
 def _value(measurand: str, text: str | None, stated: str, unit: str) -> tuple[float | None, str | None]:
     if text is None:
         return None, f"{measurand} is not in the answer"
