@@ -14,6 +14,7 @@ from central.entries import Delivery, Entry
 from central.store import Store
 from host.secrets import SecretRef
 from host.shapes import Factor, Position
+from host.sqlite import open_database
 from metrology.periods import iso
 from protocols.record import decode, encode
 from protocols.tlog import Frontier, Signer, leaf_hash, make_checkpoint
@@ -128,14 +129,16 @@ def store(make_store: Callable[..., Store]) -> Store:
 
 
 @pytest.fixture
-def rows(store: Store) -> Callable[..., list[Any]]:
-    """Query of the store; a single column comes without its tuple."""
+def rows(store: Store) -> Iterator[Callable[..., list[Any]]]:
+    """Query of the store by a connection of its own; a single column comes without its tuple."""
+    reader = open_database(store.db.db_filename("main"), exclusive=False, read_only=True)
 
     def query(sql: str, *values: Any) -> list[Any]:
-        found = store.db.execute(sql, values).fetchall()
+        found = reader.execute(sql, values).fetchall()
         return [row[0] if len(row) == 1 else row for row in found]
 
-    return query
+    yield query
+    reader.close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from central.ingest_hj212 import Hj212Ingest
 from central.store import Store
 from central.writer import Writer
 from host.clock import ManualClock, RealClock
-from host.hj212 import Link
+from host.hj212 import Link, close
 from host.secrets import SecretRef
 from metrology.periods import parse_iso
 from protocols.hj212.commands import ExeRtn
@@ -95,6 +95,7 @@ async def connected(ingest: Hj212Ingest, peer: Peer) -> AsyncIterator[Peer]:
     yield peer
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    await close(writer)
 
 
 @contextlib.asynccontextmanager
@@ -244,13 +245,13 @@ async def test_missing_minutes_are_asked_for_and_come(ingest: Hj212Ingest, rows:
 
 
 async def test_what_came_by_mqtt_is_not_missing(
-    ingest: Hj212Ingest, store: Store, make_log: Callable[..., Any]
+    store: Store, stations: dict[str, Station], make_log: Callable[..., Any]
 ) -> None:
     log = make_log()
     for minute in range(110):
         log.minute(minute)
     store.add([log.delivery(0, 109)])
-    async with connected(ingest, Peer(serve=history())) as peer:
+    async with serving(store, stations) as ingest, connected(ingest, Peer(serve=history())) as peer:
         await peer.upload("2051", at(0), MINUTE)
         assert await ingest.filler.fill(MN)
         assert peer.asked == []

@@ -17,7 +17,7 @@ from central.rollup import roll_up_due
 from central.store import Store
 from central.writer import Writer
 from host.clock import RealClock
-from host.hj212 import Link
+from host.hj212 import Link, close
 from host.shapes import Factor
 from metrology.measurand import catalogue
 from metrology.periods import iso, parse_iso
@@ -76,6 +76,7 @@ async def connected(port: int, peer: Peer) -> AsyncIterator[Peer]:
     yield peer
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    await close(writer)
 
 
 @pytest.fixture
