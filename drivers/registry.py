@@ -25,18 +25,28 @@ from metrology.declaration import settled, unknown
 GROUP: Final = "plumeline.drivers"
 # Python drivers of ours: the module, and the name of the entry in it.
 _PYTHON: Final = {
+    "alicat": "drivers.alicat:ENTRY",
     "bayern_hessen": "drivers.bayern_hessen:ENTRY",
+    "bronkhorst": "drivers.bronkhorst:ENTRY",
+    "dlt645": "drivers.dlt645:ENTRY",
     "gill_windsonic": "drivers.gill_windsonic:STREAM",
     "gill_windsonic_polled": "drivers.gill_windsonic:ENTRY",
     "lgr_gga": "drivers.lgr_gga:STREAM",
     "licor_li850": "drivers.licor_li850:ENTRY",
     "licor_li850_stream": "drivers.licor_li850:STREAM",
+    "ma_adam": "drivers.ma_adam:ENTRY",
+    "ma_modbus": "drivers.ma_modbus:ENTRY",
+    "mhz19": "drivers.mhz19:ENTRY",
     "nmea_gps": "drivers.nmea_gps:STREAM",
     "picarro": "drivers.picarro:ENTRY",
+    "sds011": "drivers.sds011:ENTRY",
+    "senseair_ram": "drivers.senseair_ram:ENTRY",
+    "sps30": "drivers.sps30:ENTRY",
     "thermo_410i": "drivers.thermo_clink:CO2",
     "thermo_48i": "drivers.thermo_clink:CO",
     "vaisala_gmp343": "drivers.vaisala_gmp343:ENTRY",
     "vaisala_gmp343_run": "drivers.vaisala_gmp343:STREAM",
+    "vici": "drivers.vici:ENTRY",
 }
 
 
