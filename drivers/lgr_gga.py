@@ -1,8 +1,8 @@
 """ABB / Los Gatos Research gas analyzers (GGA, UGGA, MGGA): lines of columns sent unasked on the serial port.
 
 Source: data lines, header and port settings as published by users of UGGA analyzers; the maker's manual was not at
-hand. The columns are told by name: by the option, or by a header line where the analyzer sends one. The fit flag is 3 for a
-good fit. Deviations of averages (`_sd`) and everything that is no gas go into the status.
+hand. The columns are told by name: by the option, or by a header line where the analyzer sends one. The fit flag is 3
+for a good fit. Deviations of averages (`_sd`) and everything that is no gas go into the status.
 """
 
 import re
