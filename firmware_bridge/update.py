@@ -158,6 +158,8 @@ class _Board:
                     raise _EndedError("lost", f"uploading at byte {offset}: cut {resumes} times")
                 yield Progress("upload-cut", {"offset": offset})
                 yield Pause(RESUME_PAUSE_S)
+                if (yield from self._complete()):
+                    return
                 offset = 0  # which asks, by the file's hash, where to go on
                 continue
             reached = self._reached(answer, offset)
@@ -167,6 +169,13 @@ class _Board:
             resumes = 0 if reached > farthest else resumes
             offset, farthest = reached, max(reached, farthest)
             yield Progress("uploaded", {"offset": offset, "bytes": len(self._image.data)})
+
+    def _complete(self) -> Generator[Step, Any, bool]:
+        """Whether the cut came after the last byte: a board forgets the upload with it."""
+        answer = yield from self._talker.ask(ImageStatesReadRequest, ImageStatesReadResponse, ANSWER_S, 1)
+        return isinstance(answer, ImageStatesReadResponse) and any(
+            slot.hash == self._image.hash for slot in answer.images
+        )
 
     def _reached(self, answer: ImageUploadWriteResponse, offset: int) -> int:
         size = len(self._image.data)
