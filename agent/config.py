@@ -10,6 +10,7 @@ from pydantic import Field
 
 from agent.config_gas import Cylinder, Guard, Sequence, Valve
 from agent.config_hj212 import Hj212Uplink
+from agent.config_wires import SerialWire, TcpWire, UdpWire
 from host.hjson import Strict
 from host.secrets import SecretRef
 from host.shapes import Name, Position, Tls
@@ -42,29 +43,10 @@ class Ledger(Strict):
     checkpoint_s: float = Field(default=300, ge=10, le=3600)
 
 
-class SerialWire(Strict):
-    """A serial port, by stable path. It is locked against other programs."""
-
-    kind: Literal["serial"]
-    device: str
-    baud: int = Field(default=9600, ge=300, le=4_000_000)
-    data_bits: Literal[7, 8] = 8
-    parity: Literal["N", "E", "O"] = "N"
-    stop_bits: Literal[1, 2] = 1
-
-
-class TcpWire(Strict):
-    """A TCP peer."""
-
-    kind: Literal["tcp"]
-    host: str
-    port: int = Field(ge=1, le=65535)
-
-
 class Bus(Strict):
     """One line with one owner. `timeout_s` is wall time for one answer, `gap_ms` the silence kept between requests."""
 
-    wire: Annotated[SerialWire | TcpWire, Field(discriminator="kind")]
+    wire: Annotated[SerialWire | TcpWire | UdpWire, Field(discriminator="kind")]
     protocol: Literal["modbus-rtu", "modbus-tcp", "text", "stream"]
     timeout_s: float = Field(default=1.0, gt=0, le=60)
     gap_ms: int = Field(default=0, ge=0, le=10000)

@@ -18,6 +18,7 @@ from agent.checks.findings import Findings
 from agent.checks.gas import check_gas
 from agent.checks.instruments import check_instruments, infos, used
 from agent.checks.uplinks import check_uplinks
+from agent.checks.wires import check_wires
 from agent.config import Config
 from agent.config_hj212 import Hj212Uplink
 from host.hjson import read, validate
@@ -59,6 +60,7 @@ def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None,
         return Checked(None, errors.problems)
     find = Findings(document)
     known = infos(config, find)
+    check_wires(config, find)
     check_instruments(config, known, find)
     series = used(config, known)
     check_gas(config, series, now, find)

@@ -7,7 +7,8 @@ from textwrap import shorten
 from typing import Any, Final
 
 from agent.checks.findings import Findings
-from agent.config import Bus, Config, Instrument, SerialWire
+from agent.config import Bus, Config, Instrument
+from agent.config_wires import SerialWire
 from agent.values.averaging import AMBIENT_FRACTION_MIN, READINGS_MIN_STACK
 from drivers.registry import driver, driver_names, entry, stream_driver
 from metrology.declaration import DriverError, DriverInfo, OptionValue, settled

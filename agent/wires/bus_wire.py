@@ -14,6 +14,8 @@ OnEvent = Callable[[str, Mapping[str, Any]], None]
 
 REOPEN_STEP_S: Final = 1.0
 REOPEN_MAX_S: Final = 15.0
+# Looking whether an adapter is there again costs nothing.
+REOPEN_SERIAL_MAX_S: Final = 2.0
 OPEN_TIMEOUT_S: Final = 5.0
 
 
@@ -27,6 +29,7 @@ class KeptWire:
         self._failures = 0
         self._next_at = 0.0
         self._down_since: datetime | None = None
+        self._reopen_max_s = REOPEN_SERIAL_MAX_S if config.wire.kind == "serial" else REOPEN_MAX_S
         self.error: str | None = None
         self.wire: Wire = make_wire(name, config)
 
@@ -59,7 +62,7 @@ class KeptWire:
         """Close the wire after a failure and set when to open it again."""
         self.wire.close()
         self.error = str(error)
-        self._next_at = self._clock.wall_monotonic() + min(REOPEN_STEP_S * self._failures, REOPEN_MAX_S)
+        self._next_at = self._clock.wall_monotonic() + min(REOPEN_STEP_S * self._failures, self._reopen_max_s)
         self._failures += 1
         if self._down_since is None:
             self._down_since = self._clock.now()

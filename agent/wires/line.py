@@ -14,7 +14,8 @@ from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest, WriteSingleCoilRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
-from agent.config import Bus, SerialWire
+from agent.config import Bus
+from agent.config_wires import SerialWire
 from agent.wires.wire import Wire
 from drivers.base import Ask, BadAnswer, ReadRegisters, Step, Table, WriteCoil
 

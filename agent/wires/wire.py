@@ -1,4 +1,4 @@
-"""The face of a wire (`wire_serial`, `wire_tcp`): read and written on asyncio; one that failed may be opened again."""
+"""The face of a wire (`wire_serial`, `wire_tcp`, `wire_udp`): used on asyncio; one that failed may be opened again."""
 
 import asyncio
 from typing import Final, Protocol
@@ -27,8 +27,8 @@ class Wire(Protocol):
     async def write(self, data: bytes) -> None:
         """Hand all bytes to the system."""
 
-    def drain_input(self) -> int:
-        """Forget what came and nobody read; gives how many bytes."""
+    def drain_input(self) -> bytes:
+        """Take what came and nobody read, maybe nothing: it answers no question that is still to be asked."""
 
     def close(self) -> None:
         """Close the line; closing a closed one does nothing."""

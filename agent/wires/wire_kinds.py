@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
-from agent.config import Bus, SerialWire
+from agent.config import Bus
+from agent.config_wires import SerialWire, TcpWire
 from agent.wires.wire import Wire
 from agent.wires.wire_serial import SerialPort
 from agent.wires.wire_tcp import TcpPeer
+from agent.wires.wire_udp import UdpPeer
 
 # The wire of a bus, by its name and what it declares; a recording daemon makes wires that also write down.
 MakeWire = Callable[[str, Bus], Wire]
@@ -13,4 +15,9 @@ MakeWire = Callable[[str, Bus], Wire]
 
 def wire_of(name: str, config: Bus) -> Wire:
     """The wire a bus declares, closed."""
-    return SerialPort(config.wire) if isinstance(config.wire, SerialWire) else TcpPeer(config.wire)
+    match config.wire:
+        case SerialWire():
+            return SerialPort(config.wire)
+        case TcpWire():
+            return TcpPeer(config.wire)
+    return UdpPeer(config.wire)

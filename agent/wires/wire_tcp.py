@@ -1,9 +1,16 @@
 """A TCP peer as a wire."""
 
 import asyncio
+import socket
+from typing import Final
 
-from agent.config import TcpWire
+from agent.config_wires import TcpWire
 from agent.wires.wire import Input, WireError
+
+# A peer that lost power says nothing. The system asks it after so many seconds without traffic, so often, and gives the
+# connection up where it never answers, or acknowledges nothing that was sent for USER_TIMEOUT_MS.
+KEEP_ALIVE: Final = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
+USER_TIMEOUT_MS: Final = 30_000
 
 
 class _Receiver(asyncio.Protocol):
@@ -19,6 +26,7 @@ class _Receiver(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        _keep_alive(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         self.input.put(data)
@@ -46,6 +54,12 @@ class _Receiver(asyncio.Protocol):
     @property
     def transport(self) -> asyncio.Transport | None:
         return self._transport
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in {**KEEP_ALIVE, socket.TCP_USER_TIMEOUT: USER_TIMEOUT_MS}.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class TcpPeer:
@@ -86,9 +100,9 @@ class TcpPeer:
         transport.write(data)
         await self._receiver.writable()
 
-    def drain_input(self) -> int:
+    def drain_input(self) -> bytes:
         """See `Wire`."""
-        dropped = len(self._receiver.input.take())
+        dropped = self._receiver.input.take()
         self._receiver.resume()
         return dropped
 
