@@ -60,10 +60,19 @@ def raw(words: tuple[int, ...], place: Place | StatusWord) -> int | float:
     return found
 
 
+@cache
+def _line(scale: float, offset: float) -> tuple[int, int, int]:
+    """Whole numbers a, b, d by which raw times `scale` plus `offset`, both as decimals, is (a raw + b) / d exactly."""
+    by, plus = Fraction(str(scale)), Fraction(str(offset))
+    d = by.denominator * plus.denominator
+    return int(by * d), int(plus * d), d
+
+
 def scaled(found: int | float, place: Place) -> float:
     """Value of a raw number; decimal scales are applied exactly, so that 3 times 0.1 is 0.3."""
     if isinstance(found, int):
-        return float(found * Fraction(str(place.scale)) + Fraction(str(place.offset)))
+        a, b, d = _line(place.scale, place.offset)
+        return (a * found + b) / d
     return float(found * place.scale + place.offset)
 
 

@@ -27,6 +27,7 @@ class Cause(StrEnum):
     CLOCK_DOUBTFUL = "clock_doubtful"
 
 
+_NO_CAUSES: frozenset[Cause] = frozenset()
 # Causes that leave a value valid: it counts in averages, the cause is shown beside it.
 VALID_CAUSES = frozenset({Cause.CLOCK_DOUBTFUL, Cause.OUT_OF_CONTROL, Cause.MARK})
 
@@ -65,12 +66,12 @@ class Quality:
     @property
     def causes(self) -> frozenset[Cause]:
         """The causes alone."""
-        return frozenset(mark.cause for mark in self.marks)
+        return frozenset(mark.cause for mark in self.marks) if self.marks else _NO_CAUSES
 
     @property
     def valid(self) -> bool:
         """True where the value may count in an average."""
-        return self.causes <= VALID_CAUSES
+        return not self.marks or self.causes <= VALID_CAUSES
 
     def __or__(self, other: "Quality") -> "Quality":
         return Quality(self.marks | other.marks)

@@ -18,6 +18,8 @@ from metrology.reading import Average, Reading, Scan, Uncertainty
 VERSION: Final = 1
 KINDS: Final = frozenset({"scan", "average", "calibration", "event", "config", "checkpoint", "gap"})
 BODY_BYTES_MAX: Final = 256 * 1024
+# Whole numbers below this are exact in every JSON reader.
+_EXACT: Final = 2**53
 
 Fields = Mapping[str, Any]
 
@@ -26,10 +28,40 @@ class RecordError(ValueError):
     """Bytes that are no record body."""
 
 
+_QUICK: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+)
+# A number below this is written in another way by Python than by RFC 8785.
+_SMALLEST: Final = 1e-4
+
+
+def _plain(value: object) -> bool:
+    """Whether Python's own JSON, keys sorted, is the canonical form: it is for nearly everything a station writes.
+
+    Not for whole numbers kept as floats, for very small ones, and where keys are not ASCII (order by UTF-16 units).
+    """
+    kind = type(value)
+    if kind is float:
+        assert isinstance(value, float)
+        return not value.is_integer() and _SMALLEST <= abs(value) < math.inf
+    if kind is dict:
+        assert isinstance(value, dict)
+        return all(type(key) is str and key.isascii() and _plain(inner) for key, inner in value.items())
+    if kind is list or kind is tuple:
+        assert isinstance(value, list | tuple)
+        return all(map(_plain, value))
+    if kind is int:
+        assert isinstance(value, int)
+        return -_EXACT < value < _EXACT
+    return kind is str or kind is bool or value is None
+
+
 def encode(fields: Fields) -> bytes:
     """Canonical bytes of a body, no line end. Raises RecordError for NaN, infinities and other non-JSON values."""
+    members = dict(fields)
     try:
-        return rfc8785.dumps(dict(fields))
+        # The library writes every form; the interpreter's own encoder is five times as fast where both agree.
+        return _QUICK.encode(members).encode() if _plain(members) else rfc8785.dumps(members)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise RecordError(f"no canonical form: {error}") from error
 
@@ -64,7 +96,10 @@ def decode(body: bytes) -> dict[str, Any]:
 
 
 def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    """The number as it is written: a whole one without a point; None for what is no number."""
+    if value is None or not math.isfinite(value):
+        return None
+    return int(value) if -_EXACT < value < _EXACT and value.is_integer() else value
 
 
 def quality_fields(quality: Quality) -> list[list[str]]:
@@ -105,7 +140,7 @@ def average_row(average: Average) -> dict[str, Any]:
     row: dict[str, Any] = {
         "u": average.unit,
         "n": average.n,
-        "valid": round(average.valid_fraction, 6),
+        "valid": _finite(round(average.valid_fraction, 6)),
         "mean": _finite(average.mean),
         "min": _finite(average.minimum),
         "max": _finite(average.maximum),

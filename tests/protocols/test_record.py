@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,3 +87,21 @@ def test_encoding_is_stable(members: dict[str, object]) -> None:
     except RecordError:
         return  # a lone surrogate has no UTF-8 form
     assert encode(decode(body)) == body
+
+
+NUMBERS = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+EDGES = st.sampled_from([0.0, -0.0, 1e-4, 9.999e-5, 1e-6, 1e-7, 5.0, 0.1, 1e16, 1e21, 1e22, -12345.678, True, None])
+TREES = st.recursive(
+    NUMBERS | EDGES | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
+
+
+@given(st.dictionaries(st.text(), TREES))
+def test_the_quick_form_is_the_canonical_one(members: dict[str, object]) -> None:
+    assert encode(members) == rfc8785.dumps(members)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 2**53, {1: "x"}, "\ud800", object()])
+def test_what_has_no_canonical_form_is_refused(value: object) -> None:
+    with pytest.raises(RecordError, match="no canonical form"):
+        encode({"a": [value]})
