@@ -24,7 +24,18 @@ from drivers.base import (
     Text,
 )  # fmt: skip
 from drivers.picarro_marks import PortWatch, fresh_by_species, status_marks
-from drivers.picarro_reply import ENDS, Malformed, Record, buffer_records, single_line, whole_buffer, whole_line
+from drivers.picarro_reply import (
+    DISABLED,
+    ENDS,
+    Malformed,
+    Record,
+    buffer_records,
+    error_code,
+    single_line,
+    when_idle,
+    whole_buffer,
+    whole_line,
+)  # fmt: skip
 from metrology.declaration import unknown
 from metrology.measurand import catalogue
 from metrology.quality import Cause, Mark, Quality
@@ -116,8 +127,9 @@ class Picarro:
         The status register is asked first where it is no column, so that a failure there loses no record.
         """
         register = None if STATUS in self._columns else (yield from self._status_register())
-        answer = yield self._buffer
-        assert isinstance(answer, Text), "the bus answers Ask with Text"
+        answer = yield from when_idle(self._buffer)
+        if error_code(answer.data) == DISABLED:
+            return [self._disabled(register, answer.at)]
         scans: list[Scan] = []
         for record in buffer_records(answer.data, len(self._columns)):
             last = scans[-1].at if scans else answer.at
@@ -125,12 +137,20 @@ class Picarro:
         return scans
 
     def _status_register(self) -> Generator[Step, Answer, int]:
-        answer = yield Ask(b"_Instr_GetStatus\r\n", ENDS, TEXT_BYTES_MAX, whole_line)
-        assert isinstance(answer, Text), "the bus answers Ask with Text"
+        answer = yield from when_idle(Ask(b"_Instr_GetStatus\r\n", ENDS, TEXT_BYTES_MAX, whole_line))
         text = single_line(answer.data).strip()
         if not text.isdecimal():
             raise BadAnswer(f"no status register: {text!r}")
         return int(text)
+
+    def _disabled(self, register: int | None, at: datetime) -> Scan:
+        """No measurement: the warm-up where the register says so, else a fault."""
+        marks = status_marks(register, at) if register is not None else []
+        marks = marks or [Mark(Cause.FAULT, "measurement disabled", at)]
+        readings = tuple(
+            Reading(self._instrument, m, None, u, at, Quality.of(*marks)) for m, u in self.measurands.items()
+        )
+        return Scan(self._instrument, at, readings, {} if register is None else {STATUS: register})
 
     def _scan(self, record: Record | Malformed, register: int | None, last: datetime) -> Scan:
         if isinstance(record, Malformed):

@@ -5,16 +5,19 @@ after it. A buffer is `n;`, then n records, each a line, then (not everywhere) a
 """
 
 import re
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from drivers.base import BadAnswer
+from drivers.base import Answer, Ask, BadAnswer, Step, Text
 
 ENDS: Final = (b"\r", b"\n")
 STAMP: Final = "%y/%m/%d %H:%M:%S.%f"
-# 3001 measurement disabled, 3002 no data: an answer that holds no record, not a failure.
-NO_DATA: Final = frozenset({3001, 3002})
+BUSY: Final = 1001  # with the command before: the FIFO keeps its rows
+BUSY_TRIES: Final = 3
+DISABLED: Final = 3001  # no measurement, in warm-up above all
+NO_DATA: Final = 3002  # an answer that holds no record, not a failure
 SHOWN_CHARACTERS_MAX: Final = 80
 _ERROR: Final = re.compile(r"ERR:(\d{4})")
 _EMPTY_LINE: Final = (b"\r\r", b"\n\n", b"\r\n\r\n", b"\n\r\n\r")
@@ -67,6 +70,23 @@ def single_line(answer: bytes) -> str:
     return line
 
 
+def error_code(answer: bytes) -> int | None:
+    """The code of a reply that is an error; None for other replies."""
+    error = _ERROR.match(next(iter(_lines(answer)), ""))
+    return int(error[1]) if error else None
+
+
+def when_idle(question: Ask) -> Generator[Step, Answer, Text]:
+    """Ask, and ask again while the analyzer says that it is busy: nothing is lost by that."""
+    tries = 0
+    while True:
+        answer = yield question
+        assert isinstance(answer, Text), "the bus answers Ask with Text"
+        tries += 1
+        if error_code(answer.data) != BUSY or tries == BUSY_TRIES:
+            return answer
+
+
 def buffer_records(answer: bytes, columns: int) -> list[Record | Malformed]:
     """Records of a GetBuffer reply in the analyzer's order. Raises `BadAnswer` where the reply is none.
 
@@ -74,8 +94,7 @@ def buffer_records(answer: bytes, columns: int) -> list[Record | Malformed]:
     reported as one `Malformed` at the end.
     """
     lines = _lines(answer)
-    error = _ERROR.match(lines[0]) if lines else None
-    if error and int(error[1]) in NO_DATA:
+    if error_code(answer) == NO_DATA:
         return []
     count = _announced(single_line(answer))
     if count is None:
