@@ -21,7 +21,6 @@ from drivers.base import (
     Poll,
     PolledEntry,
     Step,
-    Text,
 )  # fmt: skip
 from drivers.picarro_marks import PortWatch, fresh_by_species, status_marks
 from drivers.picarro_reply import (
