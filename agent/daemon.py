@@ -1,7 +1,6 @@
 """The station daemon: parts put together from a configuration, run in one task group, stopped in order."""
 
 import asyncio
-import hashlib
 import json
 import logging
 import signal
@@ -10,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from agent.changes import author, config_fields
 from agent.config import Config
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
+from agent.reload import Reloader
 from agent.requests import handlers
 from agent.store.index import Index
 from agent.store.log import Log
@@ -21,8 +22,9 @@ from agent.uplinks.assembly import Parts, Uplink, uplinks
 from agent.values.intake import Intake
 from agent.values.live import Live
 from agent.values.periods import ClockWatch, PeriodWriter
-from agent.values.series import ranges_of, series_of
+from agent.values.series import ranges_of, serials_of, series_of
 from agent.wires.bus import AskedBus, asked_buses
+from agent.wires.poller import Poller
 from agent.wires.sources import sources
 from host.control import Control
 from host.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
@@ -34,19 +36,25 @@ from protocols.tlog import signer_from_seed
 LAST_RECORDS_WALL_S: Final = 4.0
 DRAIN_WALL_S: Final = 10.0
 PAGE_RESTART_WALL_S: Final = 30.0
-VERSION: Final = 1
 
 logger = logging.getLogger(__name__)
 
 
 class Daemon:
-    """One station. `run` returns after `stop` was called and everything committed was offered to the uplinks."""
+    """One station. `run` returns after `stop` was called and everything committed was offered to the uplinks.
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    `path` is the file the configuration came from and is read from again.
+    """
+
+    def __init__(self, config: Config, clock: Clock, path: Path) -> None:
         self.config = config
         self.clock = clock
+        self.path = path
         self.started = clock.now()
         self._stop = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._polling: dict[str, asyncio.Task[None]] = {}
+        self.reloader = Reloader(self, path)
         store = Path(config.store.path)
         store.mkdir(parents=True, exist_ok=True)
         segments = store / "segments"
@@ -69,6 +77,7 @@ class Daemon:
         self.index = Index(store / "station.db", segments, self.log.live_segment)
         self.specs = series_of(config)
         self.averager = restored_averager(self.index, self.specs, self.started, offset_s)
+        self.serials = serials_of(config)
         self.live = Live()
         self.intake = Intake(self.log, self.live, self.averager, ranges_of(config))
         self.intake.coefficients.update(coefficients_in_force(self.index))
@@ -90,13 +99,14 @@ class Daemon:
                 self.maintenance,
                 clock,
                 signer.vkey,
+                self.serials,
             )
         )
 
     def event(self, what: str, detail: Mapping[str, Any]) -> None:
         """Record something that happened, and say it in the journal."""
         logger.warning("%s %s", what, json.dumps(dict(detail), ensure_ascii=False))
-        self.log.post("event", {**detail, "what": what, "origin": detail.get("bus", "daemon")})
+        self.log.post("event", {**detail, "what": what, "origin": detail.get("origin", detail.get("bus", "daemon"))})
 
     def stop(self) -> None:
         """Ask for an orderly end."""
@@ -106,15 +116,17 @@ class Daemon:
         """Run until stopped; a crash of any part ends all and is raised, and so is a disk that takes no last record."""
         async with asyncio.TaskGroup() as group:
             log = group.create_task(self.log.run(), name="log")
+            self._group = group
             await self._begin()
             instruments = len(self.config.instruments)
             writer = PeriodWriter(
                 self.averager, self.log, self.clock, self.intake.watermarks, instruments, self.clock_watch
             )
+            for name, poller in self.sources.pollers.items():
+                self._polling[name] = group.create_task(poller.run(), name=f"poller-{name}")
             acquisition = [
                 group.create_task(part(), name=part.__qualname__)
                 for part in [
-                    *(poller.run for poller in self.sources.pollers),
                     *(listener.run for listener in self.sources.listeners.values()),
                     *(bus.run for bus in self.sources.streams.values()),
                     self.calibrator.run,
@@ -122,6 +134,7 @@ class Daemon:
                     self._checkpoints,
                     self._watchdog,
                     self._page,
+                    self.reloader.run,
                     Control(Path(self.config.socket), handlers(self)).run,
                 ]
             ]
@@ -130,6 +143,7 @@ class Daemon:
             await self._stop.wait()
             notify(STOPPING)
             await _cancel(acquisition)
+            await _cancel([*self._polling.values()])
             for bus in self.buses.values():
                 bus.close()
             writer.write_due()
@@ -148,12 +162,19 @@ class Daemon:
             self.event("log-damaged", {"detail": what})
         await write_gap(self.log, self.clock.now(), self.averager.closed_until)
         await replay(self.log, self.intake, self.averager.closed_until)
-        document = self.config.model_dump(mode="json")
-        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        assert self.index is not None, "made with the daemon"
+        former = next((row["document"] for row in self.index.newest("config", None, 1)), None)
+        by = author(self.path)
         await self.log.append(
-            "config", {"sha256": sha256, "document": document, "version": VERSION, "rate": self.clock.rate}
+            "config", config_fields(self.config, self.clock.rate, former=former, origin="start", by=by)
         )
+
+    def replace_poller(self, name: str, poller: Poller) -> None:
+        """Have an instrument asked by another poller from now on; the caller holds the old one's `busy`."""
+        assert self._group is not None, "nothing is replaced before the start"
+        self._polling[name].cancel()
+        self.sources.pollers[name] = poller
+        self._polling[name] = self._group.create_task(poller.run(), name=f"poller-{name}")
 
     async def _page(self) -> None:
         """The page is a process of its own: it may fail, and is started again, without touching a measurement."""
@@ -200,10 +221,11 @@ async def _cancel(tasks: "list[asyncio.Task[Any]]") -> None:
         await asyncio.wait(tasks)
 
 
-async def serve(config: Config, clock: Clock) -> None:
-    """Run a station until SIGTERM or SIGINT."""
-    daemon = Daemon(config, clock)
+async def serve(config: Config, clock: Clock, path: Path) -> None:
+    """Run a station until SIGTERM or SIGINT; SIGHUP has the file read again."""
+    daemon = Daemon(config, clock, path)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reloader.ask)
     await daemon.run()

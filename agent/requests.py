@@ -43,7 +43,7 @@ def status(daemon: "Daemon") -> dict[str, Any]:
             **{name: bus.status() for name, bus in daemon.buses.items()},
             **{name: bus.status() for name, bus in daemon.sources.streams.items()},
         },
-        "instruments": {poller.instrument: poller.status() for poller in daemon.sources.pollers},
+        "instruments": {name: poller.status() for name, poller in daemon.sources.pollers.items()},
         "listeners": {bus: listener.status() for bus, listener in daemon.sources.listeners.items()},
         "uplinks": {name: uplink.status() for name, uplink in daemon.uplinks.items()},
         "calibration": daemon.calibrator.status(),

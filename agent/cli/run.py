@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 from agent.cli.words import say
 from host.clock import clock_from
@@ -27,7 +28,7 @@ def run(line: argparse.Namespace) -> int:
     from host.hjson import read, validate
 
     document, _ = read(line.config, line.lang)
-    asyncio.run(serve(validate(document, Config), clock))
+    asyncio.run(serve(validate(document, Config), clock, Path(line.config)))
     return 0
 
 

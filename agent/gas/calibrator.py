@@ -25,7 +25,6 @@ from agent.store.index import Index
 from agent.store.log import Log
 from agent.values.intake import Intake
 from agent.values.live import Live
-from agent.values.series import ranges_of
 from agent.wires.bus import AskedBus
 from metrology.clock import Clock
 from metrology.periods import iso
@@ -56,7 +55,7 @@ class Calibrator:
     ) -> None:
         self._config = config
         self._valves = blocks(config, buses)
-        self._ranges = ranges_of(config)
+        self._ranges = intake.ranges
         self._log = log
         self._intake = intake
         self._live = live
@@ -93,6 +92,11 @@ class Calibrator:
         await self._until_home(valve, "start")
         await self._interrupted.recover(valve.name)
         del self._held[valve.name]
+
+    @property
+    def instruments(self) -> frozenset[str]:
+        """Instruments on which a run is going on."""
+        return frozenset(run.sequence.instrument for run in self._runs.values())
 
     @property
     def busy(self) -> bool:

@@ -1,5 +1,6 @@
 """Uplinks of a station, made from its configuration with their secrets."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from agent.store.index import Index
 from agent.store.log import Log
 from agent.values.intake import Intake
 from agent.values.live import Live
-from agent.values.series import ranges_of, series_of
+from agent.values.series import series_of
 from host.secrets import path_of, read_secret
 from metrology.clock import Clock
 from metrology.periods import iso
@@ -44,6 +45,7 @@ class Parts:
     maintenance: Maintenance
     clock: Clock
     vkey: str
+    serials: Mapping[str, str]
 
 
 def uplinks(parts: Parts) -> dict[str, Uplink]:
@@ -94,9 +96,9 @@ def _hj212(name: str, block: Hj212Uplink, parts: Parts) -> Uplink:
     config, clock = parts.config, parts.clock
     facts = Facts(
         parts.live.latest,
-        ranges_of(config),
+        parts.intake.ranges,
         parts.intake.coefficients,
-        {one: block.serial_number for one, block in config.instruments.items() if block.serial_number},
+        parts.serials,
         lambda: parts.maintenance.held is not None,
     )
     secrets = Secrets(read_secret(block.pw).decode(), read_secret(block.sm4_key) if block.sm4_key else None)

@@ -63,6 +63,8 @@ class Averager:
         self._day_offset_s = day_offset_s
         self._minutes: dict[datetime, dict[str, _Bucket]] = {}
         self._lower: dict[tuple[int, datetime], dict[str, list[Average]]] = {}
+        # Readings a minute held before an instrument was set anew, and until when; oldest first.
+        self._rates: dict[str, list[tuple[datetime, float]]] = {}
         self._closed_until = period_start(start, MINUTE_S)
         self._begun = resumed
         self.late = 0
@@ -71,6 +73,12 @@ class Averager:
     def closed_until(self) -> datetime:
         """End of the last closed minute."""
         return self._closed_until
+
+    def expect(self, series: str, expected: float, at: datetime) -> None:
+        """Expect so many readings a minute of a series from `at` on; what the open minutes hold stays."""
+        spec = self._specs[series]
+        self._rates.setdefault(series, []).append((at, spec.expected))
+        self._specs[series] = replace(spec, expected=expected)
 
     def feed(self, measurement: Measurement) -> None:
         """Take one measurement. A repeat of an old value (cause stale) is no member of any average."""
@@ -118,6 +126,7 @@ class Averager:
                 closed.append([self._minute(spec, start, buckets.get(spec.series)) for spec in self._specs.values()])
                 for average in closed[-1]:
                     self._collect(average)
+            self._rates = {series: left for series, past in self._rates.items() if (left := _since(past, end))}
             closed += self._close_upper(end)
         return closed
 
@@ -146,10 +155,10 @@ class Averager:
 
     def _minute(self, spec: SeriesSpec, start: datetime, bucket: _Bucket | None) -> Average:
         bucket = bucket or _Bucket()
-        count = len(bucket.values)
+        count, expected = len(bucket.values), self._expected(spec, start)
         enough = {
             "hj-stack": count >= READINGS_MIN_STACK,
-            "hj-ambient": count >= AMBIENT_FRACTION_MIN * spec.expected,
+            "hj-ambient": count >= AMBIENT_FRACTION_MIN * expected,
             "ghg": count >= 1,
         }[spec.rule]
         moments = _moments(spec, bucket.values)
@@ -159,7 +168,7 @@ class Averager:
             start=start,
             period_s=MINUTE_S,
             n=count,
-            valid_fraction=count / spec.expected,
+            valid_fraction=count / expected,
             mean=moments.mean,
             minimum=moments.minimum,
             maximum=moments.maximum,
@@ -168,6 +177,15 @@ class Averager:
             quality=_quality(enough, bucket.marks, start),
             calibrations=tuple(sorted(bucket.calibrations)),
         )
+
+    def _expected(self, spec: SeriesSpec, start: datetime) -> float:
+        """Readings a minute should hold: where the rate changed within it, each rate counts for the time it held."""
+        end, readings = start + timedelta(minutes=1), 0.0
+        for until, former in self._rates.get(spec.series, ()):
+            held = min(until, end)
+            readings += former * (max(0.0, (held - start).total_seconds()) / MINUTE_S)
+            start = max(start, held)
+        return readings + spec.expected * ((end - start).total_seconds() / MINUTE_S)
 
     def _upper(self, spec: SeriesSpec, start: datetime, period_s: int, members: list[Average]) -> Average:
         needed = MINUTES_MIN if period_s == HOUR_S else HOURS_MIN[spec.rule]
@@ -184,6 +202,10 @@ def several_minutes(members: list[Average], start: datetime, minutes: int) -> Av
     same = [a for a in members if (a.unit, a.rule) == (last.unit, last.rule)]
     needed = math.ceil(minutes * MINUTES_MIN / 60)
     return _joined(spec, start, minutes * MINUTE_S, same, needed, minutes)
+
+
+def _since(past: list[tuple[datetime, float]], end: datetime) -> list[tuple[datetime, float]]:
+    return [(until, rate) for until, rate in past if until > end]
 
 
 def _averaging(series: str) -> Averaging:

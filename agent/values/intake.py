@@ -29,7 +29,7 @@ class Intake:
         self._log = log
         self._live = live
         self._averager = averager
-        self._ranges = ranges
+        self.ranges = dict(ranges)
         self._marks: dict[str, set[Mark]] = defaultdict(set)
         self._subscribers: dict[str, set[asyncio.Queue[Scan]]] = defaultdict(set)
         self.coefficients: dict[str, Coefficients] = {}
@@ -78,7 +78,7 @@ class Intake:
         if reading.value is not None and not math.isfinite(reading.value):
             marks = marks | {Mark(Cause.FAULT, "not a number", reading.at)}
             return replace(reading, value=None, quality=reading.quality.plus(marks))
-        low, high = self._ranges.get(reading.series, (-math.inf, math.inf))
+        low, high = self.ranges.get(reading.series, (-math.inf, math.inf))
         if reading.value is not None and not low <= reading.value <= high:
             marks = marks | {Mark(Cause.OUT_OF_RANGE, f"range {low:g} to {high:g}", reading.at)}
         return replace(reading, quality=reading.quality.plus(marks)) if marks else reading

@@ -39,6 +39,11 @@ def series_of(config: Config) -> list[SeriesSpec]:
     ]
 
 
+def serials_of(config: Config) -> dict[str, str]:
+    """Serial numbers by instrument, where the configuration gives them."""
+    return {name: block.serial_number for name, block in config.instruments.items() if block.serial_number}
+
+
 def ranges_of(config: Config) -> dict[str, tuple[float, float]]:
     """Declared range of each series, in the unit of its readings; the catalogue's where a site declares none."""
     ranges = {}

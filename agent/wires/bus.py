@@ -178,6 +178,11 @@ class AskedBus:
     def _wire_silent(self) -> BusSilentError:
         return BusSilentError(f"bus {self._name}: {self._kept.error}", self._kept.down_since)
 
+    def replace(self, unit: int | None, by: int | None, backoff_max_s: float) -> None:
+        """Forget a unit that nobody is asking and know `by` instead, maybe the same, as one never asked before."""
+        self._units.pop(unit, None)
+        self._units[by] = Unit(backoff_max_s)
+
     def close(self) -> None:
         """Close the wire."""
         self._kept.wire.close()
@@ -192,8 +197,8 @@ class AskedBus:
         }
 
 
-def asked_buses(config: Config, clock: Clock, on_event: OnEvent, make_wire: MakeWire = wire_of) -> dict[str, AskedBus]:
-    """Every bus of a station that is asked, closed; a regulated instrument is tried again more often."""
+def backoff_caps(config: Config) -> dict[str, dict[int | None, float]]:
+    """For each bus and unit how long it is left alone at most; a regulated instrument is tried again more often."""
     caps: dict[str, dict[int | None, float]] = {name: {} for name in config.buses}
     for valve in config.valves.values():
         caps[valve.bus][valve.unit] = BACKOFF_REGULATED_S
@@ -201,6 +206,12 @@ def asked_buses(config: Config, clock: Clock, on_event: OnEvent, make_wire: Make
         cap = BACKOFF_REGULATED_S if instrument.kind == "regulated" else BACKOFF_RESEARCH_S
         known = caps[instrument.bus]
         known[instrument.unit] = min(cap, known.get(instrument.unit, cap))
+    return caps
+
+
+def asked_buses(config: Config, clock: Clock, on_event: OnEvent, make_wire: MakeWire = wire_of) -> dict[str, AskedBus]:
+    """Every bus of a station that is asked, closed."""
+    caps = backoff_caps(config)
     return {
         name: AskedBus(name, bus, clock, on_event, caps[name], make_wire)
         for name, bus in config.buses.items()

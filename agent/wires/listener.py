@@ -18,6 +18,10 @@ SILENT_WALL_S_MIN: Final = 2.0
 EXPECTED_PER_MINUTE: Final = 1.0
 
 
+def _interval_s(config: Instrument) -> float:
+    return 60.0 / (config.expected_per_minute or EXPECTED_PER_MINUTE)
+
+
 class Listener:
     """The instruments of one stream bus. `feed` is what the bus calls; `run` watches for silence."""
 
@@ -25,9 +29,7 @@ class Listener:
         self._driver = driver
         self._sink = sink
         self._clock = clock
-        self._interval_s = {
-            name: 60.0 / (config.expected_per_minute or EXPECTED_PER_MINUTE) for name, config in instruments.items()
-        }
+        self._interval_s = {name: _interval_s(config) for name, config in instruments.items()}
         now = clock.now()
         self._heard = dict.fromkeys(instruments, clock.monotonic())
         self._since = dict.fromkeys(instruments, now)
@@ -36,6 +38,19 @@ class Listener:
         self.faults = 0
         self.lost_frames = 0
         self.last_fault: str | None = None
+
+    def change(self, name: str, config: Instrument, driver: StreamDriver | None) -> None:
+        """Expect readings of one instrument as often as `config` says; a driver given takes the place of the old one.
+
+        What the old one held of a frame under way is lost: at most one frame, of this line alone.
+        """
+        self._interval_s[name] = _interval_s(config)
+        self._driver = driver or self._driver
+
+    @property
+    def measurands(self) -> dict[str, str]:
+        """What the line's driver may emit, with units."""
+        return self._driver.measurands
 
     async def feed(self, data: bytes, at: datetime) -> None:
         """Take bytes of the line in pieces of any size."""
@@ -55,10 +70,9 @@ class Listener:
 
     async def run(self) -> None:
         """Once in the shortest interval, flag each instrument that owes a reading."""
-        step_s = min(self._interval_s.values(), default=60.0)
         due = dict.fromkeys(self._interval_s, 0.0)
         while True:
-            await self._clock.sleep(step_s)
+            await self._clock.sleep(min(self._interval_s.values(), default=60.0))
             now = self._clock.monotonic()
             for name, interval_s in self._interval_s.items():
                 patience_s = max(SILENT_INTERVALS * interval_s, SILENT_WALL_S_MIN * self._clock.rate)

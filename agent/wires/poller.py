@@ -1,5 +1,6 @@
 """Polls of one instrument, aligned to whole periods; every poll ends as scans, a missed one as a flagged scan."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
@@ -29,7 +30,7 @@ class Poller:
 
     A poll begins at each whole multiple of `poll_s` of world time, reckoned once at the start and kept on the monotonic
     clock from then on. A poll that lasts longer than its period costs the slots it covers; they are counted, never
-    made up for.
+    made up for. Who holds `busy` finds no poll under way: then it may be cancelled without losing an answer.
     """
 
     def __init__(
@@ -45,12 +46,18 @@ class Poller:
         self._bus = bus
         self._sink = sink
         self._clock = clock
+        self.busy = asyncio.Lock()
         self.polls = 0
         self.missed = 0
         self.skipped_slots = 0
         self.last_scan_at: datetime | None = None
         self.last_error: str | None = None
         self._faulty_since: datetime | None = None
+
+    @property
+    def measurands(self) -> dict[str, str]:
+        """What its driver may emit, with units."""
+        return self._driver.measurands
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -66,10 +73,11 @@ class Poller:
 
     async def poll(self) -> None:
         """One poll. Returns when its scans were taken."""
-        for scan in await self._scans():
-            await self._sink(scan)
-            self.last_scan_at = scan.at
-        self.polls += 1
+        async with self.busy:
+            for scan in await self._scans():
+                await self._sink(scan)
+                self.last_scan_at = scan.at
+            self.polls += 1
 
     async def _scans(self) -> list[Scan]:
         try:

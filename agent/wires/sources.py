@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.config import Config
+from agent.config import Config, Instrument
 from agent.wires.bus import AskedBus
 from agent.wires.bus_stream import StreamBus
 from agent.wires.bus_wire import OnEvent
@@ -18,7 +18,7 @@ from metrology.clock import Clock
 class Sources:
     """All parts that bring scans to the intake."""
 
-    pollers: list[Poller]
+    pollers: dict[str, Poller]
     listeners: dict[str, Listener]
     streams: dict[str, StreamBus]
 
@@ -32,18 +32,23 @@ def sources(
     make_wire: MakeWire = wire_of,
 ) -> Sources:
     """Make the parts, not yet running. Raises DriverError where a driver refuses its options."""
-    pollers = [
-        Poller(name, block, driver(block.driver, instrument=name, unit=block.unit, options=block.options),
-               buses[block.bus], sink, clock)
+    pollers = {
+        name: poller_of(name, block, buses[block.bus], sink, clock)
         for name, block in config.instruments.items()
         if block.bus in buses
-    ]  # fmt: skip
+    }
     listeners = {name: _listener(config, name, sink, clock) for name in config.buses if name not in buses}
     streams = {
         name: StreamBus(name, config.buses[name], clock, on_event, listener.feed, make_wire)
         for name, listener in listeners.items()
     }
     return Sources(pollers, listeners, streams)
+
+
+def poller_of(name: str, block: Instrument, bus: AskedBus, sink: Sink, clock: Clock) -> Poller:
+    """What asks one instrument, not yet running. Raises DriverError where the driver refuses its options."""
+    asked = driver(block.driver, instrument=name, unit=block.unit, options=block.options)
+    return Poller(name, block, asked, bus, sink, clock)
 
 
 def _listener(config: Config, bus: str, sink: Sink, clock: Clock) -> Listener:

@@ -87,7 +87,7 @@ async def run(*line: str, lang: str = "en") -> tuple[int, str, str]:
 
 @contextlib.asynccontextmanager
 async def daemon_of(config: Config) -> AsyncIterator[Daemon]:
-    daemon = Daemon(config, RealClock())
+    daemon = Daemon(config, RealClock(), Path("station.hjson"))
     task = asyncio.create_task(daemon.run())
     try:
         async with asyncio.timeout(20):

@@ -60,7 +60,7 @@ async def until(what: Callable[[], Awaitable[Any]]) -> Any:
 @pytest.fixture
 async def daemon(tmp_path: Path, serve_modbus: Any) -> AsyncIterator[Daemon]:
     peer = await serve_modbus(1)
-    running = Daemon(station(tmp_path, peer.port), RealClock())
+    running = Daemon(station(tmp_path, peer.port), RealClock(), tmp_path / "station.hjson")
     task = asyncio.create_task(running.run())
     yield running
     running.stop()
