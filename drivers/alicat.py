@@ -80,7 +80,8 @@ class Alicat:
 
 
 def _make(instrument: str, unit: int | None, options: Options) -> Alicat:
-    if unit is None or not 1 <= unit <= 26:
+    address = 1 if unit is None else unit
+    if not 1 <= address <= 26:
         raise DriverError(f"unit {unit} of an Alicat: 1 is A, 26 is Z")
     columns = listed(options, "columns")
     units = pairs(options, "units", "mass_flow=mL/min")
@@ -95,7 +96,7 @@ def _make(instrument: str, unit: int | None, options: Options) -> Alicat:
             raise DriverError(f"units: {name}: {error}") from None
     if missing := [name for name in columns if name in MEASURANDS and name not in units]:
         raise DriverError(f"units: say the unit of {', '.join(missing)}, as the device shows it")
-    return Alicat(instrument, chr(ord("A") + unit - 1), columns, units)
+    return Alicat(instrument, chr(ord("A") + address - 1), columns, units)
 
 
 ENTRY: Final = PolledEntry(

@@ -16,6 +16,7 @@ from metrology.units import UnitError, convert
 PARAMETERS: Final = {"mass_flow": 0x20, "flow_setpoint": 0x21}
 STATUS: Final = 0  # the command of an answer that is none but an error code
 FULL: Final = 32000
+NODE: Final = 3  # as shipped
 NEGATIVE_FROM: Final = 41943  # 131.07 %, where the scale ends and numbers below zero begin
 LINE_BYTES_MAX: Final = 128
 _MESSAGE: Final = re.compile(r":([0-9A-Fa-f]{6,})\r\n")
@@ -73,7 +74,8 @@ class Bronkhorst:
 
 
 def _make(instrument: str, unit: int | None, options: Options) -> Bronkhorst:
-    if unit is None or not 0 <= unit <= 128:
+    node = NODE if unit is None else unit
+    if not 0 <= node <= 128:
         raise DriverError(f"unit {unit} of a Bronkhorst: its node, 0 to 128")
     full_scale, stated = options["full_scale"], str(options["unit"])
     assert isinstance(full_scale, int | float), "settled options"
@@ -86,7 +88,7 @@ def _make(instrument: str, unit: int | None, options: Options) -> Bronkhorst:
     names = ("mass_flow",) if options["kind"] == "meter" else tuple(PARAMETERS)
     if options["kind"] not in ("meter", "controller"):
         raise DriverError(f'kind {options["kind"]!r}: "controller", or "meter" which has no setpoint')
-    return Bronkhorst(instrument, unit, in_ours, names)
+    return Bronkhorst(instrument, node, in_ours, names)
 
 
 ENTRY: Final = PolledEntry(
@@ -98,7 +100,7 @@ ENTRY: Final = PolledEntry(
         measurands={name: catalogue()[name].unit for name in PARAMETERS},
         manual="Bronkhorst RS232 interface manual 9.17.027, pages 23 to 26",
         evidence="src",
-        default_unit=3,
+        default_unit=NODE,
         options={
             "full_scale": Option(("number",), "what 100 % is, as on the label"),
             "unit": Option(("text",), "unit of full_scale: L/min or mL/min", "L/min"),

@@ -50,9 +50,10 @@ class Adam:
 
 
 def _make(instrument: str, unit: int | None, options: Options) -> Adam:
-    if unit is None or not 0 <= unit <= 255:
+    address = 1 if unit is None else unit
+    if not 0 <= address <= 255:
         raise DriverError(f"unit {unit} of an ADAM module: 0 to 255")
-    return Adam(instrument, unit, loops_of(options, CHANNELS_MAX))
+    return Adam(instrument, address, loops_of(options, CHANNELS_MAX))
 
 
 ENTRY: Final = PolledEntry(

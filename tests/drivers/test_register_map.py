@@ -251,6 +251,15 @@ def test_a_site_says_what_the_device_has_and_how() -> None:
     assert polled.measurands == {"so2": "mg/m3", "static_pressure": "Pa"}
 
 
+def test_what_a_bit_says_of_values_the_device_lacks_is_not_said_of_others() -> None:
+    polled = driver("cems_block", instrument="i", unit=1, options={"only": ["dust", "status"]})
+    words = dict.fromkeys(range(8, 19), 0)
+    for word, causes in ((4, []), (2, ["maintenance"])):  # calibration concerns the gases
+        (scan,) = Unit(words | {18: word}).poll(polled)
+        assert [sorted(r.quality.causes) for r in scan.readings] == [causes]
+        assert scan.status == {"status": word}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

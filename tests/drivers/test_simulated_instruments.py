@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from drivers.base import Answer, Ask, BadAnswer, PolledDriver, ReadRegisters, Registers, Step, Text
@@ -16,6 +17,7 @@ from simulation.instruments.gas_line import AlicatController, BronkhorstControll
 from simulation.instruments.registers import Gmp252, InputModule, Sdm630, StackDevice
 from simulation.instruments.small_sensors import K30Memory, MhZ19B, Sds011Sensor, Sps30Sensor
 from simulation.modbus import DISCRETE, HOLDING, INPUT, RtuLine, Unit, crc
+from simulation.senseair import ANY_ADDRESS, Senseair
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 FUNCTIONS = {"holding": HOLDING, "input": INPUT, "discrete": DISCRETE}
@@ -155,6 +157,16 @@ def test_a_meter_answers_behind_the_echo_of_the_question_and_refuses_what_it_lac
     assert scans[0].status == {"meter": "000012345678"}
     with pytest.raises(BadAnswer, match="no answer"):
         wire.poll(made("dlt645", meter="000012345679"))
+
+
+@pytest.mark.parametrize("name", ["senseair_k30", "senseair_s8"])
+def test_a_low_cost_co2_sensor_by_its_registers(name: str) -> None:
+    book = Book()
+    sensor = Senseair(book, np.random.default_rng(1))
+    sensor.step(AT, 420.0)
+    scans = rtu(sensor, ANY_ADDRESS).poll(made(name, ANY_ADDRESS))
+    assert values(scans) == book.values
+    assert abs(book.values["co2"] - 426) < 10
 
 
 def test_a_three_phase_meter_on_modbus() -> None:
