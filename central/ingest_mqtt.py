@@ -28,6 +28,7 @@ from protocols.mqtt.messages import Ack, Birth, State, build_message, parse_mess
 from protocols.mqtt.payload import Refusal, parse_payload
 from protocols.mqtt.topics import UP_FILTER, Topic, parse_topic
 
+CANCEL_AGAIN_S: Final = 0.2
 ACK_S: Final = 0.25
 BATCH_MESSAGES_MAX: Final = 500
 # Messages that wait for the writer; what comes above it is dropped and comes again.
@@ -105,8 +106,11 @@ class MqttIngest:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
+            # Once may not be enough: `wait_for` of Python 3.11 loses a cancellation that meets its result (gh-86296).
+            while pending := [task for task in tasks if not task.done()]:
+                for task in pending:
+                    task.cancel()
+                await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _take(self, client: aiomqtt.Client) -> None:

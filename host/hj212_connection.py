@@ -69,8 +69,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended, whoever ended it and however."""
         self.transport = None
-        self.perform(self.session.end(self._server.now), told=False)
-        self._server.lost(self)
+        try:
+            self.perform(self.session.end(self._server.now), told=False)
+        finally:
+            self._server.lost(self)
 
     def pause_writing(self) -> None:
         """The peer does not read what it is sent: it is not read either."""

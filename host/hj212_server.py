@@ -65,6 +65,7 @@ class PlatformServer:
         self._timing = timing
         self._execution_s = execution_s
         self._open: dict[int, Connection] = {}
+        self._stopping = False
         self._empty = asyncio.Event()
         self._empty.set()
         self._held: set[Connection] = set()
@@ -97,6 +98,7 @@ class PlatformServer:
 
     async def _stop(self) -> None:
         """Stop listening, close every connection."""
+        self._stopping = True
         if self._server is not None:
             self._server.close()
         for connection in list(self._open.values()):
@@ -124,7 +126,7 @@ class PlatformServer:
         """A connection is there."""
         self._open[connection.number] = connection
         self._empty.clear()
-        if len(self._open) > CONNECTIONS_MAX and connection.transport is not None:
+        if (self._stopping or len(self._open) > CONNECTIONS_MAX) and connection.transport is not None:
             connection.transport.abort()
         self.watch(connection)
 
