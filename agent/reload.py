@@ -180,7 +180,8 @@ class Reloader:
 
     def _poller(self, name: str, block: Instrument) -> Poller:
         daemon = self._daemon
-        return poller_of(name, block, daemon.buses[block.bus], daemon.intake.take, daemon.clock)
+        offset_s = daemon.sources.pollers[name].offset_s
+        return poller_of(name, block, daemon.buses[block.bus], daemon.intake.take, daemon.clock, offset_s)
 
     def _stream(self, name: str, block: Instrument) -> StreamDriver:
         return stream_driver(block.driver, {block.unit or 0: name}, block.options)

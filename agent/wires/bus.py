@@ -56,6 +56,8 @@ class AskedBus:
         self._probing = False
         self._unanswered = 0
         self._quiet_until = 0.0
+        # After a question without an answer a gateway may still wait for that unit: the next answer may be late too.
+        self._held_up = False
 
     async def run_poll(self, unit: int | None, poll: Poll, priority: Priority = Priority.POLL) -> list[Scan]:
         """Carry out the steps of a driver's poll and return its scans.
@@ -64,6 +66,7 @@ class AskedBus:
         try), BadAnswer where it answers nonsense. A Modbus exception reply is thrown into the poll.
         """
         state = self._units.setdefault(unit, Unit())
+        state.asked_at = None
         with contextlib.closing(poll):
             if not state.parked or priority is Priority.VALVE:
                 return await self._drive(unit, poll, priority)
@@ -117,19 +120,26 @@ class AskedBus:
         self._unanswered = 0
 
     def _timeout_s(self, state: Unit, priority: Priority) -> float:
-        """A probe waits less, but only where a late answer cannot be taken for another unit's."""
-        if priority is not Priority.PROBE or not self._line.tells_late_answers:
-            return self._config.timeout_s
+        """Less than the bus's own only where a late answer cannot be taken for another's; a valve gets it all."""
+        full_s = self._config.timeout_s
+        if priority is Priority.VALVE or self._held_up or not self._line.tells_late_answers:
+            return full_s
+        if priority is not Priority.PROBE:
+            return state.patience_s(full_s)
         slowest = max((max(unit.responses) for unit in self._units.values() if unit.responses), default=None)
-        return state.probe_s(self._config.timeout_s, slowest)
+        return state.probe_s(full_s, slowest)
 
     async def _ask(self, unit: int | None, step: Step, timeout_s: float) -> tuple[int, ...] | bytes:
         """One question, after the silence the line needs."""
         state = self._units[unit]
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._quiet_until - loop.time()))
+        if (silence_s := self._quiet_until - loop.time()) > 0:
+            await asyncio.sleep(silence_s)
         state.requests += 1
-        began = loop.time()
+        if state.asked_at is None:
+            state.asked_at = self._clock.monotonic()
+        began, held_up = loop.time(), self._held_up
+        self._held_up = True
         try:
             values = await self._line.ask(unit, step, timeout_s)
         except WireError as error:
@@ -142,15 +152,15 @@ class AskedBus:
             self._silent(unit, str(error))
             raise
         except BadAnswer:
-            self._alive(unit, loop.time() - began)
+            self._alive(unit, None if held_up else loop.time() - began)
             raise
         finally:
             self._quiet_until = loop.time() + self._line.silence_s
-        self._alive(unit, loop.time() - began)
+        self._alive(unit, None if held_up else loop.time() - began)
         return values
 
-    def _alive(self, unit: int | None, response_s: float) -> None:
-        self._unanswered = 0
+    def _alive(self, unit: int | None, response_s: float | None) -> None:
+        self._unanswered, self._held_up = 0, False
         self._kept.alive()
         if self._units[unit].answered(response_s):
             self._on_event("unit-back", {"bus": self._name, "unit": unit})
@@ -183,6 +193,10 @@ class AskedBus:
         self._units.pop(unit, None)
         self._units[by] = Unit(backoff_max_s)
 
+    def asked_at(self, unit: int | None) -> float | None:
+        """When the first question of the last poll of a unit went out, on `Clock.monotonic`; None where none did."""
+        return self._units[unit].asked_at
+
     def close(self) -> None:
         """Close the wire."""
         self._kept.wire.close()
@@ -193,7 +207,7 @@ class AskedBus:
         return {
             "open": self._kept.wire.is_open,
             "error": self._kept.error,
-            "units": {str(unit): state.status(wall) for unit, state in self._units.items()},
+            "units": {str(unit): state.status(wall, self._config.timeout_s) for unit, state in self._units.items()},
         }
 
 

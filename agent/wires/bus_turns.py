@@ -6,14 +6,19 @@ import heapq
 import itertools
 from collections.abc import AsyncIterator
 from enum import IntEnum
+from typing import Final
+
+# Who has been passed over by so many turns is served next, before all but valves: a full bus starves nobody.
+PASSED_OVER_MAX: Final = 200
 
 
 class Priority(IntEnum):
-    """Who is served first."""
+    """Who is served first: gas before readings, readings of every few seconds before slow ones, all before probes."""
 
     VALVE = 0
     POLL = 1
-    PROBE = 2
+    SLOW = 2
+    PROBE = 3
 
 
 class Turns:
@@ -22,7 +27,8 @@ class Turns:
     def __init__(self) -> None:
         self._taken = False
         self._order = itertools.count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._served = 0
+        self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
 
     @contextlib.asynccontextmanager
     async def turn(self, priority: Priority) -> AsyncIterator[None]:
@@ -38,7 +44,7 @@ class Turns:
             self._taken = True
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority, next(self._order), turn))
+        heapq.heappush(self._waiting, (priority, next(self._order), self._served, turn))
         try:
             await turn
         except asyncio.CancelledError:
@@ -48,9 +54,19 @@ class Turns:
             raise
 
     def _release(self) -> None:
+        self._served += 1
         while self._waiting:
-            _, _, turn = heapq.heappop(self._waiting)
+            *_, turn = self._next()
             if not turn.done():
                 turn.set_result(None)
                 return
         self._taken = False
+
+    def _next(self) -> tuple[int, int, int, asyncio.Future[None]]:
+        if self._waiting[0][0] > Priority.VALVE:
+            oldest = min(self._waiting, key=lambda waiter: waiter[1])
+            if self._served - oldest[2] > PASSED_OVER_MAX:
+                self._waiting.remove(oldest)
+                heapq.heapify(self._waiting)
+                return oldest
+        return heapq.heappop(self._waiting)

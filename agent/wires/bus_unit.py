@@ -9,16 +9,23 @@ BACKOFF_STEP_S: Final = 2.0
 BACKOFF_REGULATED_S: Final = 15.0
 BACKOFF_RESEARCH_S: Final = 300.0
 RESPONSES_KEPT: Final = 64
-# A probe of a silent unit waits this many times the slowest answer known, at least PROBE_S_MIN: it holds the line up.
-PROBE_RESPONSES: Final = 4.0
+# An answer is waited for this many times as long as the slowest of the last ones took, within these bounds and the
+# bus's own `timeout_s`; before LEARNED_RESPONSES answers nothing is known.
+PATIENCE: Final = 4.0
+PATIENCE_S_MIN: Final = 0.25
+LEARNED_RESPONSES: Final = 8
+# A probe of a silent unit holds the line up for its neighbours, so it may be shorter still.
 PROBE_S_MIN: Final = 0.1
-# A unit that never answered may be slower than its neighbours: each so many probes wait the full time-out.
+# A unit may have become slower, or be slower than its neighbours: the first probe and each so many wait in full.
 FULL_PROBE_EACH: Final = 8
 
 
 @dataclass(slots=True)
 class Unit:
-    """One unit of a bus; `backoff_max_s` is wall time. It is parked while it fails, until `retry_at` (wall clock)."""
+    """One unit of a bus; `backoff_max_s` is wall time. It is parked while it fails, until `retry_at` (wall clock).
+
+    `asked_at` is when the first question of its poll went out (world seconds of the clock that never steps).
+    """
 
     backoff_max_s: float = BACKOFF_RESEARCH_S
     requests: int = 0
@@ -28,6 +35,7 @@ class Unit:
     retry_at: float = 0.0
     silent_since: datetime | None = None
     last_error: str | None = None
+    asked_at: float | None = None
     responses: deque[float] = field(default_factory=lambda: deque(maxlen=RESPONSES_KEPT))
 
     @property
@@ -35,9 +43,10 @@ class Unit:
         """True where the last try got no usable answer."""
         return self.failures > 0
 
-    def answered(self, response_s: float) -> bool:
-        """Note a sign of life; True where it ends a silence that was reported."""
-        self.responses.append(response_s)
+    def answered(self, response_s: float | None) -> bool:
+        """Note a sign of life; True where it ends a silence that was reported. None: the time it took says nothing."""
+        if response_s is not None:
+            self.responses.append(response_s)
         was_reported = self.failures > 1
         self.failures = 0
         self.silent_since = None
@@ -51,15 +60,22 @@ class Unit:
         self.retry_at = wall + min(BACKOFF_STEP_S * self.failures, self.backoff_max_s)
         return self.failures == 2
 
+    def patience_s(self, timeout_s: float) -> float:
+        """Wall seconds to wait for an answer: as its last answers teach, at most `timeout_s`."""
+        if len(self.responses) < LEARNED_RESPONSES:
+            return timeout_s
+        return min(timeout_s, max(PATIENCE_S_MIN, PATIENCE * max(self.responses)))
+
     def probe_s(self, timeout_s: float, neighbours_slowest_s: float | None) -> float:
         """Wall seconds to wait for the answer to a probe: by own answers, else by the neighbours', else `timeout_s`."""
         slowest = max(self.responses, default=neighbours_slowest_s)
-        if slowest is None or (not self.responses and self.failures % FULL_PROBE_EACH == 0):
+        full = self.failures % FULL_PROBE_EACH == (1 if self.responses else 0)
+        if slowest is None or full:
             return timeout_s
-        return min(timeout_s, max(PROBE_S_MIN, PROBE_RESPONSES * slowest))
+        return min(timeout_s, max(PROBE_S_MIN, PATIENCE * slowest))
 
-    def status(self, wall: float) -> dict[str, Any]:
-        """Counters and state for people."""
+    def status(self, wall: float, timeout_s: float) -> dict[str, Any]:
+        """Counters and state for people; `timeout_s` is the bus's."""
         return {
             "requests": self.requests,
             "timeouts": self.timeouts,
@@ -69,4 +85,5 @@ class Unit:
             "silent_since": self.silent_since.isoformat() if self.silent_since else None,
             "last_error": self.last_error,
             "response_s": round(sum(self.responses) / len(self.responses), 4) if self.responses else None,
+            "patience_s": round(self.patience_s(timeout_s), 3),
         }

@@ -1,12 +1,14 @@
 """Polls of one instrument, aligned to whole periods; every poll ends as scans, a missed one as a flagged scan."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 
 from agent.config import Instrument
 from agent.wires.bus import AskedBus, BusSilentError
+from agent.wires.bus_turns import Priority
 from drivers.base import BadAnswer, PolledDriver
 from metrology.clock import Clock
 from metrology.periods import iso
@@ -14,6 +16,9 @@ from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Reading, Scan
 
 Sink = Callable[[Scan], Awaitable[None]]
+# Polls whose lateness is kept for people, and from which period on a poll lets quicker ones go first.
+LATENESS_KEPT: Final = 300
+SLOW_POLL_S: Final = 30.0
 # The origin of a mark says what happened; a system's whole story stays in the status and in the event.
 ORIGIN_CHARS_MAX: Final = 160
 
@@ -28,19 +33,30 @@ def missed(instrument: str, measurands: dict[str, str], at: datetime, mark: Mark
 class Poller:
     """One per polled instrument. `sink` takes the scans (to the log); `bus` and `driver` belong to the instrument.
 
-    A poll begins at each whole multiple of `poll_s` of world time, reckoned once at the start and kept on the monotonic
-    clock from then on. A poll that lasts longer than its period costs the slots it covers; they are counted, never
-    made up for. Who holds `busy` finds no poll under way: then it may be cancelled without losing an answer.
+    A poll begins `offset_s` after each whole multiple of `poll_s` of world time, reckoned once at the start and kept on
+    the monotonic clock from then on: instruments of one period are asked one after the other, not all at once. A poll
+    that lasts longer than its period costs the slots it covers; they are counted, never made up for. Who holds `busy`
+    finds no poll under way: then it may be cancelled without losing an answer.
     """
 
     def __init__(
-        self, instrument: str, config: Instrument, driver: PolledDriver, bus: AskedBus, sink: Sink, clock: Clock
+        self,
+        instrument: str,
+        config: Instrument,
+        driver: PolledDriver,
+        bus: AskedBus,
+        sink: Sink,
+        clock: Clock,
+        offset_s: float = 0.0,
     ) -> None:
         """Raises ValueError for an instrument without `poll_s`."""
         if config.poll_s is None:
             raise ValueError(f"{instrument} has no poll_s: an instrument that is asked needs one")
         self.instrument = instrument
         self._poll_s = config.poll_s
+        self.offset_s = offset_s
+        self._priority = Priority.SLOW if config.poll_s >= SLOW_POLL_S else Priority.POLL
+        self._late_s: deque[float] = deque(maxlen=LATENESS_KEPT)
         self._unit = config.unit
         self._driver = driver
         self._bus = bus
@@ -61,15 +77,18 @@ class Poller:
 
     async def run(self) -> None:
         """Poll for ever."""
-        origin = self._clock.monotonic() - self._clock.now().timestamp() % self._poll_s
+        origin = self._clock.monotonic() - (self._clock.now().timestamp() - self.offset_s) % self._poll_s
         slot = 0
         while True:
             passed = int((self._clock.monotonic() - origin) // self._poll_s)
             if slot:
                 self.skipped_slots += max(0, passed - slot)
             slot = max(slot, passed) + 1
-            await self._clock.sleep(origin + slot * self._poll_s - self._clock.monotonic())
+            due = origin + slot * self._poll_s
+            await self._clock.sleep(due - self._clock.monotonic())
             await self.poll()
+            if (asked_at := self._bus.asked_at(self._unit)) is not None:
+                self._late_s.append(asked_at - due)
 
     async def poll(self) -> None:
         """One poll. Returns when its scans were taken."""
@@ -81,7 +100,7 @@ class Poller:
 
     async def _scans(self) -> list[Scan]:
         try:
-            scans = await self._bus.run_poll(self._unit, self._driver.poll())
+            scans = await self._bus.run_poll(self._unit, self._driver.poll(), self._priority)
         except BusSilentError as error:
             return [self._missed(Cause.COMMUNICATION, str(error), error.since)]
         except BadAnswer as error:
@@ -96,12 +115,22 @@ class Poller:
         mark = Mark(cause, error[:ORIGIN_CHARS_MAX], since)
         return missed(self.instrument, self._driver.measurands, self._clock.now(), mark)
 
+    def _lateness(self) -> dict[str, float] | None:
+        """How long after their instants the last polls began to ask: median, 99th percentile, greatest."""
+        late = sorted(self._late_s)
+        if not late:
+            return None
+        at = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+        return {name: round(late[min(len(late) - 1, int(part * len(late)))] * 1000, 1) for name, part in at.items()}
+
     def status(self) -> dict[str, Any]:
         """Counters for people; `polls` also tells a watchdog that this instrument's work goes on."""
         return {
             "polls": self.polls,
             "missed": self.missed,
             "skipped_slots": self.skipped_slots,
+            "offset_s": round(self.offset_s, 4),
+            "late_ms": self._lateness(),
             "last_scan_at": iso(self.last_scan_at) if self.last_scan_at else None,
             "last_error": self.last_error,
         }

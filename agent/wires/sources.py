@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from agent.config import Config, Instrument
 from agent.wires.bus import AskedBus
@@ -12,6 +13,9 @@ from agent.wires.poller import Poller, Sink
 from agent.wires.wire_kinds import MakeWire, wire_of
 from drivers.registry import driver, stream_driver
 from metrology.clock import Clock
+
+# The part of a second, or of a shorter period, over which instruments of one instant are spread.
+SPREAD: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,8 @@ def sources(
 ) -> Sources:
     """Make the parts, not yet running. Raises DriverError where a driver refuses its options."""
     pollers = {
-        name: poller_of(name, block, buses[block.bus], sink, clock)
-        for name, block in config.instruments.items()
+        name: poller_of(name, block, buses[block.bus], sink, clock, offset_s)
+        for (name, block), offset_s in zip(config.instruments.items(), offsets_s(config), strict=True)
         if block.bus in buses
     }
     listeners = {name: _listener(config, name, sink, clock) for name in config.buses if name not in buses}
@@ -45,10 +49,23 @@ def sources(
     return Sources(pollers, listeners, streams)
 
 
-def poller_of(name: str, block: Instrument, bus: AskedBus, sink: Sink, clock: Clock) -> Poller:
+def offsets_s(config: Config) -> list[float]:
+    """How long after whole multiples of its period each instrument is asked, in the order of the configuration.
+
+    Evenly over a part of a second, or of a shorter period: a hundred questions in one instant would wait for each
+    other, and what they bring is still of the same quarter of a second.
+    """
+    count = len(config.instruments)
+    return [
+        min(block.poll_s or 1.0, 1.0) * SPREAD * place / count
+        for place, block in enumerate(config.instruments.values())
+    ]
+
+
+def poller_of(name: str, block: Instrument, bus: AskedBus, sink: Sink, clock: Clock, offset_s: float = 0.0) -> Poller:
     """What asks one instrument, not yet running. Raises DriverError where the driver refuses its options."""
     asked = driver(block.driver, instrument=name, unit=block.unit, options=block.options)
-    return Poller(name, block, asked, bus, sink, clock)
+    return Poller(name, block, asked, bus, sink, clock, offset_s)
 
 
 def _listener(config: Config, bus: str, sink: Sink, clock: Clock) -> Listener:

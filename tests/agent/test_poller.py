@@ -44,13 +44,14 @@ def instrument(**members: object) -> Instrument:
 class Station:
     """A poller on a real Modbus TCP peer."""
 
-    def __init__(self, peer, events, poll_s: float = 2) -> None:
+    def __init__(self, peer, events, poll_s: float = 2, offset_s: float = 0.0) -> None:
         self.clock = ManualClock(START)
         self.scans: list[Scan] = []
         self.hold: asyncio.Event | None = None
         self.driver = Driver()
         self.bus = AskedBus("b", peer.bus, self.clock, events)
-        self.poller = Poller("i", instrument(poll_s=poll_s), self.driver, self.bus, self.take, self.clock)
+        config = instrument(poll_s=poll_s)
+        self.poller = Poller("i", config, self.driver, self.bus, self.take, self.clock, offset_s)
         self.task = asyncio.create_task(self.poller.run())
 
     async def take(self, scan: Scan) -> None:
@@ -95,6 +96,19 @@ async def test_polls_fall_on_whole_multiples_of_the_period(station) -> None:
     # The answer is stamped after the poll began, never before; hand-moved time stands still meanwhile.
     assert seconds == pytest.approx([4, 6, 8, 10, 12, 14])
     assert station.poller.status()["skipped_slots"] == 0
+
+
+async def test_polls_of_one_period_begin_one_after_the_other(serve_modbus, events) -> None:
+    peer = await serve_modbus(1)
+    station = Station(peer, events, offset_s=0.25)
+    await station.second(5)
+    seconds = [(scan.at - datetime(2026, 1, 1, tzinfo=UTC)).total_seconds() % 2 for scan in station.scans]
+    # Hand-moved time stands still at whole seconds behind 3.4 while an answer is on its way.
+    assert len(seconds) >= 2
+    assert station.poller.status()["offset_s"] == 0.25
+    late = station.poller.status()["late_ms"]
+    assert 0 <= late["p50"] <= late["p99"] <= late["max"]
+    await station.end()
 
 
 async def test_a_step_of_the_wall_clock_does_not_move_the_polls(station) -> None:
