@@ -58,11 +58,15 @@ def needs_restart(old: Config, new: Config) -> list[str]:
 def _refused(key: str, old: Config, new: Config) -> str:
     """The key to name where a changed one needs a restart, else nothing."""
     section, *rest = key.split(".")
-    if section != "instruments" or len(rest) < 2:
+    before, after = getattr(old, section), getattr(new, section)
+    if isinstance(before, dict):
+        if not rest:
+            return ""  # empty before or after: its blocks are named one by one
+        if (rest[0] in before) != (rest[0] in after):
+            return f"{section}.{rest[0]}"
+    if section != "instruments":
         return key
     name, part = rest[0], rest[1]
-    if (name in old.instruments) != (name in new.instruments):
-        return f"{section}.{name}"
     if part == "series" and old.instruments[name].series.keys() != new.instruments[name].series.keys():
         return f"{section}.{name}.series"
     return "" if part in RELOADED else key
