@@ -93,8 +93,8 @@ class Outlet(Strict):
 
     @property
     def profile(self) -> Profile:
-        """How the station writes. Its MN is the enrolled one, of whatever length."""
-        return Profile.strict(self.edition).with_leniencies([*self.leniencies, Leniency.MN_13_TO_24])
+        """How the station writes."""
+        return Profile.strict(self.edition).with_leniencies(self.leniencies)
 
     @model_validator(mode="after")
     def _fits_its_edition(self) -> "Outlet":

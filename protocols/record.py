@@ -99,7 +99,8 @@ def _finite(value: float | None) -> float | None:
     """The number as it is written: a whole one without a point; None for what is no number."""
     if value is None or not math.isfinite(value):
         return None
-    return int(value) if -_EXACT < value < _EXACT and value.is_integer() else value
+    # What comes from a record may be an int already.
+    return int(value) if -_EXACT < value < _EXACT and int(value) == value else value
 
 
 def quality_fields(quality: Quality) -> list[list[str]]:

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from protocols.hj212.frame import FrameError
 from protocols.hj212.message import Area, Message
-from protocols.hj212.profile import Edition, Profile
+from protocols.hj212.profile import Edition, Leniency, Profile, mn_lengths
 from protocols.hj212.sm4 import BLOCK
 from protocols.hj212.uploads import Upload
 
@@ -31,6 +31,7 @@ V = TypeVar("V")
 class Identity:
     """Who a station is on one link, how it speaks there, and its SM4 keys, the one to write with first.
 
+    An MN that was given out in another length than the edition wants is itself no reason to refuse what bears it.
     Raises ValueError where a field is not as HJ 212-2017 table 3 wants it written.
     """
 
@@ -58,6 +59,8 @@ class Identity:
             raise ValueError("PW: write one to six letters or digits (HJ 212-2017 table 3)")
         if any(len(key) != BLOCK for key in self.keys):
             raise ValueError(f"SM4 key: write {BLOCK} bytes")
+        if len(self.mn) not in mn_lengths(self.edition):
+            object.__setattr__(self, "profile", self.profile.with_leniencies([Leniency.MN_13_TO_24]))
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BLOCK: Final = 16
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8192)
 def _cipher(key: bytes) -> "Cipher[ECB]":
     # Loaded by the links that use it: several megabytes that the others need not carry.
     from cryptography.hazmat.primitives.ciphers import Cipher

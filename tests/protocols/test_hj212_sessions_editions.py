@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from protocols.hj212.crc import crc16
+from protocols.hj212.decoder import Decoder
+from protocols.hj212.frame import Frame
 from protocols.hj212.message import Message, encode
 from protocols.hj212.profile import Leniency, Profile
+from protocols.hj212.reader import judge
 from protocols.hj212.session import (
     HEARTBEAT,
     BadBytes,
@@ -302,3 +305,12 @@ def test_a_new_number_and_password_hold_after_the_old_ones_answered(line: Any, i
         Delivered("new", confirmed=True),
     ]
     assert run.asked("1061").outcome == "done"
+
+
+def test_an_mn_given_out_in_another_length_is_no_reason_to_refuse_its_replies() -> None:
+    identity = Identity("GHG20260100001", "123456")
+    wire = encode(Message("20260115093000120", "91", "9014", "123456", "GHG20260100001", 4))
+    (frame,) = Decoder(Profile.lenient()).feed(wire)
+    assert isinstance(frame, Frame)
+    assert judge(identity.profile, frame)[1] is None
+    assert judge(Profile.strict(2017), frame)[1] is not None
