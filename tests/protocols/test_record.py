@@ -53,6 +53,14 @@ def test_averages_come_back_as_they_went() -> None:
     assert averages_of(fields) == [average]
 
 
+def test_averages_of_whole_numbers_go_and_come_again_and_again() -> None:
+    average = Average("i.co2", "umol/mol", AT, 60, 60, 1.0, 420.0, 400, 440.0, 0.0, "ghg")
+    fields = averages_fields([average])
+    again = averages_fields(averages_of(decode(encode({**HEAD, **fields}))))
+    assert encode(again) == encode(fields)
+    assert b'"mean":420,' in encode(fields)
+
+
 def test_not_a_number_is_no_value() -> None:
     scan = Scan("a", AT, (Reading("a", "co2", float("nan"), "umol/mol", AT),))
     assert scan_fields(scan)["values"]["co2"]["x"] is None
