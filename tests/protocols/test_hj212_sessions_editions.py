@@ -17,6 +17,7 @@ from protocols.hj212.session import (
     Commanded,
     Delivered,
     Failed,
+    Identity,
     Notified,
     Output,
     Rejected,
