@@ -3,7 +3,7 @@
 import sys
 from typing import Final
 
-from agent.cli import hj212_line
+from agent.cli import firmware, hj212_line
 from host.commands import Argument, Program
 
 SOCKET: Final = "/run/plumeline/agent.sock"
@@ -19,6 +19,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "--who": ("--who", {"metavar": "PERSON"}),
     "--reason": ("--reason", {"metavar": "TEXT", "required": True}),
     "--hours": ("--hours", {"metavar": "HOURS", "type": float, "required": True}),
+    **firmware.ARGUMENTS,
     **hj212_line.ARGUMENTS,
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
@@ -37,6 +38,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("config example", "agent.cli.config:example", ("EXAMPLE",)),
     ("config vkey", "agent.cli.ledger:vkey", ("CONFIG",)),
     ("config explain", "agent.cli.config:explain", ("KEY", "--json")),
+    *firmware.COMMANDS,
     *hj212_line.COMMANDS,
 )
 

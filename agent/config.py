@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agent.config_firmware import Firmware
 from agent.config_gas import Cylinder, Guard, Sequence, Valve
 from agent.config_hj212 import Hj212Uplink
 from agent.config_wires import SerialWire, TcpWire, UdpWire
@@ -110,5 +111,6 @@ class Config(Strict):
     guards: dict[Name, Guard] = Field(default={})
     sequences: dict[Name, Sequence] = Field(default={})
     uplinks: dict[Name, Annotated[Hj212Uplink | MqttUplink, Field(discriminator="kind")]] = Field(default={})
+    firmware: Firmware | None = None
     socket: str
     page: Page | None = None

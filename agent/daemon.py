@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from agent.changes import author, config_fields
 from agent.config import Config
+from agent.firmware.jobs import Jobs
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
 from agent.reload import Reloader
@@ -87,6 +88,7 @@ class Daemon:
         self.calibrator = Calibrator(
             config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock
         )
+        self.jobs = Jobs(store, self.event)
         self.clock_watch = ClockWatch(clock, self.log, self.averager)
         self.uplinks: dict[str, Uplink] = uplinks(
             Parts(
@@ -130,6 +132,7 @@ class Daemon:
                     *(listener.run for listener in self.sources.listeners.values()),
                     *(bus.run for bus in self.sources.streams.values()),
                     self.calibrator.run,
+                    self.jobs.run,
                     writer.run,
                     self._checkpoints,
                     self._watchdog,

@@ -11,13 +11,15 @@ GOOD: Final = frozenset({"updated", "already"})
 class Rollout:
     """State of a batch. `lines` maps each board to what it shares with others: one at a time on each line.
 
-    The first `canary` boards must all end well before any other begins; after `failures_max` bad ends none begins.
+    The first `canary` boards must all end well before any other begins; after `failures_max` bad ends none begins, nor
+    once a person `halted` it.
     """
 
     lines: Mapping[str, str]
     canary: int = 1
     failures_max: int = 1
     parallel: int = 8
+    halted: bool = False
     results: dict[str, str] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
 
@@ -33,10 +35,10 @@ class Rollout:
 
     @property
     def stopped(self) -> bool:
-        """True when no further board begins: a canary failed, or enough others."""
+        """True when no further board begins: a person said so, a canary failed, or enough others."""
         canaries = self.boards[: self.canary]
         bad_canary = any(self.results.get(board, "updated") not in GOOD for board in canaries)
-        return bad_canary or self.failures >= self.failures_max
+        return self.halted or bad_canary or self.failures >= self.failures_max
 
     @property
     def ended(self) -> bool:

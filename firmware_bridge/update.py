@@ -85,10 +85,13 @@ class _EndedError(Exception):
         self.outcome = Outcome(result, reason)
 
 
-def update(image: Image, message_bytes_max: int, downgrade: bool = False) -> Update:
-    """Bring one board to an image. `message_bytes_max` is what the wire carries at once."""
+def update(image: Image, message_bytes_max: int, wrap_bytes: int = 0, downgrade: bool = False) -> Update:
+    """Bring one board to an image.
+
+    `message_bytes_max` is what the wire carries at once, `wrap_bytes` what it adds to a message in the board's buffer.
+    """
     try:
-        return (yield from _Board(image, message_bytes_max, downgrade).run())
+        return (yield from _Board(image, message_bytes_max, wrap_bytes, downgrade).run())
     except _EndedError as end:
         return end.outcome
 
@@ -99,8 +102,9 @@ def slots(talker: Talker) -> "Talk[ImageStatesReadResponse]":
 
 
 class _Board:
-    def __init__(self, image: Image, message_bytes_max: int, downgrade: bool) -> None:
+    def __init__(self, image: Image, message_bytes_max: int, wrap_bytes: int, downgrade: bool) -> None:
         self._image = image
+        self._wrap_bytes = wrap_bytes
         self._message_bytes_max = message_bytes_max
         self._downgrade = downgrade
         self._talker = Talker()
@@ -191,7 +195,7 @@ class _Board:
         answer = yield from talk
         if isinstance(answer, Silence | Refusal):
             return min(MESSAGE_BYTES_MIN, self._message_bytes_max)
-        return max(MESSAGE_BYTES_MIN, min(answer.buf_size, self._message_bytes_max))
+        return max(MESSAGE_BYTES_MIN, min(answer.buf_size - self._wrap_bytes, self._message_bytes_max))
 
     def _chunk(self, offset: int, room: int) -> "Talk[ImageUploadWriteResponse]":
         first: dict[str, Any] = {}

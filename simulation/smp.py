@@ -41,6 +41,12 @@ class Trouble:
     log_lines: bool = False
 
 
+class _Marked(images.ImageStatesWriteResponse):
+    """The codec's own form says that it answers a read (smp 4.2.0), boards say that it answers a write."""
+
+    _OP = header.OP.WRITE_RSP
+
+
 class _RefusedError(Exception):
     """A request that is answered with an error."""
 
@@ -68,6 +74,7 @@ class ManagedBoard:
         self.uploaded_bytes = 0
         self.on_start: Callable[[], None] = lambda: None
         self._silent_until = 0.0
+        self._starting = False
         self._incoming = bytearray()
         self._length = 0
         self._sha: bytes | None = None
@@ -89,9 +96,14 @@ class ManagedBoard:
             answer = self._error(head, int(MGMT_ERR.EINVAL))
         except _RefusedError as error:
             answer = self._error(head, error.code)
-        return bytes(answer) if answer is not None and self._clock.wall_monotonic() >= self._silent_until else b""
+        if self._clock.wall_monotonic() < self._silent_until:
+            return b""
+        if self._starting:  # it answers first
+            self._starting = False
+            self.start()
+        return bytes(answer)
 
-    def _answered(self, head: header.Header, message: bytes) -> Response | None:
+    def _answered(self, head: header.Header, message: bytes) -> Response:
         table: dict[tuple[int, int, int], tuple[type[Request], Callable[[Any], tuple[type[Response], dict[str, Any]]]]]
         table = {
             (0, 0, 2): (system.EchoWriteRequest, lambda ask: (system.EchoWriteResponse, {"r": ask.d})),
@@ -142,7 +154,7 @@ class ManagedBoard:
         return system.MCUMgrParametersReadResponse, {"buf_size": self._buffer_bytes, "buf_count": 1}
 
     def _reset(self, _: object) -> tuple[type[Response], dict[str, Any]]:
-        self.start()
+        self._starting = True
         return system.ResetWriteResponse, {}
 
     def start(self) -> None:
@@ -180,7 +192,7 @@ class ManagedBoard:
             self.pending = True
         else:
             raise _RefusedError(MGMT_ERR.EINVAL)
-        return images.ImageStatesWriteResponse, {"images": self._slots()}
+        return _Marked, {"images": self._slots()}
 
     def _upload(self, ask: images.ImageUploadWriteRequest) -> tuple[type[Response], dict[str, Any]]:
         if not self.confirmed or self.pending:

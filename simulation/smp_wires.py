@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from typing import Any
+from typing import Any, cast
 
 from smp import packet
 from smp.exceptions import SMPException
@@ -48,11 +48,11 @@ class _Udp(asyncio.DatagramProtocol):
         self._board = board
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        # asyncio's own datagram transport is none by its class (Python 3.11).
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, address: Any) -> None:
         if answer := self._board.answer(data):
-            assert isinstance(self._transport, asyncio.DatagramTransport)
             self._transport.sendto(answer, address)
 
 

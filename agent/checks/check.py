@@ -15,6 +15,7 @@ from typing import Final
 
 from agent.checks.acts import check_guards, check_startable
 from agent.checks.findings import Findings
+from agent.checks.firmware import check_firmware
 from agent.checks.gas import check_gas
 from agent.checks.instruments import check_instruments, infos, used
 from agent.checks.uplinks import check_uplinks
@@ -67,6 +68,7 @@ def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None,
     check_guards(config, series, find)
     check_uplinks(config, series, wall or now, find)
     check_startable(config, find)
+    check_firmware(config, find)
     _secrets(config, find)
     _store(config, find)
     _quota(config, known, series, find)

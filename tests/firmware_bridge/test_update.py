@@ -54,6 +54,7 @@ class Bench:
                         return None
                     self.sends += 1
                     answer = self.board.answer(message) or None
+                    assert answer is None or answers(message, answer)
                     self.wall += 0.001 if answer else timeout_s
                 case Pause(seconds):
                     self.wall += seconds
