@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -28,7 +29,19 @@ def run(line: argparse.Namespace) -> int:
     from host.hjson import read, validate
 
     document, _ = read(line.config, line.lang)
-    asyncio.run(serve(validate(document, Config), clock, Path(line.config)))
+    config = validate(document, Config)
+    if line.record is None:
+        asyncio.run(serve(config, clock, Path(line.config)))
+        return 0
+    from agent.wires.recording import Recorder
+
+    try:
+        recorder = Recorder(Path(line.record), config, clock)
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
+    with contextlib.closing(recorder):
+        asyncio.run(serve(config, clock, Path(line.config), recorder.wire))
     return 0
 
 
