@@ -1,0 +1,278 @@
+"""One test bed of the gateway bench: broker, gate, simulated units, the agent, and a look at the agent from outside.
+
+Simulator and gate are those of the side-by-side bench (`modsim.py`, `gate.py`), started as they are.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from demo_keys import random_seed
+from demo_processes import Processes, StartError
+from demo_setup import free_port
+from gateway_driver import MEASURANDS, NAME
+from gateway_meter import Meter
+
+from host.control import ask
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+AGENT = ROOT / ".venv" / "bin" / "plumeline"
+TICKS = os.sysconf("SC_CLK_TCK")
+FIRST_S = 30.0
+
+
+def folder() -> Path:
+    """Where the side-by-side bench lies."""
+    found = Path(os.environ.get("PLUMELINE_GATEWAY_BENCH", ROOT.parent / "shared" / "bench"))
+    if not (found / "modsim.py").is_file():
+        raise StartError(
+            f"no simulator at {found}: set PLUMELINE_GATEWAY_BENCH to the folder of the side-by-side bench"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked of the agent. `hold_s` is how long a silent unit keeps the shared bus."""
+
+    units: int = 50
+    registers: int = len(MEASURANDS)
+    shared: bool = False
+    delay_s: float = 0.0
+    silent: tuple[int, ...] = ()
+    hold_s: float = 0.5
+    gate: bool = False
+    log_reads: bool = False
+    disk_kB: int = 0
+
+    @property
+    def healthy(self) -> list[int]:
+        """Units that answer."""
+        return [unit for unit in range(1, self.units + 1) if unit not in self.silent]
+
+
+class Spoken:
+    """A program of the bench that answers a line of JSON to each line of text."""
+
+    def __init__(self, log: Path, script: Path, *arguments: str) -> None:
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, str(script), *arguments],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
+            )  # fmt: skip
+        self.port = int(self._line()["port"])
+
+    def _line(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise StartError(f"{self._process.args} has ended")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def ask(self, word: str) -> dict[str, Any]:
+        """Say a word and wait for the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(word + "\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def stop(self) -> None:
+        """End it: it ends with its input."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                stream.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@dataclass
+class Look(threading.Thread):
+    """Processor time and resident memory of one process, each second."""
+
+    pid: int
+    sizes: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+        self._done = threading.Event()
+        self._used, self._began = self._seconds(), time.monotonic()
+        self.start()
+
+    __hash__ = threading.Thread.__hash__
+
+    def _seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def _size(self) -> float:
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024 / 1e6
+
+    def run(self) -> None:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, StopIteration):
+            while True:
+                self.sizes.append(self._size())
+                if self._done.wait(1.0):
+                    return
+
+    def stop(self) -> dict[str, Any]:
+        """Figures since the start."""
+        used, spent = self._seconds() - self._used, time.monotonic() - self._began
+        self._done.set()
+        self.join()
+        return {
+            "cpu_percent": round(100 * used / spent, 1),
+            "rss_mb": round(max(self.sizes), 1),
+            "rss_mb_start": round(self.sizes[0], 1),
+            "rss_mb_end": round(self.sizes[-1], 1),
+        }
+
+
+class Bed:
+    """Everything of one scenario. Used as a context; `start` starts the agent, or starts it again."""
+
+    # Where to a profile of the agent goes; None for none. A profiled agent is about half as fast.
+    profile: Path | None = None
+
+    def __init__(self, out: Path, load: Load) -> None:
+        self.load = load
+        self.out = out
+        self.processes = Processes(out / "logs")
+        self._spoken: list[Spoken] = []
+        self.data = out / "data"
+        self.data.mkdir(parents=True)
+
+    def __enter__(self) -> "Bed":
+        load, bench = self.load, folder()
+        port = free_port()
+        conf = self.out / "broker.conf"
+        conf.write_text(
+            f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\n"
+            f"user {os.environ.get('USER', 'root')}\nmax_queued_messages 0\nmax_inflight_messages 0\n"
+        )
+        self.processes.start("broker", "mosquitto", "-c", conf)
+        self.simulator = self._speak(
+            bench / "modsim.py", "--control", "--mode", "bus" if load.shared else "tcp50", "--units", str(load.units),
+            "--registers", str(load.registers), "--delay", str(load.delay_s), "--hold", str(load.hold_s),
+            "--silent", ",".join(map(str, load.silent)), *["--log-reads"] * load.log_reads,
+        )  # fmt: skip
+        self.gate = self._speak(bench / "gate.py", "--target", str(port)) if load.gate else None
+        self.processes.wait_for("the broker", lambda: _meets(port))
+        self.meter = Meter(port)
+        self._prepare(self.gate.port if self.gate else port)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.processes.stop("agent")
+        self.meter.close()
+        self.processes.stop("broker")
+        for one in self._spoken:
+            one.stop()
+
+    def _speak(self, script: Path, *arguments: str) -> Spoken:
+        one = Spoken(self.out / "logs" / f"{script.stem}.log", script, *arguments)
+        self._spoken.append(one)
+        return one
+
+    def _prepare(self, broker_port: int) -> None:
+        """Configuration, key, and the driver as an installed package would bring it."""
+        site = self.out / "site" / "bench_unit-1.dist-info"
+        site.mkdir(parents=True)
+        (site / "METADATA").write_text("Metadata-Version: 2.1\nName: bench-unit\nVersion: 1\n")
+        (site / "entry_points.txt").write_text(f"[plumeline.drivers]\n{NAME} = gateway_driver:ENTRY\n")
+        random_seed(self.out / "key")
+        self.config = self.out / "station.hjson"
+        self.config.write_text(json.dumps(self._document(broker_port), indent=1))
+        self.env = f"PYTHONPATH={site.parent}:{Path(__file__).parent}"
+
+    def _document(self, broker_port: int) -> dict[str, Any]:
+        load, first = self.load, self.simulator.port
+        ports = {"bus": first} if load.shared else {f"bus{unit:03d}": first + unit - 1 for unit in self._units}
+        series = {name: {"minimum": 0, "maximum": 65535} for name in MEASURANDS}
+        return {
+            "station": {
+                "id": "bench", "network": "bench", "name_zh": "测试", "name_en": "Bench", "simulated": True,
+                "position": {"latitude": 31.2, "longitude": 121.5, "height_m": 10, "datum": "WGS-84"},
+            },
+            "store": {"path": str(self.data), "commit_ms": 50, "quota_GB": 10000},
+            "ledger": {"key": {"file": str(self.out / "key")}},
+            "buses": {
+                name: {"wire": {"kind": "tcp", "host": "127.0.0.1", "port": port}, "protocol": "modbus-tcp"}
+                for name, port in ports.items()
+            },
+            "instruments": {
+                f"dev{unit:03d}": {
+                    "driver": NAME, "bus": "bus" if load.shared else f"bus{unit:03d}", "unit": (unit - 1) % 247 + 1,
+                    "poll_s": 1, "kind": "regulated", "rule": "hj-stack", "series": series,
+                }
+                for unit in self._units
+            },
+            "uplinks": {"centre": {"kind": "mqtt", "host": "127.0.0.1", "port": broker_port}},
+            "socket": str(self.out / "socket"),
+        }  # fmt: skip
+
+    @property
+    def _units(self) -> range:
+        return range(1, self.load.units + 1)
+
+    def start(self) -> None:
+        """Start the agent; on a disk of its own where the load says so."""
+        wrapped: list[str | Path] = []
+        if self.load.disk_kB:
+            mount = f'mount -t tmpfs -o size={self.load.disk_kB}k bench "{self.data}" && exec "$@"'
+            wrapped = ["unshare", *(["-m"] if os.geteuid() == 0 else ["-Urm"]), "--", "sh", "-c", mount, "sh"]
+        profiler: list[str | Path] = [sys.executable, "-m", "cProfile", "-o", self.profile] if self.profile else []
+        self.processes.start("agent", *wrapped, "env", self.env, *profiler, AGENT, "run", self.config)
+
+    def ready(self) -> None:
+        """Wait for the first record."""
+        self.processes.wait_for("the first record", lambda: self.meter.first_at is not None, FIRST_S)
+
+    def stay(self, seconds: float) -> None:
+        """Let it run."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            self.processes.check()
+            time.sleep(min(0.5, left))
+
+    @property
+    def pid(self) -> int:
+        """The agent's process."""
+        return self.processes.pid("agent")
+
+    def grow(self, size_kB: int) -> None:
+        """Give the agent's disk more room."""
+        enter = ["-m"] if os.geteuid() == 0 else ["-U", "--preserve-credentials", "-m"]
+        mount = ["mount", "-t", "tmpfs", "-o", f"remount,size={size_kB}k", "bench", str(self.data)]
+        subprocess.run(["nsenter", "-t", str(self.pid), *enter, *mount], check=True)
+
+    def pollers(self) -> dict[int, dict[str, Any]]:
+        """What the agent says of its polls of each unit."""
+
+        async def told() -> dict[str, Any]:
+            return await anext(ask(str(self.out / "socket"), {"do": "status"}))
+
+        status = asyncio.run(told())
+        return {unit: status["instruments"][f"dev{unit:03d}"] for unit in self._units}
+
+    def words(self) -> list[str]:
+        """What the agent has logged."""
+        return (self.out / "logs" / "agent.log").read_text(errors="replace").splitlines()
+
+
+def _meets(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
