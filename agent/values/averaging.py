@@ -7,14 +7,16 @@ an hour 45 such minutes, a day 18 such hours; means are weighted by the number o
 """
 
 import math
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, cast
 
+from agent.values.members import Members
 from metrology.measurand import Averaging, catalogue
 from metrology.periods import DAY_S, HOUR_S, MINUTE_S, period_start
-from metrology.quality import Cause, Mark, Quality
+from metrology.quality import GOOD, Cause, Mark, Quality
 from metrology.reading import Average, Measurement
 from metrology.statistics import Moments, circular_mean, combine_circular, merge
 
@@ -43,9 +45,9 @@ class SeriesSpec:
 class _Bucket:
     """Members of one period of one series: values of valid readings, and the marks seen on any."""
 
-    values: list[float] = field(default_factory=list)
-    marks: set[Mark] = field(default_factory=set)
-    calibrations: set[str] = field(default_factory=set)
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+    marks: frozenset[Mark] = frozenset()
+    calibrations: frozenset[str] = frozenset()
 
 
 class Averager:
@@ -62,7 +64,9 @@ class Averager:
         self._specs = {spec.series: spec for spec in specs}
         self._day_offset_s = day_offset_s
         self._minutes: dict[datetime, dict[str, _Bucket]] = {}
-        self._lower: dict[tuple[int, datetime], dict[str, list[Average]]] = {}
+        self._lower: dict[tuple[int, datetime], dict[str, Members]] = {}
+        # The last instant fed and its minute: the readings of one scan share them.
+        self._minute_of = (start, period_start(start, MINUTE_S))
         # Readings a minute held before an instrument was set anew, and until when; oldest first.
         self._rates: dict[str, list[tuple[datetime, float]]] = {}
         self._closed_until = period_start(start, MINUTE_S)
@@ -85,22 +89,28 @@ class Averager:
         reading = measurement.reading
         if reading.series not in self._specs or Cause.STALE in reading.quality.causes:
             return
-        start = period_start(reading.at, MINUTE_S)
+        if reading.at is not self._minute_of[0]:
+            self._minute_of = (reading.at, period_start(reading.at, MINUTE_S))
+        start = self._minute_of[1]
         if start < self._closed_until and self._begun:
             self.late += 1
             return
-        bucket = self._minutes.setdefault(start, {}).setdefault(reading.series, _Bucket())
-        bucket.marks |= {replace(mark, since=start) for mark in reading.quality.marks}
+        buckets = self._minutes.setdefault(start, {})
+        bucket = buckets.get(reading.series)
+        if bucket is None:
+            bucket = buckets[reading.series] = _Bucket()
+        if reading.quality.marks:
+            bucket.marks |= {replace(mark, since=start) for mark in reading.quality.marks}
         if measurement.value is not None and reading.quality.valid:
             bucket.values.append(measurement.value)
-            if measurement.calibration is not None:
-                bucket.calibrations.add(measurement.calibration)
+            if measurement.calibration is not None and measurement.calibration not in bucket.calibrations:
+                bucket.calibrations |= {measurement.calibration}
 
     def mark_open(self, mark: Mark) -> None:
         """Put a mark on every open minute, as after a step of the clock."""
         for buckets in self._minutes.values():
             for bucket in buckets.values():
-                bucket.marks.add(mark)
+                bucket.marks |= {mark}
 
     def restore(self, averages: Iterable[Average]) -> None:
         """Take averages of an open hour or day that were written before a restart."""
@@ -139,7 +149,7 @@ class Averager:
         for upper, (lower, _) in LOWER.items():
             if average.period_s == lower:
                 key = (upper, period_start(average.start, upper, self._day_offset_s))
-                self._lower.setdefault(key, {}).setdefault(average.series, []).append(average)
+                self._lower.setdefault(key, {}).setdefault(average.series, Members()).add(average)
 
     def _close_upper(self, end: datetime) -> list[list[Average]]:
         closed = []
@@ -147,7 +157,7 @@ class Averager:
             start = period_start(end - timedelta(seconds=1), period_s, self._day_offset_s)
             if start + timedelta(seconds=period_s) == end and (members := self._lower.pop((period_s, start), None)):
                 closed.append(
-                    [self._upper(s, start, period_s, members.get(s.series, [])) for s in self._specs.values()]
+                    [self._upper(s, start, period_s, members.get(s.series, Members())) for s in self._specs.values()]
                 )
                 for average in closed[-1]:
                     self._collect(average)
@@ -187,7 +197,7 @@ class Averager:
             start = max(start, held)
         return readings + spec.expected * ((end - start).total_seconds() / MINUTE_S)
 
-    def _upper(self, spec: SeriesSpec, start: datetime, period_s: int, members: list[Average]) -> Average:
+    def _upper(self, spec: SeriesSpec, start: datetime, period_s: int, members: Members) -> Average:
         needed = MINUTES_MIN if period_s == HOUR_S else HOURS_MIN[spec.rule]
         return _joined(spec, start, period_s, members, needed, LOWER[period_s][1])
 
@@ -201,7 +211,7 @@ def several_minutes(members: list[Average], start: datetime, minutes: int) -> Av
     spec = SeriesSpec(last.series, last.unit, cast(Rule, last.rule), _averaging(last.series), 0.0)
     same = [a for a in members if (a.unit, a.rule) == (last.unit, last.rule)]
     needed = math.ceil(minutes * MINUTES_MIN / 60)
-    return _joined(spec, start, minutes * MINUTE_S, same, needed, minutes)
+    return _joined(spec, start, minutes * MINUTE_S, Members(same), needed, minutes)
 
 
 def _since(past: list[tuple[datetime, float]], end: datetime) -> list[tuple[datetime, float]]:
@@ -212,45 +222,42 @@ def _averaging(series: str) -> Averaging:
     return catalogue()[series.partition(".")[2]].averaging
 
 
-def _joined(
-    spec: SeriesSpec, start: datetime, period_s: int, members: list[Average], needed: int, full: int
-) -> Average:
+def _joined(spec: SeriesSpec, start: datetime, period_s: int, members: Members, needed: int, full: int) -> Average:
     """An average of averages: `needed` of the `full` members must be valid."""
-    valid = [average for average in members if average.valid]
-    # An incomplete hour is still shown with what it holds: the mean of a rule that failed is no valid mean.
-    used = valid or [a for a in members if a.mean is not None and a.quality.causes == {Cause.INCOMPLETE}]
-    moments = _combine(spec, used)
+    parts = members.moments
+    moments = _combine(spec, parts)
     return Average(
         series=spec.series,
         unit=spec.unit,
         start=start,
         period_s=period_s,
-        n=sum(a.n for a in used) if spec.rule == "ghg" else len(used),
-        valid_fraction=len(valid) / full,
+        n=sum(part.n for part in parts) if spec.rule == "ghg" else len(parts),
+        valid_fraction=members.valid / full,
         mean=moments.mean,
         minimum=moments.minimum,
         maximum=moments.maximum,
         sd=moments.sd,
         rule=spec.rule,
-        quality=_quality(len(valid) >= needed, {m for a in members for m in a.quality.marks}, start),
-        calibrations=tuple(sorted({c for a in used for c in a.calibrations})),
+        quality=_quality(members.valid >= needed, (Mark(*mark, start) for mark in members.marks), start),
+        calibrations=members.calibrations,
     )
 
 
 def _quality(enough: bool, seen: Iterable[Mark], start: datetime) -> Quality:
     """Marks of a period: while it satisfies its rule only those that leave a value valid; else all, and incomplete."""
     marks = {replace(mark, since=start) for mark in seen if mark.cause is not Cause.INCOMPLETE}
+    if enough and not marks:
+        return GOOD
     if enough:
         return Quality(frozenset(m for m in marks if Quality.of(m).valid))
     return Quality(frozenset({*marks, Mark(Cause.INCOMPLETE, "averaging", start)}))
 
 
-def _moments(spec: SeriesSpec, values: list[float]) -> Moments:
+def _moments(spec: SeriesSpec, values: Sequence[float]) -> Moments:
     return circular_mean(values) if spec.averaging == "circular" else Moments.of(values)
 
 
-def _combine(spec: SeriesSpec, members: list[Average]) -> Moments:
-    parts = [Moments(a.n, a.mean, a.minimum, a.maximum, a.sd) for a in members]
+def _combine(spec: SeriesSpec, parts: list[Moments]) -> Moments:
     if spec.averaging == "circular":
         return combine_circular(parts)
     return merge(parts, weighted=spec.rule == "ghg")

@@ -16,6 +16,8 @@ TICK_WALL_S: Final = 0.2
 GRACE_WORLD_S: Final = 10.0
 GRACE_WALL_S: Final = 2.0
 STEP_S: Final = 0.5
+# A record has a greatest size: the averages of a very large station share a period in several.
+ROWS_MAX: Final = 500
 
 
 class ClockWatch:
@@ -84,5 +86,5 @@ class PeriodWriter:
         elif now < self._not_before:
             return
         for averages in self._averager.close(min(due, now)):
-            if averages:
-                self._log.post("average", averages_fields(averages))
+            for first in range(0, len(averages), ROWS_MAX):
+                self._log.post("average", averages_fields(averages[first : first + ROWS_MAX]))
