@@ -14,6 +14,10 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "KEY": ("key", {"metavar": "KEY"}),
     "EXAMPLE": ("example", {"metavar": "EXAMPLE", "nargs": "?"}),
     "--clock": ("--clock", {"metavar": "WALL0,WORLD0,RATE"}),
+    "--record": ("--record", {"metavar": "DIR"}),
+    "TRANSCRIPT": ("transcript", {"metavar": "TRANSCRIPT", "nargs": "+"}),
+    "--config": ("--config", {"metavar": "CONFIG"}),
+    "--instrument": ("--instrument", {"metavar": "NAME"}),
     "--json": ("--json", {"action": "store_true"}),
     "--socket": ("--socket", {"metavar": "PATH", "default": SOCKET}),
     "--who": ("--who", {"metavar": "PERSON"}),
@@ -24,7 +28,8 @@ ARGUMENTS: Final[dict[str, Argument]] = {
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    ("run", "agent.cli.run:run", ("CONFIG", "--clock")),
+    ("run", "agent.cli.run:run", ("CONFIG", "--record", "--clock")),
+    ("play", "agent.cli.play:play", ("TRANSCRIPT", "--config", "--instrument", "--json")),
     ("check", "agent.cli.config:check", ("CONFIG", "--json")),
     ("status", "agent.cli.live:status", ("--socket", "--json")),
     ("watch", "agent.cli.live:watch", ("--socket", "--json")),

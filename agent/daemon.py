@@ -27,6 +27,7 @@ from agent.values.series import ranges_of, serials_of, series_of
 from agent.wires.bus import AskedBus, asked_buses
 from agent.wires.poller import Poller
 from agent.wires.sources import sources
+from agent.wires.wire_kinds import MakeWire, wire_of
 from host.control import Control
 from host.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
 from host.secrets import read_secret
@@ -44,10 +45,10 @@ logger = logging.getLogger(__name__)
 class Daemon:
     """One station. `run` returns after `stop` was called and everything committed was offered to the uplinks.
 
-    `path` is the file the configuration came from and is read from again.
+    `path` is the file the configuration came from and is read from again; `make_wire` gives each bus its wire.
     """
 
-    def __init__(self, config: Config, clock: Clock, path: Path) -> None:
+    def __init__(self, config: Config, clock: Clock, path: Path, make_wire: MakeWire = wire_of) -> None:
         self.config = config
         self.clock = clock
         self.path = path
@@ -82,8 +83,8 @@ class Daemon:
         self.live = Live()
         self.intake = Intake(self.log, self.live, self.averager, ranges_of(config))
         self.intake.coefficients.update(coefficients_in_force(self.index))
-        self.buses: dict[str, AskedBus] = asked_buses(config, clock, self.event)
-        self.sources = sources(config, self.buses, self.intake.take, clock, self.event)
+        self.buses: dict[str, AskedBus] = asked_buses(config, clock, self.event, make_wire)
+        self.sources = sources(config, self.buses, self.intake.take, clock, self.event, make_wire)
         self.maintenance = Maintenance(store / "maintenance.json", self.log, clock)
         self.calibrator = Calibrator(
             config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock
@@ -224,9 +225,9 @@ async def _cancel(tasks: "list[asyncio.Task[Any]]") -> None:
         await asyncio.wait(tasks)
 
 
-async def serve(config: Config, clock: Clock, path: Path) -> None:
+async def serve(config: Config, clock: Clock, path: Path, make_wire: MakeWire = wire_of) -> None:
     """Run a station until SIGTERM or SIGINT; SIGHUP has the file read again."""
-    daemon = Daemon(config, clock, path)
+    daemon = Daemon(config, clock, path, make_wire)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
