@@ -16,7 +16,9 @@ from drivers.register_table import FORMS, FULL_SCALE, Place, Register, RegisterM
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Reading, Scan
 
-ILLEGAL_ADDRESS: Final = 2  # exception code, Modbus application protocol V1.1b3, section 7
+# Exception codes of the Modbus application protocol V1.1b3, section 7. To a read, a value that is illegal is its count.
+ILLEGAL_ADDRESS: Final = 2
+ILLEGAL_VALUE: Final = 3
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,8 +105,8 @@ class RegisterMapDriver:
         try:
             answer = yield ReadRegisters(block.table, block.address, block.count)
         except BadAnswer as error:
-            parts = self._parts(block)
-            if error.modbus_exception != ILLEGAL_ADDRESS or len(parts) == 1:
+            parts = self._parts(block, error.modbus_exception)
+            if len(parts) == 1:
                 raise
             return (yield from self._read_apart(block, parts, words))
         assert isinstance(answer, Registers), "the bus answers ReadRegisters with Registers"
@@ -114,7 +116,7 @@ class RegisterMapDriver:
         return answer
 
     def _read_apart(self, block: Span, parts: list[Span], words: Words) -> Generator[Step, Answer, Registers]:
-        """The unit does not answer across the gaps of this block: leave them out, now and from now on."""
+        """The unit does not answer to a block like this: read its parts, now and from now on."""
         where = self._blocks.index(block)
         self._blocks[where : where + 1] = parts
         answers = []
@@ -122,9 +124,14 @@ class RegisterMapDriver:
             answers.append((yield from self._read(part, words)))
         return answers[-1]
 
-    def _parts(self, block: Span) -> list[Span]:
+    def _parts(self, block: Span, exception: int | None) -> list[Span]:
+        """What to read instead of a refused block: without its gaps, or in halves where it is too long; else itself."""
         inside = [s for s in self._spans if s.table == block.table and block.address <= s.address < block.end]
-        return joined(inside, 0, self._map.largest_block)
+        if exception == ILLEGAL_ADDRESS:
+            return joined(inside, 0, self._map.largest_block)
+        halves = joined(inside, self._map.largest_gap, (block.count + 1) // 2) if exception == ILLEGAL_VALUE else []
+        # Values that share registers may be as long as the block.
+        return halves if halves and max(part.count for part in halves) < block.count else [block]
 
     def _scan(self, words: Words, at: datetime) -> Scan:
         status: dict[str, int | float | None] = {}

@@ -13,6 +13,7 @@ from drivers.base import BadAnswer, DriverError, ReadRegisters, Registers, Step
 from drivers.register_map import RegisterMapDriver, Span, joined, raw, scaled
 from drivers.register_table import Register, RegisterMap
 from drivers.registry import driver
+from metrology.measurand import catalogue
 from metrology.reading import Scan
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -41,8 +42,9 @@ def table(*registers: Register, largest_gap: int = 2, largest_block: int = 10, *
 class Unit:
     """A Modbus unit with some registers; refuses a read that touches any other."""
 
-    def __init__(self, words: dict[int, int]) -> None:
+    def __init__(self, words: dict[int, int], longest: int = 125) -> None:
         self.words = words
+        self.longest = longest
         self.asked: list[tuple[int, int]] = []
 
     def poll(self, polled: Any) -> list[Scan]:
@@ -58,6 +60,8 @@ class Unit:
         assert isinstance(step, ReadRegisters)
         wanted = range(step.address, step.address + step.count)
         self.asked.append((step.address, step.count))
+        if step.count > self.longest:
+            return questions.throw(BadAnswer("exception 3", modbus_exception=3))  # type: ignore[no-any-return]
         if not self.words.keys() >= set(wanted):
             return questions.throw(BadAnswer("exception 2", modbus_exception=2))  # type: ignore[no-any-return]
         return questions.send(Registers(tuple(self.words[i] for i in wanted), AT))  # type: ignore[no-any-return]
@@ -186,6 +190,28 @@ def test_a_refused_gap_is_left_out_from_then_on() -> None:
         (scan,) = unit.poll(polled)
         assert [r.value for r in scan.readings] == [400, 2]
     assert unit.asked == [(0, 3), (0, 1), (2, 1), (0, 1), (2, 1)]
+
+
+def test_a_block_too_long_for_the_unit_is_halved_from_then_on() -> None:
+    measurands = ["co2", "ch4", "so2", "nox", "co", "no", "no2", "hcl"]
+    polled = RegisterMapDriver(
+        table(*[
+            register(type="u16", address=at, measurand=name, unit=catalogue()[name].unit)
+            for at, name in enumerate(measurands)
+        ]),
+        "i",
+    )  # fmt: skip
+    unit = Unit({at: 10 + at for at in range(8)}, longest=3)
+    for _ in range(2):
+        (scan,) = unit.poll(polled)
+        assert [r.value for r in scan.readings] == [10, 11, 12, 13, 14, 15, 16, 17]
+    halves = [(0, 2), (2, 2), (4, 2), (6, 2)]
+    assert unit.asked == [(0, 8), (0, 4), (0, 2), (2, 2), (4, 4), (4, 2), (6, 2), *halves]
+
+
+def test_a_value_longer_than_the_unit_allows_is_an_error() -> None:
+    with pytest.raises(BadAnswer, match="exception 3"):
+        Unit({0: 1, 1: 2}, longest=1).poll(RegisterMapDriver(table(register()), "i"))
 
 
 @pytest.mark.parametrize("code", [None, 1, 4, 6])
