@@ -15,7 +15,7 @@ from agent.store.log import Log
 from agent.values.averaging import Averager, SeriesSpec
 from agent.values.intake import Intake
 from agent.values.live import Live
-from agent.values.periods import GRACE_WORLD_S, STEP_S, ClockWatch, PeriodWriter
+from agent.values.periods import GRACE_WORLD_S, ROWS_MAX, STEP_S, ClockWatch, PeriodWriter
 from host.clock import ManualClock
 from metrology.reading import Reading, Scan
 from protocols.tlog import signer_from_seed
@@ -149,3 +149,25 @@ async def test_a_clock_that_starts_in_1970_and_is_set_does_not_hold_the_station(
     assert all(fields["period_s"] != 60 or fields["start"] >= "2026-03-01T06" for fields in averages[1:])
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_a_very_large_station_writes_a_period_in_several_records(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    station = Station(tmp_path, clock)
+    names = [f"i{n:04d}" for n in range(2 * ROWS_MAX + 1)]
+    averager = Averager([SeriesSpec(f"{name}.co2", "umol/mol", "ghg", "mean", 60) for name in names], clock.now())
+    intake = Intake(station.log, Live(), averager, {})
+    writer = PeriodWriter(averager, station.log, clock, intake.watermarks, len(names), station.watch)
+    task = asyncio.create_task(station.log.run())
+    for _ in range(2):
+        for name in names:
+            await intake.take(Scan(name, clock.now(), (Reading(name, "co2", 1.0, "umol/mol", clock.now()),)))
+        await clock.advance(60)
+    writer.write_due()
+    records = await station.records("average")
+    assert [len(one["rows"]) for one in records] == [ROWS_MAX, ROWS_MAX, 1]
+    assert {(one["start"], one["period_s"]) for one in records} == {("2026-03-01T08:57:00.000Z", 60)}
+    assert sorted(series for one in records for series in one["rows"]) == [f"{name}.co2" for name in names]
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
