@@ -18,6 +18,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "TRANSCRIPT": ("transcript", {"metavar": "TRANSCRIPT", "nargs": "+"}),
     "--config": ("--config", {"metavar": "CONFIG"}),
     "--instrument": ("--instrument", {"metavar": "NAME"}),
+    "--dry-run": ("--dry-run", {"action": "store_true"}),
     "--json": ("--json", {"action": "store_true"}),
     "--socket": ("--socket", {"metavar": "PATH", "default": SOCKET}),
     "--who": ("--who", {"metavar": "PERSON"}),
@@ -30,7 +31,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("run", "agent.cli.run:run", ("CONFIG", "--record", "--clock")),
     ("play", "agent.cli.play:play", ("TRANSCRIPT", "--config", "--instrument", "--json")),
-    ("check", "agent.cli.config:check", ("CONFIG", "--json")),
+    ("check", "agent.cli.config:check", ("CONFIG", "--dry-run", "--json")),
     ("status", "agent.cli.live:status", ("--socket", "--json")),
     ("watch", "agent.cli.live:watch", ("--socket", "--json")),
     ("calibrate start", "agent.cli.live:calibrate_start", ("NAME", "--who", "--socket", "--json")),

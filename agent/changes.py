@@ -29,6 +29,12 @@ def document_of(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
+def fingerprint(config: Config) -> str:
+    """SHA-256 of the document's canonical text, the same for files that mean the same."""
+    text = json.dumps(document_of(config), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
     """`{dotted key: [before, after]}` of every value that differs; null where a document lacks the key."""
     before, after = dict(_values(old, "")), dict(_values(new, ""))
@@ -95,14 +101,10 @@ def _user(number: int) -> str:
 def config_fields(
     config: Config, rate: float, *, former: Mapping[str, Any] | None, origin: str, by: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Members of a `config` record. `former` is the document in force before, None where there was none.
-
-    The sum is over the document's canonical text.
-    """
+    """Members of a `config` record. `former` is the document in force before, None where there was none."""
     document = document_of(config)
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     fields: dict[str, Any] = {
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "sha256": fingerprint(config),
         "document": document,
         "version": VERSION,
         "rate": rate,

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.firmware.requests import handlers as firmware_handlers
+from agent.next_scans import next_scans
 from host.control import Handler, RequestError
 from metrology.periods import iso
 from metrology.reading import Measurement
@@ -71,6 +72,10 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         rows = await daemon.log.read(after, kinds=frozenset({"event", "calibration", "gap"}), limit=500)
         yield {"events": [row.fields for row in rows[-EVENTS_SHOWN:]]}
 
+    async def _read(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        async for row in next_scans(daemon.config, daemon.intake, daemon.clock):
+            yield row
+
     async def _start(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         yield await daemon.calibrator.start(_text(request, "name"), _text(request, "who"))
 
@@ -89,6 +94,7 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         "status": _status,
         "watch": _watch,
         "events": _events,
+        "read": _read,
         "calibrate-start": _start,
         "calibrate-abort": _abort,
         "maintenance": _maintenance,

@@ -66,6 +66,11 @@ def test_the_agent_is_watched_and_leaves_the_inlet_at_sample_air(root: Path) -> 
     assert (found["Type"], found["WatchdogSec"]) == ("notify", "60")
     assert found["ExecStart"].endswith(" run /etc/plumeline/station.hjson")
     assert found["ExecStopPost"].endswith(" calibrate safe /etc/plumeline/station.hjson")
+    # The file is checked before the daemon is told to read it again.
+    service = (root / "systemd" / "plumeline-agent.service").read_text(encoding="utf-8")
+    checked, told = re.findall(r"^ExecReload=(.*)$", service, re.MULTILINE)
+    assert checked.endswith(" check /etc/plumeline/station.hjson")
+    assert told == "/bin/kill -HUP $MAINPID"
 
 
 @pytest.mark.parametrize(("unit", "examples"), [("agent", ("stack", "tower", "field")), ("central", ("central",))])

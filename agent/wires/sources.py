@@ -41,7 +41,7 @@ def sources(
         for (name, block), offset_s in zip(config.instruments.items(), offsets_s(config), strict=True)
         if block.bus in buses
     }
-    listeners = {name: _listener(config, name, sink, clock) for name in config.buses if name not in buses}
+    listeners = {name: listener_of(config, name, sink, clock) for name in config.buses if name not in buses}
     streams = {
         name: StreamBus(name, config.buses[name], clock, on_event, listener.feed, make_wire)
         for name, listener in listeners.items()
@@ -68,7 +68,7 @@ def poller_of(name: str, block: Instrument, bus: AskedBus, sink: Sink, clock: Cl
     return Poller(name, block, asked, bus, sink, clock, offset_s)
 
 
-def _listener(config: Config, bus: str, sink: Sink, clock: Clock) -> Listener:
+def listener_of(config: Config, bus: str, sink: Sink, clock: Clock) -> Listener:
     """All instruments of a stream bus share one driver, which tells them apart by their unit."""
     own = {name: block for name, block in config.instruments.items() if block.bus == bus}
     first = next(iter(own.values()))
