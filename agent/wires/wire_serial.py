@@ -11,6 +11,7 @@ import fcntl
 import os
 import termios
 from pathlib import Path
+from typing import Final
 
 import serial
 from serial.rs485 import RS485Settings
@@ -19,6 +20,10 @@ from agent.config_wires import SerialWire
 from agent.wires.port_lock import LOCKS, PortLock
 from agent.wires.serial_turn import sending
 from agent.wires.wire import Input, WireError
+
+# Linux's numbers of pseudo-terminals. TIOCEXCL stays on one after its holder was killed, for as long as the far end is
+# open, and would keep the same program out when it starts again; a real port forgets it.
+PSEUDO_MAJORS: Final = frozenset(range(136, 144))
 
 
 class SerialPort:
@@ -177,7 +182,8 @@ def _opened(config: SerialWire) -> serial.Serial:
 
 def _prepare(port: serial.Serial) -> None:
     descriptor = port.fileno()
-    fcntl.ioctl(descriptor, termios.TIOCEXCL)
+    if os.major(os.fstat(descriptor).st_rdev) not in PSEUDO_MAJORS:
+        fcntl.ioctl(descriptor, termios.TIOCEXCL)
     # With VMIN 1 a read without input is EAGAIN and a read of nothing means that the device is gone.
     attributes = termios.tcgetattr(descriptor)
     attributes[6][termios.VMIN] = 1

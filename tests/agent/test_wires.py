@@ -1,5 +1,6 @@
 """Wires by themselves and under a bus: real ptys, real sockets, another user, other programs' lock files."""
 
+import array
 import asyncio
 import fcntl
 import os
@@ -16,6 +17,7 @@ from pymodbus.server import ModbusTcpServer, ModbusUdpServer
 
 from agent.config import Bus
 from agent.config_wires import SerialWire, TcpWire, UdpWire
+from agent.wires import wire_serial
 from agent.wires.bus import AskedBus, BusSilentError
 from agent.wires.wire import WireError
 from agent.wires.wire_serial import SerialPort
@@ -24,6 +26,8 @@ from agent.wires.wire_udp import UdpPeer
 from drivers.base import Ask, Poll, ReadRegisters, Registers, Text
 from host.clock import RealClock
 from metrology.reading import Reading, Scan
+
+TIOCGEXCL = 0x80045440  # tells whether a terminal is exclusive; termios has no name for it
 
 
 def read(address: int, count: int) -> Poll:
@@ -97,8 +101,9 @@ def test_a_character_lasts_as_long_as_its_bits(pty_line) -> None:
     assert serial_wire(pty_line, baud=300, data_bits=7, parity="E", stop_bits=2).character_s == pytest.approx(11 / 300)
 
 
-async def test_another_users_program_cannot_open_the_port(port, pty_line) -> None:
-    """Not even one that asks for no lock; only the superuser may."""
+async def test_another_users_program_cannot_open_the_port(port, pty_line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one that asks for no lock; only the superuser may. The pty is taken for a real port."""
+    monkeypatch.setattr(wire_serial, "PSEUDO_MAJORS", frozenset())
     device = os.ttyname(pty_line.slaves[0])
     os.chmod(device, 0o666)
     user = {"user": 65534} if os.geteuid() == 0 else {}
@@ -112,6 +117,17 @@ async def test_another_users_program_cannot_open_the_port(port, pty_line) -> Non
     assert "Device or resource busy" in opened()
     one.close()
     assert opened() == ""
+
+
+@pytest.mark.parametrize("real", [False, True])
+async def test_a_pseudo_terminal_is_not_made_exclusive(port, pty_line, monkeypatch, real: bool) -> None:
+    """A station killed on a simulator's line, which stays open at the far end, must find it again."""
+    if real:
+        monkeypatch.setattr(wire_serial, "PSEUDO_MAJORS", frozenset())
+    await port().open()
+    exclusive = array.array("i", [0])
+    fcntl.ioctl(pty_line.slaves[0], TIOCGEXCL, exclusive)
+    assert bool(exclusive[0]) == real
 
 
 async def test_the_lock_file_names_us_while_the_port_is_open(port, pty_line, tmp_path: Path) -> None:
