@@ -27,8 +27,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 TARGETS: Final = ("decoder", "sessions")
 SLICE: Final = 100_000
 PROVE_INPUTS: Final = 200_000
-# Most slices have inputs of about one full frame or dialogue, every eighth longer ones.
-INPUT_BYTES_MAX: Final = {"decoder": (1100, 2560), "sessions": (700, 1800)}
+# Most slices have short inputs, of which many fit a second; every fourth has full frames or dialogues, every eighth several.
+INPUT_BYTES_MAX: Final = {"decoder": (320, 1100, 2560), "sessions": (320, 700, 1800)}
+FULL_EVERY: Final = 4
 LONG_EVERY: Final = 8
 # One input may take so long, a process may grow so large: anything more is a crash.
 SECONDS_MAX: Final = 10
@@ -76,7 +77,7 @@ def run(target: str, corpus: Path, inputs: int, artifacts: Path, root: Path = RO
             str(root),
             target,
             f"-runs={inputs}",
-            f"-max_len={INPUT_BYTES_MAX[target][number % LONG_EVERY == 0]}",
+            f"-max_len={INPUT_BYTES_MAX[target][(number % FULL_EVERY == 0) + (number % LONG_EVERY == 0)]}",
             f"-seed={number}",
         ),
         *(f"-timeout={SECONDS_MAX}", f"-rss_limit_mb={RSS_MB_MAX}", "-print_final_stats=1", "-report_slow_units=2"),
