@@ -27,7 +27,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 TARGETS: Final = ("decoder", "sessions")
 SLICE: Final = 100_000
 PROVE_INPUTS: Final = 200_000
-# Most slices have short inputs, of which many fit a second; every fourth has full frames or dialogues, every eighth several.
+# Most slices have short inputs, of which many fit a second; every fourth has full frames, every eighth several.
 INPUT_BYTES_MAX: Final = {"decoder": (320, 1100, 2560), "sessions": (320, 700, 1800)}
 FULL_EVERY: Final = 4
 LONG_EVERY: Final = 8
