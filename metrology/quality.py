@@ -61,7 +61,7 @@ class Quality:
     @classmethod
     def of(cls, *marks: Mark) -> "Quality":
         """Quality made of the given marks."""
-        return cls(frozenset(marks))
+        return cls(frozenset(marks)) if marks else GOOD
 
     @property
     def causes(self) -> frozenset[Cause]:

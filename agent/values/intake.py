@@ -20,6 +20,7 @@ from protocols.record import scan_fields
 SUBSCRIBER_SCANS_MAX: Final = 10_000
 
 Range = tuple[float, float]
+_NONE: Final[frozenset[Mark]] = frozenset()
 
 
 class Intake:
@@ -74,11 +75,12 @@ class Intake:
                 self._live.update(measurement)
 
     def _judged(self, reading: Reading) -> Reading:
-        marks = self._marks[reading.instrument] | self._marks[reading.series]
+        series = reading.series
+        marks = self._marks.get(reading.instrument, _NONE) | self._marks.get(series, _NONE)
         if reading.value is not None and not math.isfinite(reading.value):
             marks = marks | {Mark(Cause.FAULT, "not a number", reading.at)}
             return replace(reading, value=None, quality=reading.quality.plus(marks))
-        low, high = self.ranges.get(reading.series, (-math.inf, math.inf))
+        low, high = self.ranges.get(series, (-math.inf, math.inf))
         if reading.value is not None and not low <= reading.value <= high:
             marks = marks | {Mark(Cause.OUT_OF_RANGE, f"range {low:g} to {high:g}", reading.at)}
         return replace(reading, quality=reading.quality.plus(marks)) if marks else reading

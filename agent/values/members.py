@@ -51,7 +51,7 @@ class Members:
 
     def __init__(self, averages: Iterable[Average] = ()) -> None:
         self._valid = _Part()
-        self._incomplete = _Part()
+        self._incomplete: _Part | None = None
         self.marks: frozenset[tuple[Cause, str]] = frozenset()
         for average in averages:
             self.add(average)
@@ -61,6 +61,7 @@ class Members:
         if average.valid:
             self._valid.add(average)
         elif average.mean is not None and average.quality.causes == {Cause.INCOMPLETE}:
+            self._incomplete = self._incomplete or _Part()
             self._incomplete.add(average)
         if average.quality.marks:
             self.marks = self.marks.union((mark.cause, mark.origin) for mark in average.quality.marks)
@@ -73,7 +74,7 @@ class Members:
     @property
     def _used(self) -> _Part:
         # An incomplete hour is still shown with what it holds: the mean of a rule that failed is no valid mean.
-        return self._valid if self._valid.figures else self._incomplete
+        return self._valid if self._valid.figures or self._incomplete is None else self._incomplete
 
     @property
     def moments(self) -> list[Moments]:

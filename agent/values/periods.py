@@ -17,7 +17,7 @@ GRACE_WORLD_S: Final = 10.0
 GRACE_WALL_S: Final = 2.0
 STEP_S: Final = 0.5
 # A record has a greatest size: the averages of a very large station share a period in several.
-ROWS_MAX: Final = 500
+ROWS_MAX: Final = 250
 
 
 class ClockWatch:
