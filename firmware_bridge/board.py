@@ -1,21 +1,35 @@
-"""Micro-sensor boards on one serial line as a streaming driver: frames become scans, losses are counted by board."""
+"""Micro-sensor boards on one serial line as a streaming driver: frames become scans, losses are counted by board.
+
+Where it is told to, frames that were lost are asked for again: `questions` holds what is to be written on the line.
+Other answers of boards lie in `answers` for who asked. The driver itself writes nothing and waits for nothing.
+"""
 
 import csv
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from typing import Final
 
-from firmware_bridge.frame import Cutter, Frame, FrameError, decode_frame
-from metrology.declaration import DriverError, DriverInfo, Options
+from firmware_bridge import manage
+from firmware_bridge.frame import Cutter, Frame, FrameError, checked, decode_body, unstuffed
+from firmware_bridge.manage import Kind, Letter
+from firmware_bridge.missing import Missing
+from metrology.declaration import DriverError, DriverInfo, Option, Options
 from metrology.quality import GOOD, Cause, Mark, Quality
 from metrology.reading import Reading, Scan, StreamFault
 
 _SEQUENCES: Final = 1 << 32
+_TICKS: Final = 1 << 32
+# Questions nobody wrote and answers nobody took; older ones are dropped.
+LETTERS_MAX: Final = 256
+# The tag of what the driver asks by itself; who asks for a person counts from 1.
+OWN_TAG: Final = 0
+ASK_AGAIN_MAX: Final = 100_000
+NOTHING: Final[Mapping[str, bool]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +48,27 @@ def channels() -> dict[int, Channel]:
 
 
 class Boards:
-    """The boards of one line. `bad_frames` and `lost` (frames missing by sequence number, by board) only grow."""
+    """The boards of one line. `bad_frames`, `lost` and `recovered` (frames by board) only grow.
 
-    def __init__(self, units: Mapping[int, str]) -> None:
+    `ask_again` is how many missing frames of a board are asked for at most; 0 asks for none.
+    """
+
+    def __init__(self, units: Mapping[int, str], ask_again: int = 0) -> None:
         self._instruments = dict(units)
         self._cutter = Cutter()
         self._last: dict[int, tuple[int, int]] = {}
+        self._fresh: dict[int, tuple[int, int, datetime]] = {}
+        self._missing = Missing(ask_again) if ask_again else None
+        self.questions: deque[bytes] = deque(maxlen=LETTERS_MAX)
+        self.answers: deque[Letter] = deque(maxlen=LETTERS_MAX)
         self.bad_frames = 0
         self.lost: Counter[int] = Counter()
+        self.recovered: Counter[int] = Counter()
+
+    @property
+    def units(self) -> dict[int, str]:
+        """Instrument by board id."""
+        return dict(self._instruments)
 
     @property
     def measurands(self) -> dict[str, str]:
@@ -57,6 +84,8 @@ class Boards:
         if isinstance(frame, FrameError):
             self.bad_frames += 1
             yield StreamFault(str(frame), at)
+        elif isinstance(frame, Letter):
+            yield from self._letter(frame, at)
         elif instrument := self._instruments.get(frame.board):
             yield from self._frame(frame, instrument, at)
         else:
@@ -71,10 +100,40 @@ class Boards:
             lost = step - 1
             self.lost[frame.board] += lost
             yield StreamFault(f"{lost} frames of board {frame.board} are missing", at, lost, instrument)
+            if self._missing:
+                self._missing.lost(frame.board, frame.boot, frame.sequence, lost)
         strange = [channel for channel, _ in frame.values if channel not in channels()]
         if strange:
             yield StreamFault(f"unknown channels {strange} of board {frame.board}", at, 0, instrument)
+        self._fresh[frame.board] = (frame.boot, frame.ticks_ms, at)
+        self._ask_again(frame)
         yield _scan(frame, instrument, at)
+
+    def _ask_again(self, frame: Frame) -> None:
+        """A board that just sent is there and not sending: now it may be asked."""
+        wanted = self._missing.next(frame.board, frame.boot) if self._missing else None
+        if wanted:
+            payload = manage.kept(frame.boot, *wanted)
+            self.questions.append(manage.encode_letter(Letter(frame.board, Kind.KEPT, OWN_TAG, payload)))
+
+    def _letter(self, letter: Letter, at: datetime) -> Iterator[Scan | StreamFault]:
+        if letter.kind != Kind.KEPT | manage.ANSWER:
+            self.answers.append(letter)
+            return
+        try:
+            frame = decode_body(checked(letter.payload))
+        except FrameError as error:
+            self.bad_frames += 1
+            yield StreamFault(f"a frame that was kept: {error}", at)
+            return
+        instrument = self._instruments.get(frame.board)
+        boot, ticks_ms, then = self._fresh.get(frame.board, (None, 0, at))
+        if not instrument or boot != frame.boot or self._missing is None:
+            yield StreamFault(f"board {frame.board} sent a frame it was not asked for", at, 0, instrument)
+        elif self._missing.came(frame.board, frame.boot, frame.sequence):
+            self.recovered[frame.board] += 1
+            age_ms = (ticks_ms - frame.ticks_ms) % _TICKS
+            yield _scan(frame, instrument, then - timedelta(milliseconds=age_ms), {"kept": True})
 
     def _step(self, frame: Frame) -> int:
         """How far the sequence moved on; 1 where nothing can be told: first frame, other boot id, number gone back."""
@@ -85,20 +144,22 @@ class Boards:
         return 1 if step >= _SEQUENCES // 2 else step
 
 
-def _decoded(piece: bytes | FrameError) -> Frame | FrameError:
+def _decoded(piece: bytes | FrameError) -> Frame | Letter | FrameError:
     if isinstance(piece, FrameError):
         return piece
     try:
-        return decode_frame(piece)
+        body = unstuffed(piece)
+        return manage.decode_letter(body) if body[0] == manage.VERSION else decode_body(body)
     except FrameError as error:
         return error
 
 
-def _scan(frame: Frame, instrument: str, at: datetime) -> Scan:
+def _scan(frame: Frame, instrument: str, at: datetime, more: Mapping[str, bool] = NOTHING) -> Scan:
     """Readings of the known channels; where a channel comes twice in a frame the later one counts."""
     values = {channel: value for channel, value in frame.values if channel in channels()}
     readings = tuple(_reading(instrument, channels()[number], value, at) for number, value in values.items())
-    return Scan(instrument, at, readings, {"boot": frame.boot, "sequence": frame.sequence, "ticks_ms": frame.ticks_ms})
+    status = {"boot": frame.boot, "sequence": frame.sequence, "ticks_ms": frame.ticks_ms, **more}
+    return Scan(instrument, at, readings, status)
 
 
 def _reading(instrument: str, channel: Channel, value: float, at: datetime) -> Reading:
@@ -114,8 +175,11 @@ INFO: Final = DriverInfo(
     kind="stream",
     protocol="stream",
     measurands={channel.measurand: channel.unit for channel in channels().values()},
-    manual="docs/drivers/micro_board.md, frame version 1",
+    manual="docs/drivers/micro_board.md, frame versions 1 and 2",
     evidence="std",
+    options={
+        "ask_again": Option(("whole number",), "missing frames of a board that are asked of its memory at most", 0)
+    },
 )
 
 
@@ -124,4 +188,7 @@ def make(units: Mapping[int, str], options: Options) -> Boards:
     for unit in units:
         if not 0 <= unit <= 0xFFFF:
             raise DriverError(f"unit {unit}: a board id lies between 0 and 65535")
-    return Boards(units)
+    ask_again = options.get("ask_again", 0)
+    if not isinstance(ask_again, int) or not 0 <= ask_again <= ASK_AGAIN_MAX:
+        raise DriverError(f"ask_again: a whole number from 0 to {ASK_AGAIN_MAX}")
+    return Boards(units, ask_again)

@@ -43,21 +43,41 @@ class Frame:
 def encode_frame(frame: Frame) -> bytes:
     """Bytes for the line, delimiter included. Raises struct.error where a number does not fit its field."""
     head = _HEADER.pack(VERSION, frame.board, frame.boot, frame.sequence, frame.ticks_ms, len(frame.values))
-    body = head + b"".join(_VALUE.pack(channel, value) for channel, value in frame.values)
+    return stuffed(head + b"".join(_VALUE.pack(channel, value) for channel, value in frame.values))
+
+
+def stuffed(body: bytes) -> bytes:
+    """A frame's body with its check sum, as it stands on the line, delimiter included."""
     return bytes(cobs.encode(body + _CHECK.pack(binascii.crc_hqx(body, 0)))) + DELIMITER
 
 
-def decode_frame(stuffed: bytes) -> Frame:
-    """Frame from the bytes before a delimiter. Raises `FrameError`."""
+def unstuffed(piece: bytes) -> bytes:
+    """Body of a frame from the bytes before a delimiter, its check sum right. Raises `FrameError`."""
     try:
-        frame = cobs.decode(stuffed)
+        return checked(cobs.decode(piece))
     except cobs.DecodeError as error:
         raise FrameError(f"byte stuffing broken: {error}") from None
+
+
+def checked(frame: bytes) -> bytes:
+    """Body of a frame that ends with its check sum. Raises `FrameError`."""
     body, check = frame[: -_CHECK.size], frame[-_CHECK.size :]
-    if len(body) < _HEADER.size:
+    if not body:
         raise FrameError(f"{len(frame)} bytes are too few")
     if _CHECK.unpack(check)[0] != binascii.crc_hqx(body, 0):
         raise FrameError("check sum wrong")
+    return body
+
+
+def decode_frame(piece: bytes) -> Frame:
+    """Frame from the bytes before a delimiter. Raises `FrameError`."""
+    return decode_body(unstuffed(piece))
+
+
+def decode_body(body: bytes) -> Frame:
+    """Frame from its body, whose check sum was right. Raises `FrameError`."""
+    if len(body) < _HEADER.size:
+        raise FrameError(f"{len(body)} bytes are too few")
     version, board, boot, sequence, ticks_ms, count = _HEADER.unpack_from(body)
     if version != VERSION:
         raise FrameError(f"frame version {version}, known is {VERSION}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from metrology.clock import Clock
 from simulation import stations
+from simulation.board_desk import Gateway
 from simulation.boards import Board
 from simulation.cems import Cems
 from simulation.crds import Crds, Response
@@ -107,7 +108,8 @@ class Plant:
 
     def _field(self) -> None:
         station, seed = stations.FIELD, self.world.scenario.seed
-        lines = {number: self._pty(f"field-01.gateway-{number}") for number in (1, 2)}
+        gateways = {number: Gateway() for number in (1, 2)}
+        lines = {number: self._pty(f"field-01.gateway-{number}", gateways[number].hear) for number in (1, 2)}
         self._boards = [
             Board(
                 number, lines[stations.gateway(number)], self.journal.pen(station, place.name),
@@ -115,6 +117,8 @@ class Plant:
             )
             for number, place in enumerate(self.world.layout.boards, 1)
         ]  # fmt: skip
+        for board in self._boards:
+            gateways[stations.gateway(board.number)].boards.append(board)
         self._pm = Plantower(self._pty("field-01.pm"), self.journal.pen(station, "pm"), self._rng(6))
         self._field_weather = Wxt(self.journal.pen(station, "weather"), self._rng(7))
         self._pty("field-01.weather", self._field_weather.hear)

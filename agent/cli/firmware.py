@@ -17,6 +17,11 @@ from host.table import table
 
 ARGUMENTS: Final[dict[str, Argument]] = {
     "firmware IMAGE": ("image", {"metavar": "IMAGE", "type": lambda text: str(Path(text).absolute())}),
+    "board BOARD": ("board", {"metavar": "BOARD"}),
+    "board NAME": ("name", {"metavar": "NAME"}),
+    "board VALUE": ("value", {"metavar": "VALUE", "nargs": "?"}),
+    "--first": ("--first", {"metavar": "ID", "type": int, "default": 1}),
+    "--last": ("--last", {"metavar": "ID", "type": int, "default": 64}),
     "--boards": ("--boards", {"metavar": "NAME,NAME|all", "required": True}),
     "--canary": ("--canary", {"metavar": "COUNT", "type": int, "default": 1}),
     "--failures": ("--failures", {"metavar": "COUNT", "type": int, "default": 1}),
@@ -28,6 +33,13 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         "firmware update",
         "agent.cli.firmware:update",
         ("firmware IMAGE", "--boards", "--canary", "--failures", "--downgrade", "--who", "--socket", "--json"),
+    ),
+    ("board find", "agent.cli.firmware:find", ("--first", "--last", "--who", "--socket", "--json")),
+    ("board time", "agent.cli.firmware:set_time", ("--boards", "--who", "--socket", "--json")),
+    (
+        "board set",
+        "agent.cli.firmware:setting",
+        ("board BOARD", "board NAME", "board VALUE", "--who", "--socket", "--json"),
     ),
     ("firmware stop", "agent.cli.firmware:stop", ("--who", "--socket", "--json")),
 )
@@ -117,3 +129,47 @@ def _batch(state: Answer, lang: Lang) -> str:
         if state["stopped"] and state["left"]:
             lines.append(say("firmware.stopped", lang, left=state["left"]))
     return "\n".join(lines)
+
+
+# -- boards, beside their firmware
+
+
+def find(line: argparse.Namespace) -> int:
+    """Call all boards with ids in a range; 1 where a configured one is missing."""
+    request = {"do": "board-find", "first": line.first, "last": line.last, "who": _who(line)}
+    answer = _dialogue(line, request, lambda state: "\n".join(_found(state, line.lang)))
+    return int(answer is None or bool(answer["missing"]))
+
+
+def _found(answer: Answer, lang: Lang) -> Iterator[str]:
+    words = ("board", "line", "id", "version", "chip", "uptime", "battery", "recovered")
+    rows = [
+        (row["board"] or say("board.unknown", lang), row["bus"], str(row["id"]), row["version"], row["chip"],
+         *_health(row["health"]), f"{row['recovered']}/{row['lost']}")
+        for row in answer["boards"]
+    ]  # fmt: skip
+    yield table([say(f"firmware.{word}", lang) for word in words], rows, (2, 5, 6, 7))
+    if answer["missing"]:
+        yield say("board.missing", lang, names=", ".join(answer["missing"]))
+
+
+def _health(health: Answer | None) -> tuple[str, str]:
+    return (f"{health['uptime_s']} s", f"{health['battery_mV']} mV") if health else ("-", "-")
+
+
+def set_time(line: argparse.Namespace) -> int:
+    """Set clocks of boards to the station's; 1 where one did not take it."""
+    request = {"do": "board-time", "boards": line.boards, "who": _who(line)}
+    answer = _dialogue(line, request, lambda state: "\n".join(_offsets(state, line.lang)))
+    return int(answer is None or None in answer["offsets_s"].values())
+
+
+def _offsets(answer: Answer, lang: Lang) -> Iterator[str]:
+    for board, offset_s in answer["offsets_s"].items():
+        yield say("board.not-set" if offset_s is None else "board.set", lang, board=board, offset=offset_s or 0.0)
+
+
+def setting(line: argparse.Namespace) -> int:
+    """Read a setting of a board, or write it and read it back."""
+    request = {"do": "board-setting", "board": line.board, "name": line.name, "value": line.value, "who": _who(line)}
+    return int(_dialogue(line, request, lambda state: f"{state['board']}: {state['name']} = {state['value']}") is None)

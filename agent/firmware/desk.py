@@ -10,7 +10,8 @@ from smp.image_management import ImageStatesReadResponse
 from agent.config import Config
 from agent.firmware.batch import Batch
 from agent.firmware.jobs import Jobs
-from agent.firmware.links import Link, WireLink
+from agent.firmware.line import BoardLine
+from agent.firmware.links import FrameLink, Link, WireLink
 from agent.values.intake import Intake
 from agent.wires.bus_wire import OnEvent
 from firmware_bridge.image import IMAGE_BYTES_MAX, Image, ImageError, check_signature, read_image
@@ -38,7 +39,9 @@ async def talked(talk: "Talk[Any]", link: Link) -> Any:
 class FirmwareDesk:
     """The boards of one station. One batch runs at a time, in the daemon: who asked for it may go away."""
 
-    def __init__(self, config: Config, intake: Intake, clock: Clock, event: OnEvent, jobs: Jobs) -> None:
+    def __init__(
+        self, config: Config, lines: Mapping[str, BoardLine], intake: Intake, clock: Clock, event: OnEvent, jobs: Jobs
+    ) -> None:
         if config.firmware is None:
             raise RequestError("the configuration has no block `firmware`: plumeline config explain firmware")
         self._config = config
@@ -48,7 +51,10 @@ class FirmwareDesk:
         self._event = event
         self._jobs = jobs
         self._batch: Batch | None = None
-        self._links: dict[str, Link] = {name: WireLink(link, clock) for name, link in self._firmware.links.items()}
+        self._links: dict[str, Link] = {
+            name: FrameLink(line, board) for line in lines.values() for board, name in line.boards.units.items()
+        }
+        self._links |= {name: WireLink(link, clock) for name, link in self._firmware.links.items()}
 
     # -- list
 

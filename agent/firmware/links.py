@@ -5,9 +5,11 @@ from typing import Final, Protocol
 
 from agent.config_firmware import SerialBoard, UdpBoard
 from agent.config_wires import SerialWire, UdpWire
+from agent.firmware.line import BoardLine
 from agent.wires.wire import Wire, WireError
 from agent.wires.wire_serial import SerialPort
 from agent.wires.wire_udp import UdpPeer
+from firmware_bridge.manage import PAYLOAD_BYTES_MAX, Kind
 from firmware_bridge.smp_line import Console, lines
 from firmware_bridge.smp_talk import answers
 from metrology.clock import Clock
@@ -76,3 +78,23 @@ class WireLink:
     def close(self) -> None:
         """See `Link`."""
         self._wire.close()
+
+
+class FrameLink:
+    """A board among others on the line its readings come by: SMP inside its frames of version 2."""
+
+    message_bytes_max = PAYLOAD_BYTES_MAX
+    wrap_bytes = 0
+
+    def __init__(self, line: BoardLine, board: int) -> None:
+        self.line = line.name
+        self._line = line
+        self._board = board
+
+    async def ask(self, question: bytes, timeout_s: float) -> bytes | None:
+        """See `Link`."""
+        letter = await self._line.ask(self._board, Kind.SMP, question, timeout_s)
+        return letter.payload if letter and answers(question, letter.payload) else None
+
+    def close(self) -> None:
+        """See `Link`; the line belongs to its bus."""

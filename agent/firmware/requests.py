@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from agent.firmware.boards import BoardDesk
 from host.control import Handler, RequestError
 
 if TYPE_CHECKING:
@@ -29,7 +30,33 @@ def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) ->
     async def _stop(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         yield desk().stop(text(request, "who"))
 
-    return {"firmware-list": _list, "firmware-update": _update, "firmware-stop": _stop}
+    boards = BoardDesk(daemon.sources.lines, daemon.clock, daemon.event)
+
+    async def _find(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield await boards.find(_number(request, "first"), _number(request, "last"), text(request, "who"))
+
+    async def _time(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield await boards.set_time(text(request, "boards"), text(request, "who"))
+
+    async def _setting(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        value = None if request.get("value") is None else text(request, "value")
+        yield await boards.setting(text(request, "board"), text(request, "name"), value, text(request, "who"))
+
+    return {
+        "firmware-list": _list,
+        "firmware-update": _update,
+        "firmware-stop": _stop,
+        "board-find": _find,
+        "board-time": _time,
+        "board-setting": _setting,
+    }
+
+
+def _number(request: Mapping[str, Any], name: str) -> int:
+    value = request.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RequestError(f"{name}: a whole number is needed")
+    return value
 
 
 def _desk(daemon: "Daemon") -> "FirmwareDesk":
@@ -37,4 +64,4 @@ def _desk(daemon: "Daemon") -> "FirmwareDesk":
         from agent.firmware.desk import FirmwareDesk
     except ModuleNotFoundError as error:
         raise RequestError(f"{error.name} is not installed: pip install plumeline[firmware]") from error
-    return FirmwareDesk(daemon.config, daemon.intake, daemon.clock, daemon.event, daemon.jobs)
+    return FirmwareDesk(daemon.config, daemon.sources.lines, daemon.intake, daemon.clock, daemon.event, daemon.jobs)

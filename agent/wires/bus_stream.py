@@ -48,6 +48,10 @@ class StreamBus:
             self._bytes += len(data)
             await self._feed(data, self._clock.now())
 
+    async def write(self, data: bytes) -> None:
+        """Send bytes to instruments that speak unasked and may be asked too. Raises WireError."""
+        await self._kept.wire.write(data)
+
     def status(self) -> dict[str, Any]:
         """State of the wire."""
         return {"open": self._kept.wire.is_open, "error": self._kept.error, "bytes": self._bytes}

@@ -52,6 +52,11 @@ class Listener:
         """What the line's driver may emit, with units."""
         return self._driver.measurands
 
+    @property
+    def driver(self) -> StreamDriver:
+        """What makes scans of the bytes."""
+        return self._driver
+
     async def feed(self, data: bytes, at: datetime) -> None:
         """Take bytes of the line in pieces of any size."""
         for found in self._driver.feed(data, at):

@@ -1,10 +1,11 @@
 """Where scans come from: a poller for each instrument that is asked, a listener for each line that speaks unasked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from agent.config import Config, Instrument
+from agent.firmware.line import BoardLine
 from agent.wires.bus import AskedBus
 from agent.wires.bus_stream import StreamBus
 from agent.wires.bus_wire import OnEvent
@@ -12,6 +13,7 @@ from agent.wires.listener import Listener
 from agent.wires.poller import Poller, Sink
 from agent.wires.wire_kinds import MakeWire, wire_of
 from drivers.registry import driver, stream_driver
+from firmware_bridge.board import Boards
 from metrology.clock import Clock
 
 # The part of a second, or of a shorter period, over which instruments of one instant are spread.
@@ -25,6 +27,7 @@ class Sources:
     pollers: dict[str, Poller]
     listeners: dict[str, Listener]
     streams: dict[str, StreamBus]
+    lines: dict[str, BoardLine] = field(default_factory=dict)
 
 
 def sources(
@@ -42,11 +45,18 @@ def sources(
         if block.bus in buses
     }
     listeners = {name: listener_of(config, name, sink, clock) for name in config.buses if name not in buses}
+    lines = {
+        name: BoardLine(name, listener.driver, listener.feed)
+        for name, listener in listeners.items()
+        if isinstance(listener.driver, Boards)
+    }
     streams = {
-        name: StreamBus(name, config.buses[name], clock, on_event, listener.feed, make_wire)
+        name: StreamBus(name, config.buses[name], clock, on_event, (lines.get(name) or listener).feed, make_wire)
         for name, listener in listeners.items()
     }
-    return Sources(pollers, listeners, streams)
+    for name, line in lines.items():
+        line.attach(streams[name].write)
+    return Sources(pollers, listeners, streams, lines)
 
 
 def offsets_s(config: Config) -> list[float]:

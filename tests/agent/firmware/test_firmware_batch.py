@@ -95,7 +95,7 @@ class Field:
         self.intake = Intake(self.log, Live(), Averager(series_of(config), self.clock.now(), 0), ranges_of(config))
         jobs = Jobs(self.folder, self.event)
         self.tasks += [asyncio.create_task(part()) for part in (self.log.run, jobs.run, self._measure)]
-        return FirmwareDesk(config, self.intake, self.clock, self.event, jobs)
+        return FirmwareDesk(config, {}, self.intake, self.clock, self.event, jobs)
 
     async def _measure(self) -> None:
         while True:

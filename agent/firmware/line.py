@@ -1,0 +1,74 @@
+"""The boards of one line as something that can be asked, beside the readings they send unasked."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+
+from agent.wires.wire import WireError
+from firmware_bridge.board import Boards
+from firmware_bridge.manage import EVERY_BOARD, Kind, Letter, encode_letter
+
+TAGS: Final = 0xFFFF
+
+
+class BoardLine:
+    """One line. Questions of the driver itself are written as they arise, those of people one at a time."""
+
+    def __init__(self, name: str, boards: Boards, feed: Callable[[bytes, datetime], Awaitable[None]]) -> None:
+        self.name = name
+        self.boards = boards
+        self._feed = feed
+        self._turn = asyncio.Lock()
+        self._tags = itertools.cycle(range(1, TAGS))
+        self._came = asyncio.Event()
+        self._write: Callable[[bytes], Awaitable[None]] | None = None
+
+    def attach(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Say how bytes get onto the line."""
+        self._write = write
+
+    async def feed(self, data: bytes, at: datetime) -> None:
+        """Take bytes of the line; what the driver wants to ask again goes out."""
+        await self._feed(data, at)
+        while self.boards.questions:
+            await self._send(self.boards.questions.popleft())
+        if self.boards.answers:
+            self._came.set()
+
+    async def _send(self, data: bytes) -> None:
+        # Where the line is down, who waits for an answer gets none, and the bus says so.
+        with suppress(WireError):
+            if self._write is not None:
+                await self._write(data)
+
+    async def ask(self, board: int, kind: Kind, payload: bytes, timeout_s: float) -> Letter | None:
+        """The answer of one board; None where none came in time."""
+        async with self._turn:
+            question = Letter(board, kind, next(self._tags), payload)
+            return next(iter(await self._exchange(question, timeout_s)), None)
+
+    async def call(self, kind: Kind, payload: bytes, wait_s: float) -> list[Letter]:
+        """Ask all boards at once; what came within the time, by board."""
+        async with self._turn:
+            question = Letter(EVERY_BOARD, kind, next(self._tags), payload)
+            found = await self._exchange(question, wait_s)
+            return sorted(found, key=lambda letter: letter.board)
+
+    async def _exchange(self, question: Letter, timeout_s: float) -> list[Letter]:
+        """Answers to a question: the first one of a board, or all that come in time."""
+        found: list[Letter] = []
+        self.boards.answers.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._send(encode_letter(question))
+                while not found or question.board == EVERY_BOARD:
+                    self._came.clear()
+                    await self._came.wait()
+                    found += [one for one in self.boards.answers if one.answers(question)]
+                    self.boards.answers.clear()
+        except TimeoutError:
+            pass  # silence is an answer, and so is what came before it
+        return found
