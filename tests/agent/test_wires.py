@@ -19,6 +19,7 @@ from agent.config import Bus
 from agent.config_wires import SerialWire, TcpWire, UdpWire
 from agent.wires import wire_serial
 from agent.wires.bus import AskedBus, BusSilentError
+from agent.wires.bus_stream import StreamBus
 from agent.wires.wire import WireError
 from agent.wires.wire_serial import SerialPort
 from agent.wires.wire_tcp import TcpPeer
@@ -395,3 +396,26 @@ async def test_modbus_through_serial_servers(
         assert [reading.value for reading in scan.readings] == [first, first + 1, first + 2]
     bus.close()
     await server.shutdown()
+
+
+async def test_a_line_that_speaks_unasked_is_unplugged_and_found_again(pty_line, events, eventually) -> None:
+    heard = bytearray()
+
+    async def feed(data: bytes, _at: object) -> None:
+        heard.extend(data)
+
+    bus = StreamBus("s", pty_line.bus("stream"), RealClock(), events, feed)
+    task = asyncio.create_task(bus.run())
+    await eventually(lambda: bus.status()["open"])
+    os.write(pty_line.slaves[1], b"before")
+    await eventually(lambda: heard == b"before")
+    pty_line.unplug()
+    await eventually(lambda: not bus.status()["open"])
+    await eventually(lambda: "could not open port" in str(bus.status()["error"]))
+    pty_line.plug()
+    await eventually(lambda: bus.status()["open"])
+    os.write(pty_line.slaves[1], b", after")
+    await eventually(lambda: heard == b"before, after")
+    assert list(events) == ["bus-lost", "bus-back"]
+    task.cancel()
+    await asyncio.wait({task})
