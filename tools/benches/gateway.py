@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from demo_processes import StartError
 from footprint import compiled, machine
-from gateway_load import Bed, Load, Look
+from gateway_load import Bed, Load, Look, Wakes
 from gateway_meter import spread
 from gateway_peers import peers
 
@@ -96,6 +96,7 @@ def most(out: Path, seconds: float) -> Figures:
 def late(out: Path, seconds: float) -> Figures:
     """How long after the instant a poll is due its answer leaves the unit; every poll of 100 units is looked at."""
     with Bed(out, Load(units=100, log_reads=True)) as bed:
+        wakes = Wakes(WARM_S + seconds)
         found = window(bed, seconds)
         began = found["began"]
         reads: list[list[float]] = bed.simulator.ask("reads")["reads"]
@@ -109,7 +110,7 @@ def late(out: Path, seconds: float) -> Figures:
     ]
     return found | {
         "lateness_ms": spread([1000 * late for late in lates]),
-        "told_p99_ms": max(one["late_ms"]["p99"] for one in said.values()),
+        "wake_ms": spread(wakes.result()),
     }
 
 

@@ -98,6 +98,28 @@ class Spoken:
             self._process.wait()
 
 
+class Wakes:
+    """How late the machine wakes a process that does nothing but sleep: no poll can be more punctual."""
+
+    _NAP = (
+        "import sys, time\n"
+        "ends = time.monotonic() + float(sys.argv[1])\n"
+        "late = []\n"
+        "while (due := time.monotonic() + 0.005) < ends:\n"
+        "    time.sleep(0.005)\n"
+        "    late.append((time.monotonic() - due) * 1000)\n"
+        "print(*late)\n"
+    )
+
+    def __init__(self, seconds: float) -> None:
+        line = [sys.executable, "-c", self._NAP, f"{seconds:g}"]
+        self._process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+
+    def result(self) -> list[float]:
+        """Wait for its end; milliseconds of each wake."""
+        return [float(word) for word in self._process.communicate()[0].split()]
+
+
 @dataclass
 class Look(threading.Thread):
     """Processor time and resident memory of one process, each second."""
