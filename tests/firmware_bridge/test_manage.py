@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge import manage
@@ -71,6 +71,7 @@ def test_a_letter_comes_out_as_it_was_sent(board: int, kind: int, tag: int, payl
     assert decode_letter(unstuffed(line[:-1])) == letter
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.sets(st.integers(1, 28), max_size=20))
 def test_every_lost_frame_comes_from_the_memory_with_its_own_time(lost: set[int]) -> None:
     boards, desk, gateway = rig()

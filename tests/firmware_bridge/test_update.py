@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from smp.image_management import ImageStatesReadResponse, ImageUploadWriteResponse
 from smp.os_management import EchoWriteRequest
@@ -106,6 +106,7 @@ def test_an_upload_goes_on_where_power_was_cut(signer: Signer, cut: int) -> None
     assert "upload-cut" in bench.whats()
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_an_update_cut_anywhere_is_taken_up_by_running_it_again(signer: Signer, data: st.DataObject) -> None:
     bench = Bench(signer)
