@@ -5,11 +5,11 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from agent.cli.words import say
 from agent.doctor.asker import OtherMasterError
-from agent.doctor.places import Plan, places, setting
+from agent.doctor.places import WAYS, Plan, places, setting
 from agent.doctor.probe import Probed
 from agent.doctor.probe import probe as probed
 from agent.doctor.propose import proposed, text
@@ -20,7 +20,7 @@ from drivers.base import ReadRegisters
 from host.control import RequestError, ask
 from host.problems import Lang
 
-BAR_COLUMNS = 78
+BAR_COLUMNS: Final = 78
 
 
 def scan(line: argparse.Namespace) -> int:
@@ -90,7 +90,8 @@ async def _probed(line: argparse.Namespace, found: list[Found]) -> list[Probed]:
 
 
 def _plan(line: argparse.Namespace) -> Plan:
-    return Plan(line.bauds, line.parities, line.units, line.timeout, line.listen, line.bus_is_ours)
+    ways = (line.ask,) if line.ask else WAYS
+    return Plan(line.bauds, line.parities, line.units, line.timeout, line.listen, line.bus_is_ours, ways)
 
 
 def _progress(place: str) -> Progress:

@@ -64,13 +64,16 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "--bauds": ("--bauds", {"metavar": "BAUD,BAUD", "type": _bauds, "default": BAUDS}),
     "--parities": ("--parities", {"metavar": "N,E,O", "type": _parities, "default": ("N", "E")}),
     "--units": ("--units", {"metavar": "1-32,240", "type": _units, "default": UNITS}),
+    "--ask": ("--ask", {"choices": ("modbus", "text")}),
     "--timeout": ("--timeout", {**_SECONDS, "default": 0.3}),
     "--listen": ("--listen", {**_SECONDS, "default": 5.0}),
     "--bus-is-ours": ("--bus-is-ours", {"action": "store_true"}),
     "--questions": ("--questions", {"metavar": "COUNT", "type": _questions, "default": 20}),
     "--block": ("--block", {"metavar": "TABLE:ADDRESS:COUNT", "type": _block}),
 }
-_LOOK: Final = ("--bauds", "--parities", "--units", "--timeout", "--listen", "--bus-is-ours", "--socket", "--json")
+_LOOK: Final = (
+    "--bauds", "--parities", "--units", "--ask", "--timeout", "--listen", "--bus-is-ours", "--socket", "--json",
+)  # fmt: skip
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("scan", "agent.cli.scan:scan", ("PLACE", *_LOOK)),
     ("probe", "agent.cli.scan:probe", ("DEVICE", "--questions", "--block", *_LOOK)),

@@ -35,12 +35,35 @@ class Tally:
     times: list[float] = field(default_factory=list)
 
 
+class _Tap:
+    """A wire that keeps what came since it was last emptied: nobody is overheard while an answer is waited for."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self.open, self.write, self.close = wire.open, wire.write, wire.close
+        self.came = bytearray()
+
+    @property
+    def is_open(self) -> bool:
+        return self._wire.is_open
+
+    async def read(self) -> bytes:
+        return self._kept(await self._wire.read())
+
+    def drain_input(self) -> bytes:
+        return self._kept(self._wire.drain_input())
+
+    def _kept(self, data: bytes) -> bytes:
+        self.came += data
+        return data
+
+
 class Asker:
     """One line, open. `ours` is the word of a person that no other master is on it."""
 
     def __init__(self, wire: Wire, config: Bus, timeout_s: float, *, ours: bool) -> None:
-        self._wire = wire
-        self._line = line_for(config, wire)
+        self._wire = _Tap(wire)
+        self._line = line_for(config, self._wire)
         self._rtu = config.protocol == "modbus-rtu"
         self._timeout_s = timeout_s
         self._ours = ours
@@ -60,13 +83,26 @@ class Asker:
             raise
         except GarbledError:
             tally.garbled += 1
+            self._overheard()
             raise
         except BadAnswer:
             tally.refused += 1
             tally.times.append(loop.time() - began)
             raise
         tally.times.append(loop.time() - began)
+        self._overheard()
         return answer
+
+    async def end_line(self, ending: bytes) -> None:
+        """Send an empty line: what an instrument holds of questions that were none of its own ends there."""
+        await self._look(None, ending)
+        await self._wire.write(ending)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while True:
+                    await self._wire.read()
+        except TimeoutError:
+            pass  # whatever it said of the rubbish has passed
 
     async def answers(self, unit: int | None, step: Step) -> bool:
         """Tell whether anybody answers, be it with a refusal."""
@@ -94,11 +130,16 @@ class Asker:
         return told
 
     async def _look(self, unit: int | None, question: bytes = b"") -> None:
+        """Before a question: whether anything came that is no late answer to the last one."""
         await asyncio.sleep(self._line.silence_s)
-        waiting = self._wire.drain_input()
-        if waiting and not self._ours and foreign(waiting, *self._last):
-            raise OtherMasterError(waiting[:24].hex(" "))
+        self._wire.drain_input()
+        self._overheard()
+        self._wire.came.clear()
         self._last = unit, question
+
+    def _overheard(self) -> None:
+        if not self._ours and foreign(bytes(self._wire.came), *self._last):
+            raise OtherMasterError(bytes(self._wire.came[:24]).hex(" "))
 
     async def _said(self, unit: int, request: ModbusPDU) -> ModbusPDU | None:
         """The answer to one of the two questions; None for a refusal, silence or rubbish."""

@@ -11,12 +11,14 @@ from agent.config import Bus
 
 # Ports tried where a host is named alone: Modbus TCP; C-Link; Picarro's command interface.
 TCP_PORTS: Final = (502, 9880, 51020)
+# Kinds of questions: Modbus, and text or frames of a maker.
+WAYS: Final = ("modbus", "text")
 BY_ID: Final = Path("/dev/serial/by-id")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to look. `units` are Modbus addresses; times are wall seconds."""
+    """How to look. `units` are Modbus addresses, `ways` the kinds of questions; times are wall seconds."""
 
     bauds: tuple[int, ...]
     parities: tuple[str, ...]
@@ -24,6 +26,7 @@ class Plan:
     timeout_s: float
     listen_s: float
     ours: bool
+    ways: tuple[str, ...] = WAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,9 @@ class Place:
                 yield {"kind": "serial", "device": self.name, "baud": baud, "parity": parity}
 
     @property
-    def modbus(self) -> tuple[str, ...]:
-        """The framings of Modbus it may speak."""
-        return ("modbus-rtu",) if self.port is None else ("modbus-tcp", "modbus-rtu")
+    def protocols(self) -> tuple[str, ...]:
+        """What it may speak, in the order it is tried."""
+        return ("text", "modbus-rtu") if self.port is None else ("modbus-tcp", "text", "modbus-rtu")
 
 
 def bus(wire: dict[str, Any], protocol: str) -> Bus:

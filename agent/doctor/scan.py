@@ -1,7 +1,7 @@
 """One place from end to end: listen, then ask under each setting until somebody answers. Nothing is ever written."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -65,16 +65,28 @@ async def scan(place: Place, plan: Plan, progress: Progress) -> Report:
     report = Report(place)
     try:
         if not await _speaks(report, plan, progress):
-            for wire in place.wires(plan):
-                report.tried.append(setting(wire))
-                await _asked(report, wire, plan, progress)
-                if report.found:
-                    break
+            await _settings(report, plan, progress)
     except WireError as error:
         report.error = str(error)
     except OtherMasterError as error:
         report.stopped, report.heard = "other-master", str(error)
     return report
+
+
+async def _settings(report: Report, plan: Plan, progress: Progress) -> None:
+    """Ask under each setting until somebody answers; one that the port cannot be set to is told as such."""
+    failed: list[WireError] = []
+    for wire in report.place.wires(plan):
+        report.tried.append(setting(wire))
+        try:
+            await _asked(report, wire, plan, progress)
+        except WireError as error:
+            failed.append(error)
+            report.tried[-1] += f" ({error})"
+        if report.found:
+            return
+    if len(failed) == len(report.tried):
+        raise failed[0]
 
 
 @asynccontextmanager
@@ -97,8 +109,13 @@ async def _speaks(report: Report, plan: Plan, progress: Progress) -> bool:
     last: Heard | None = None
     for wire in report.place.wires(plan):
         progress(f"{setting(wire)} listen", 0, 0, len(report.found))
-        async with opened(wire) as line:
-            data = await listen(line, plan.listen_s)
+        try:
+            async with opened(wire) as line:
+                data = await listen(line, plan.listen_s)
+        except WireError:
+            if last is None:
+                raise
+            continue  # the port cannot be set to this
         if not data and last is None:
             return False
         last = judged(data) if data or last is None else last
@@ -116,33 +133,49 @@ async def _speaks(report: Report, plan: Plan, progress: Progress) -> bool:
 
 
 async def _asked(report: Report, wire: dict[str, Any], plan: Plan, progress: Progress) -> None:
-    async with opened(wire) as line:
-        asker = Asker(line, bus(wire, "text"), plan.timeout_s, ours=plan.ours)
-        await _texts(report, wire, asker, progress)
-        for protocol in report.place.modbus:
-            if not report.found:
+    for protocol in (one for one in report.place.protocols if one.partition("-")[0] in plan.ways):
+        if report.found:
+            return
+        # A TCP peer hangs up on what it does not understand; it answered to opening, so the next way is tried.
+        with suppress(*(() if report.place.port is None else (WireError,))):
+            async with opened(wire) as line:
                 asker = Asker(line, bus(wire, protocol), plan.timeout_s, ours=plan.ours)
-                await _units(report, wire, protocol, asker, plan, progress)
+                if protocol == "text":
+                    await _texts(report, wire, asker, progress)
+                else:
+                    await _units(report, wire, protocol, asker, plan, progress)
 
 
 async def _texts(report: Report, wire: dict[str, Any], asker: Asker, progress: Progress) -> None:
     """Ask each question; an instrument that answered one is asked no other."""
     rows = signatures("text")
+    ending = b""
     for number, row in enumerate(rows):
         progress(f"{setting(wire)} {row.driver}", number, len(rows), len(report.found))
         if any(found.known.driver != row.driver for found in report.found):
             return
+        if (last := _ending(row)) != ending:
+            ending = last
+            await asker.end_line(ending)
         waiting = [row.unit]
         while waiting:
             unit = waiting.pop(0)
-            known = await _texted(row, unit, asker)
+            known = await texted(row, unit, asker)
             if known is None or any(one.unit == unit for one in report.found):
                 continue
             report.found.append(Found(wire, "text", unit, known, row))
             waiting += [more for more in row.more if unit == row.unit]
 
 
-async def _texted(row: Signature, unit: int | None, asker: Asker) -> Known | None:
+def _ending(row: Signature) -> bytes:
+    question = row.question_to(row.unit)
+    return next(
+        (end for end in (b"\r\n", b"\r") if question.endswith(end)), b"\r\n" if question.endswith(b"\n") else b"\r"
+    )
+
+
+async def texted(row: Signature, unit: int | None, asker: Asker) -> Known | None:
+    """Ask one question of the signatures; None where nobody answers as it says."""
     try:
         answer = await asker.ask(unit, row.ask(unit))
     except (NoAnswerError, GarbledError):
