@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar
 
 import cbor2
 from pydantic import ValidationError
-from smp.header import Header
+from smp.header import GroupId, Header
+from smp.image_management import IMG_MGMT_ERR
 from smp.message import Request, Response
 
 MESSAGE_BYTES_MAX: Final = 65535 + Header.SIZE
@@ -21,6 +22,7 @@ _GENERAL: Final = {
     13: "protocol too new",
 }  # fmt: skip
 BUSY: Final = 10
+REASON_CHARACTERS_MAX: Final = 100
 
 R = TypeVar("R", bound=Response)
 
@@ -35,11 +37,16 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The board's answer is an error, or cannot be read. `code` is None for the latter; group as in the answer."""
+    """The board's answer is an error, or cannot be read. `group` and `code` are None for the latter; 0 is general."""
 
     text: str
     group: int | None = None
     code: int | None = None
+
+    @property
+    def busy(self) -> bool:
+        """True where the same question may be taken a little later."""
+        return self.group == 0 and self.code == BUSY
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ def understood(message: bytes, answer: type[R]) -> R | Refusal:
         return Refusal(f"an answer that cannot be read ({type(error).__name__})")
     if not isinstance(fields, dict):
         return Refusal("an answer that is no map")
-    if refusal := _refusal(fields, int(header.group_id)):
+    if refusal := _refusal(fields):
         return refusal
     known = {name: value for name, value in fields.items() if name in answer.model_fields and name != "rc"}
     try:
@@ -93,21 +100,25 @@ def understood(message: bytes, answer: type[R]) -> R | Refusal:
         return Refusal(f"an answer without a usable {', '.join(places)}")
 
 
-def _refusal(fields: dict[Any, Any], group: int) -> Refusal | None:
-    """The error of an answer: `err` of version 2, `rc` of version 1, which of 0 says that all is well."""
+def _refusal(fields: dict[Any, Any]) -> Refusal | None:
+    """The error of an answer: `err` of a group, or the general `rc`, which of 0 says that all is well."""
     error = fields.get("err")
     if isinstance(error, dict):
-        own, code = error.get("group"), error.get("rc")
-        text = _GENERAL.get(code, "error") if own == 0 and isinstance(code, int) else "error"
-        return Refusal(f"{text} ({code} of group {own})", own if isinstance(own, int) else None, _int(code))
-    code = fields.get("rc", 0)
+        group, code = _int(error.get("group")), _int(error.get("rc"))
+        return Refusal(f"{_named(group, code)} ({code} of group {group})", group, code)
+    code = _int(fields.get("rc", 0))
     if code == 0:
         return None
     reason = fields.get("rsn")
-    text = (
-        reason[:100] if isinstance(reason, str) else _GENERAL.get(code, "error") if isinstance(code, int) else "error"
-    )
-    return Refusal(f"{text} ({code})", group, _int(code))
+    text = reason[:REASON_CHARACTERS_MAX] if isinstance(reason, str) else _named(0, code)
+    return Refusal(f"{text} ({code})", 0, code)
+
+
+def _named(group: int | None, code: int | None) -> str:
+    """What a code of a group means."""
+    if group == GroupId.IMAGE_MANAGEMENT and code in set(IMG_MGMT_ERR):
+        return IMG_MGMT_ERR(code).name.lower().replace("_", " ")
+    return _GENERAL.get(code or 0, "error") if group == 0 else "error"
 
 
 def _int(value: object) -> int | None:

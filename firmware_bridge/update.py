@@ -26,7 +26,7 @@ from smp.os_management import (
 )
 
 from firmware_bridge.image import Image, Version
-from firmware_bridge.smp_talk import BUSY, R, Refusal, Send, Silence, Talk, Talker
+from firmware_bridge.smp_talk import R, Refusal, Send, Silence, Talk, Talker
 
 ANSWER_S: Final = 2.5
 TRIES: Final = 4
@@ -154,7 +154,7 @@ class _Board:
         yield Progress("upload-started", {"bytes": len(self._image.data)})
         while offset < len(self._image.data):
             answer = yield from self._chunk(offset, room)
-            if isinstance(answer, Refusal) and answer.code != BUSY:
+            if isinstance(answer, Refusal) and not answer.busy:
                 raise _EndedError("failed", f"uploading at byte {offset}: {answer.text}")
             if isinstance(answer, Refusal | Silence):
                 resumes += 1

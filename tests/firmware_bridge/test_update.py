@@ -196,8 +196,9 @@ def test_errors_of_both_versions_are_told() -> None:
     old = understood(bytes.fromhex("0300000600010000 A1 62 72 63 0A"), ImageStatesReadResponse)
     new = understood(bytes.fromhex("0B00001000010000 A1 63 65 72 72 A2 65 67 72 6F 75 70 01 62 72 63 18 18"),
                      ImageStatesReadResponse)  # fmt: skip
-    assert old == Refusal("busy (10)", 0 if old.group == 0 else 1, 10)  # type: ignore[union-attr]
-    assert new == Refusal("error (24 of group 1)", 1, 24)
+    assert old == Refusal("busy (10)", 0, 10)
+    assert new == Refusal("invalid hash (24 of group 1)", 1, 24)
+    assert not Refusal("flash open failed", 1, 10).busy
 
 
 def test_a_console_carries_the_published_vectors() -> None:
