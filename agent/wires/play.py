@@ -7,13 +7,16 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from agent.config import Bus, Instrument
 from agent.wires.line import GarbledError, Line, NoAnswerError, line_for
 from agent.wires.transcript import Piece, Transcript, exchanges, stamp
 from drivers.base import Answer, BadAnswer, Poll, Registers, Scan, Step, StreamFault, Text
 from drivers.registry import driver, stream_driver
+
+# A driver that so often wants nothing of the wire wants nothing more of the transcript.
+IDLE_POLLS_MAX: Final = 100
 
 
 class NotRecordedError(Exception):
@@ -60,6 +63,7 @@ class PlayedWire:
         self._exchanges = list(exchanges(pieces))
         self._numbered = numbered
         self._next = 0
+        self.asked = 0
         self.at = pieces[0].at
         self._came: list[Piece] = []
 
@@ -76,6 +80,7 @@ class PlayedWire:
                 raise _PlayedOutError
             raise NotRecordedError(data)
         self._next = number + 1
+        self.asked += 1
         asked, came = self._exchanges[number]
         self.at = asked.at
         self._came = list(_renumbered(came, asked.data, data) if self._numbered else came)
@@ -123,7 +128,9 @@ async def polled(transcript: Transcript, name: str, bus: Bus, block: Instrument)
     wire = PlayedWire(transcript.pieces, numbered=bus.protocol == "modbus-tcp")
     line = line_for(bus, wire)
     asked = driver(block.driver, instrument=name, unit=block.unit, options=block.options)
-    while True:
+    idle = 0
+    while idle < IDLE_POLLS_MAX:
+        before = wire.asked
         try:
             scans = await _poll(line, wire, block.unit, asked.poll(), bus.timeout_s)
         except _PlayedOutError:
@@ -135,6 +142,7 @@ async def polled(transcript: Transcript, name: str, bus: Bus, block: Instrument)
         else:
             for scan in scans:
                 yield Heard(scan.at, scan)
+        idle = idle + 1 if wire.asked == before else 0
 
 
 async def _poll(line: Line, wire: PlayedWire, unit: int | None, poll: Poll, timeout_s: float) -> list[Scan]:
