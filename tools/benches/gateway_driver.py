@@ -10,9 +10,11 @@ from drivers.register_table import RegisterMap
 from metrology.measurand import catalogue
 
 NAME = "bench_unit"
+# All 65536 numbers of a register stay within what the catalogue allows of each measurand.
+SCALE = 0.0001
 MEASURANDS = (
     "dust", "differential_pressure", "static_pressure", "stack_temperature", "stack_humidity", "air_temperature",
-    "air_pressure", "relative_humidity", "pm1", "pm2_5", "pm10", "pm4", "board_temperature", "battery_voltage",
+    "stack_velocity", "relative_humidity", "pm1", "pm2_5", "pm10", "pm4", "board_temperature", "battery_voltage",
     "probe_temperature", "gas_pressure", "gas_temperature", "active_power", "voltage_a", "voltage_b",
 )  # fmt: skip
 
@@ -25,7 +27,14 @@ MAP = RegisterMap.model_validate(
         "largest_gap": 8,
         "largest_block": 125,
         "registers": [
-            {"measurand": name, "unit": catalogue()[name].unit, "table": "holding", "address": place, "type": "u16"}
+            {
+                "measurand": name,
+                "unit": catalogue()[name].unit,
+                "table": "holding",
+                "address": place,
+                "type": "u16",
+                "scale": SCALE,
+            }
             for place, name in enumerate(MEASURANDS)
         ],
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from gateway_driver import MEASURANDS
+from gateway_driver import MEASURANDS, SCALE
 
 from central.ingest_mqtt import ACK_S
 from metrology.periods import parse_iso
@@ -113,12 +113,13 @@ class Meter:
                     self._scan(now, body)
 
     def _scan(self, now: float, body: dict[str, Any]) -> None:
-        values = [body["values"][name]["x"] for name in MEASURANDS]
-        if None in values:
+        found = [body["values"][name]["x"] for name in MEASURANDS]
+        if None in found:
             return
+        values = [round(value / SCALE) for value in found]
         self.first_at = self.first_at or now
         unit = int(body["instrument"].removeprefix("dev"))
-        number = unwrapped(int(values[0]), self._top[unit])
+        number = unwrapped(values[0], self._top[unit])
         self._top[unit] = max(self._top[unit], number)
         window = self.window
         window.repeats += number in self._got[unit]
@@ -127,7 +128,7 @@ class Meter:
         window.per_unit[unit] += len(values)
         window.wrong += any(value != (unit * 100 + 2 + i) % WRAP for i, value in enumerate(values[2:]))
         stamp = parse_iso(body["at"]).timestamp()
-        answered = unwrapped(int(values[1]), int(stamp * 1000 / TICK_MS)) * TICK_MS / 1000
+        answered = unwrapped(values[1], int(stamp * 1000 / TICK_MS)) * TICK_MS / 1000
         window.ages.append((now - stamp) * 1000)
         window.true_ages.append((now - answered) * 1000)
         window.rows.append((now, answered))
