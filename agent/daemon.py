@@ -12,6 +12,7 @@ from typing import Any, Final
 from agent.changes import author, config_fields
 from agent.config import Config
 from agent.firmware.jobs import Jobs
+from agent.firmware.line import resume
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
 from agent.reload import Reloader
@@ -166,6 +167,7 @@ class Daemon:
             self.event("log-damaged", {"detail": what})
         await write_gap(self.log, self.clock.now(), self.averager.closed_until)
         await replay(self.log, self.intake, self.averager.closed_until)
+        await resume(self.sources.lines, self.log)
         assert self.index is not None, "made with the daemon"
         former = next((row["document"] for row in self.index.newest("config", None, 1)), None)
         by = author(self.path)

@@ -66,6 +66,15 @@ class Boards:
         self.recovered: Counter[int] = Counter()
 
     @property
+    def asks_again(self) -> bool:
+        """Whether lost frames are asked for."""
+        return self._missing is not None
+
+    def resume(self, board: int, boot: int, sequence: int) -> None:
+        """Go on from the last frame that was taken before this program started: what came since counts as lost."""
+        self._last.setdefault(board, (boot, sequence))
+
+    @property
     def units(self) -> dict[int, str]:
         """Instrument by board id."""
         return dict(self._instruments)

@@ -48,10 +48,11 @@ class Missing:
         known.tries = {sequence: tries for sequence, tries in known.tries.items() if tries < TRIES_MAX}
         if not known.tries:
             return None
-        first = next(iter(known.tries))
+        # The newest first: what a board kept for longest it is the first to forget.
+        last = next(reversed(known.tries))
         count = 1
-        while count < KEPT_COUNT_MAX and (first + count) % _SEQUENCES in known.tries:
+        while count < KEPT_COUNT_MAX and (last - count) % _SEQUENCES in known.tries:
             count += 1
-        for step in range(count):
-            known.tries[(first + step) % _SEQUENCES] += 1
-        return first, count
+        for back in range(count):
+            known.tries[(last - back) % _SEQUENCES] += 1
+        return (last - count + 1) % _SEQUENCES, count

@@ -2,16 +2,19 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
+from agent.store.log import Log
 from agent.wires.wire import WireError
 from firmware_bridge.board import Boards
 from firmware_bridge.manage import EVERY_BOARD, Kind, Letter, encode_letter
 
 TAGS: Final = 0xFFFF
+# How many of the last records are looked through for the last frame of each board.
+TAIL_RECORDS: Final = 5000
 
 
 class BoardLine:
@@ -72,3 +75,24 @@ class BoardLine:
         except TimeoutError:
             pass  # silence is an answer, and so is what came before it
         return found
+
+
+async def resume(lines: Mapping[str, BoardLine], log: Log) -> None:
+    """Go on from the frames in the log where lost ones are asked for: those of the daemon's own outage are lost too."""
+    boards = {
+        name: (line.boards, unit)
+        for line in lines.values()
+        if line.boards.asks_again
+        for unit, name in line.boards.units.items()
+    }
+    last: dict[str, tuple[int, int]] = {}
+    after = max(-1, log.next_seq - 1 - TAIL_RECORDS)
+    while boards and (rows := await log.read(after, kinds=frozenset({"scan"}), limit=500)):
+        after = rows[-1].seq
+        for fields in (row.fields for row in rows):
+            status = fields["status"]
+            if fields["instrument"] in boards and "sequence" in status and not status.get("kept"):
+                last[fields["instrument"]] = (status["boot"], status["sequence"])
+    for name, (boot, sequence) in last.items():
+        driver, unit = boards[name]
+        driver.resume(unit, boot, sequence)

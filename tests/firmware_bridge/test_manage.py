@@ -91,6 +91,22 @@ def test_every_lost_frame_comes_from_the_memory_with_its_own_time(lost: set[int]
     assert len(times) == len(scans)
 
 
+def test_what_a_board_sent_while_the_station_was_off_comes_from_its_memory() -> None:
+    boards, desk, gateway = rig()
+    heard(boards, desk.frame(), AT)
+    for _ in range(40):
+        desk.frame()
+    for number in range(15):
+        del desk.memory[number]
+    again = Boards({1: "one"}, 100)
+    again.resume(1, 9, 0)
+    found: list[Scan] = []
+    for _ in range(20):
+        found += heard(again, desk.frame(), AT) + asked(again, gateway, AT)
+    assert {scan.status["sequence"] for scan in found if scan.status.get("kept")} == set(range(15, 41))
+    assert again.recovered[1] == 26
+
+
 def test_a_board_that_does_not_answer_is_asked_a_bounded_number_of_times() -> None:
     boards, desk, gateway = rig()
     heard(boards, desk.frame(), AT)

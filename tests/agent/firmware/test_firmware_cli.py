@@ -49,7 +49,7 @@ class Station:
         (folder / "new.bin").write_bytes(new)
         (folder / "key").write_bytes(base64.b64encode(bytes(range(32))))
         (folder / "key").chmod(0o600)
-        self.gateway = Gateway()
+        self.gateway, self.muted = Gateway(), False
         start = self.clock.now()
         faults = Faults(1, start)
         faults.bad_crc_share = 0.0
@@ -68,12 +68,14 @@ class Station:
             os.write(self.master, answer)
 
     def send(self, data: bytes) -> bool:
-        os.write(self.master, data)
-        return True
+        if not self.muted:
+            os.write(self.master, data)
+        return not self.muted
 
     async def begin(self) -> None:
         port, self.udp = await serve_udp(self.managed[0])
-        board = {"driver": "micro_board", "bus": "air", "kind": "research", "rule": "ghg"}
+        board = {"driver": "micro_board", "bus": "air", "kind": "research", "rule": "ghg",
+                 "options": {"ask_again": 1000}}  # fmt: skip
         document = {
             "station": {"id": "field", "network": "n", "name_zh": "场", "name_en": "field",
                         "position": {"latitude": 31, "longitude": 121, "height_m": 3, "datum": "WGS-84"}},
@@ -105,12 +107,23 @@ class Station:
     async def events(self) -> list[dict[str, Any]]:
         return [row.fields for row in await self.daemon.log.read(-1, kinds=frozenset({"event"}), limit=500)]
 
-    async def end(self) -> None:
+    async def sequences(self, instrument: str) -> set[Any]:
+        """Numbers of all frames in the log."""
+        found, after = set(), -1
+        while rows := await self.daemon.log.read(after, kinds=frozenset({"scan"}), limit=500):
+            after = rows[-1].seq
+            found |= {row.fields["status"].get("sequence") for row in rows if row.fields["instrument"] == instrument}
+        return found - {None}
+
+    async def stop(self) -> None:
         self.daemon.stop()
         await asyncio.wait_for(self.tasks[0], 10)
         self.tasks[1].cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.udp.close()
+
+    async def end(self) -> None:
+        await self.stop()
         asyncio.get_running_loop().remove_reader(self.master)
         os.close(self.master)
         os.close(self._slave)
@@ -146,5 +159,26 @@ async def test_boards_are_listed_updated_and_set_from_the_command_line(
         whats = {row["what"] for row in records}
         assert whats >= {"firmware-batch-started", "firmware-batch-ended", "boards-found", "board-time-set"}
         assert [row["value"] for row in records if row["what"] == "board-setting"] == ["3"]
+    finally:
+        await station.end()
+
+
+async def test_what_boards_measured_while_the_daemon_was_off_is_fetched(tmp_path: Path, signer: Signer) -> None:
+    station = Station(tmp_path, signer)
+    await station.begin()
+    try:
+        async with asyncio.timeout(10):
+            while not (before := await station.sequences("two")):
+                await asyncio.sleep(0.02)
+        await station.stop()
+        station.muted = True
+        for _ in range(40):
+            station.boards[1]._push(station.clock.now(), 2.0, 20.0)
+        station.muted = False
+        through = station.boards[1].sequence
+        await station.begin()
+        async with asyncio.timeout(10):
+            while not set(range(min(before), through)) <= await station.sequences("two"):
+                await asyncio.sleep(0.05)
     finally:
         await station.end()
