@@ -28,8 +28,8 @@ def run(line: argparse.Namespace) -> int:
     from agent.daemon import serve
     from host.hjson import read, validate
 
-    document, _ = read(line.config, line.lang)
-    config = validate(document, Config)
+    # The document is not kept: a station runs for years, its file's own form is needed no more.
+    config = validate(read(line.config, line.lang)[0], Config)
     if line.record is None:
         asyncio.run(serve(config, clock, Path(line.config)))
         return 0

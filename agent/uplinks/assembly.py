@@ -11,6 +11,7 @@ from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
 from agent.store.index import Index
 from agent.store.log import Log
+from agent.values.averaging import SeriesSpec
 from agent.values.intake import Intake
 from agent.values.live import Live
 from agent.values.series import series_of
@@ -65,6 +66,13 @@ def _mqtt(name: str, block: MqttUplink, config: Config, log: Log, clock: Clock, 
     from protocols.mqtt.messages import Birth, BirthSeries
 
     station, tls = config.station, block.tls
+    # A thousand series have a dozen units among them.
+    alike: dict[tuple[str, str], BirthSeries] = {}
+
+    def told(spec: SeriesSpec) -> BirthSeries:
+        kind = config.instruments[spec.series.partition(".")[0]].kind
+        return alike.setdefault((spec.unit, kind), BirthSeries(unit=spec.unit, kind=kind))
+
     birth = Birth(
         station_id=station.id,
         network=station.network,
@@ -77,10 +85,7 @@ def _mqtt(name: str, block: MqttUplink, config: Config, log: Log, clock: Clock, 
         height_m=station.position.height_m,
         simulated=log.simulated,
         vkey=vkey,
-        series={
-            spec.series: BirthSeries(unit=spec.unit, kind=config.instruments[spec.series.split(".")[0]].kind)
-            for spec in series_of(config)
-        },
+        series={spec.series: told(spec) for spec in series_of(config)},
     )
     context = client_context(Path(tls.ca), Path(tls.certificate), path_of(tls.key)) if tls else None
     return mqtt.MqttUplink(name, block, station, log, clock, birth=birth, tls=context)
