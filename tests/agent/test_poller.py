@@ -9,6 +9,7 @@ from agent.config import Instrument
 from agent.wires.bus import AskedBus
 from agent.wires.listener import Listener
 from agent.wires.poller import Poller
+from agent.wires.sources import offsets_s
 from drivers.base import BadAnswer, Poll, ReadRegisters, Registers, StreamFault
 from host.clock import ManualClock
 from metrology.quality import Cause
@@ -109,6 +110,15 @@ async def test_polls_of_one_period_begin_one_after_the_other(serve_modbus, event
     late = station.poller.status()["late_ms"]
     assert 0 <= late["p50"] <= late["p99"] <= late["max"]
     await station.end()
+
+
+def test_instruments_of_one_instant_are_spread_over_a_quarter_of_a_second(tmp_path, config_for) -> None:
+    config = config_for(tmp_path, 502)
+    block = config.instruments["ndir"]
+    slow, quick = block.model_copy(update={"poll_s": 60.0}), block.model_copy(update={"poll_s": 0.4})
+    many = config.model_copy(update={"instruments": {"a": block, "b": slow, "c": block, "d": quick}})
+    assert offsets_s(many) == pytest.approx([0.0, 0.0625, 0.125, 0.075])
+    assert offsets_s(config) == [0.0]
 
 
 async def test_a_step_of_the_wall_clock_does_not_move_the_polls(station) -> None:
