@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from agent.cli.words import say
 from agent.doctor.asker import OtherMasterError
+from agent.doctor.orders import telling
 from agent.doctor.places import WAYS, Plan, places, setting
 from agent.doctor.probe import Probed
 from agent.doctor.probe import probe as probed
@@ -171,4 +172,4 @@ def _describe(probed: Probed, lang: Lang) -> None:
         print(f"  {row.address:5d}  {values}  {row.measurand or ''}")
     if probed.rows:
         counts = ", ".join(f"{order} {count}" for order, count in probed.fields()["plausible"].items())
-        print("  " + say("plausible", lang, counts=counts, of=len(probed.rows)))
+        print("  " + say("plausible", lang, counts=counts, of=len(telling(probed.rows))))

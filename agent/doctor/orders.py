@@ -59,10 +59,14 @@ def rows(driver: str | None, block: ReadRegisters, words: Words) -> list[Row]:
     return [Row(one.address, None, _unknown(one, words)) for one in pairs if _taken(one, words)]
 
 
+def telling(found: list[Row]) -> list[Row]:
+    """Rows that can tell orders apart: not those that are 0 under all."""
+    return [row for row in found if any(value for value, _ in row.values.values())]
+
+
 def score(found: list[Row]) -> dict[str, int]:
-    """How many values are possible under each order; values that are 0 under all say nothing and are left out."""
-    telling = [row for row in found if any(value for value, _ in row.values.values())]
-    return {order: sum(row.values[order][1] for row in telling) for order in ORDERS}
+    """How many of the telling values are possible under each order."""
+    return {order: sum(row.values[order][1] for row in telling(found)) for order in ORDERS}
 
 
 def _taken(place: Place, words: Words) -> tuple[int, ...]:

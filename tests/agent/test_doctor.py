@@ -18,6 +18,7 @@ import pytest
 
 from agent.__main__ import main
 from agent.checks.check import check_file
+from agent.config_wires import SerialWire
 from agent.doctor.asker import Asker
 from agent.doctor.identify import Known, within
 from agent.doctor.listen import foreign, frame_units, judged
@@ -26,9 +27,11 @@ from agent.doctor.probe import probe
 from agent.doctor.propose import proposed, text
 from agent.doctor.scan import Found, Report, opened, scan, texted
 from agent.doctor.signatures import signatures
+from agent.wires.wire_serial import SerialPort
 from drivers.base import ReadRegisters
 from drivers.registry import describe
 from host.clock import ManualClock, RealClock
+from host.control import Control
 from simulation.instruments.clink import CLinkAnalyzer
 from simulation.instruments.dlt645 import Dlt645Meter
 from simulation.instruments.gas_line import AlicatController, ViciActuator
@@ -51,7 +54,7 @@ METER = {
 STACK = {0: 35.2, 2: 48.1, 4: 6.2, 6: 12.1, 8: 4.5, 10: 120.0, 12: 118.0, 14: -230.0, 16: 9.8}
 FIVE = ["eastron_sdm630", "cems_block", "senseair_s8", "senseair_s8", "vaisala_gmp252"]
 # An instrument of the test answers within milliseconds; the long patience is for a busy machine.
-PLAN = Plan((9600, 19200), ("N", "E"), (1, 2, 3, 4, 5, 240, 254), 0.15, 0.06, False, ("modbus",))
+PLAN = Plan((9600, 19200), ("N", "E"), (1, 2, 3, 4, 240, 254), 0.15, 0.06, False, ("modbus",))
 WHOLE = replace(PLAN, timeout_s=0.1, ways=WAYS)
 
 
@@ -169,9 +172,12 @@ def problems(blocks: str, folder: Path) -> list[str]:
 
 async def test_five_instruments_of_four_kinds_are_found_and_named_and_nothing_is_written(tmp_path: Path) -> None:
     units = five()
+    shown: list[tuple[str, int, int, int]] = []
     with on_a_pty(RtuLine(units).hear) as line:
-        report = await scan(Place(line.device), PLAN, silent)
+        report = await scan(Place(line.device), PLAN, lambda *progress: shown.append(progress))
     assert (report.error, report.stopped) == (None, None)
+    assert shown[0] == ("9600 8N1 listen", 0, 0, 0)
+    assert shown[-2:] == [("9600 8N1 unit 240", 4, 6, 4), ("9600 8N1 unit 254", 5, 6, 5)]
     assert [(one.unit, one.known.driver) for one in report.found] == list(zip(units, FIVE, strict=True))
     assert report.tried == ["9600 8N1"]
     assert report.found[2].known.also == ("senseair_k30",)
@@ -421,6 +427,27 @@ def test_the_command_line_says_what_it_found(tmp_path: Path, capsys: pytest.Capt
     assert asyncio.run(scanned()) == 0
     assert main(["--lang", "en", "scan", str(tmp_path / "no-port"), "--socket", str(tmp_path / "none")]) == 1
     assert "no-port" in capsys.readouterr().err
+
+
+async def test_a_port_the_daemon_holds_is_left_to_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def status(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield {"station": {"id": "stack-01"}}
+
+    socket = tmp_path / "socket"
+    control = asyncio.create_task(Control(socket, {"status": status}).run())
+    with on_a_pty(RtuLine({240: Gmp252(unheard)}).hear) as line:
+        held = SerialPort(SerialWire(kind="serial", device=line.device), tmp_path)
+        await held.open()
+        while not socket.exists():
+            await asyncio.sleep(0)
+        code = await asyncio.to_thread(main, ["--lang", "en", "scan", line.device, "--socket", str(socket)])
+        held.close()
+        assert line.heard == b""
+    control.cancel()
+    assert code == 1
+    said = capsys.readouterr().err
+    assert "lock" in said
+    assert "the daemon of station stack-01" in said
 
 
 def test_places_and_rows() -> None:
