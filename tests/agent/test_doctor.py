@@ -397,6 +397,23 @@ async def test_a_known_unit_under_each_order_its_times_and_errors() -> None:
     assert probed.errors()["no_answer"] == 50.0
 
 
+async def test_what_a_unit_says_of_itself_is_told() -> None:
+    body = bytes.fromhex("f02b0e0101000003") + b"\x00\x07Vaisala\x01\x06GMP252\x02\x031.2"
+    server = b"\xf0\x11\x05GMP2\xff"
+    units = RtuLine({240: Gmp252(unheard)})
+
+    def hear(data: bytes) -> bytes:
+        said = {0x2B: body, 0x11: server}.get(data[1])
+        return units.hear(data) if said is None else said + crc(said)
+
+    with on_a_pty(hear) as line:
+        report = await scan(Place(line.device), replace(PLAN, units=(240,)), silent)
+    assert drivers_of(report) == ["vaisala_gmp252"]
+    assert report.found[0].known.identity == {
+        "vendor": "Vaisala", "product": "GMP252", "revision": "1.2", "server_id": "GMP2",
+    }  # fmt: skip
+
+
 def test_the_command_line_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def scanned() -> int:
         with on_a_pty(RtuLine({240: Gmp252(unheard)}).hear) as line:
