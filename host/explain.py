@@ -32,31 +32,47 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def explain(document: Document, model: type[BaseModel], error: ValidationError) -> list[Problem]:
-    """One problem for each thing pydantic found, in the language of the document; members of one union are merged."""
+    """One problem for each thing pydantic found, in the language of the document; members of one union are merged.
+
+    A misspelled key that must be given is one problem, the misspelling, and not a missing key as well.
+    """
     found: dict[tuple[KeyPath, bool], Problem] = {}
+    meant: set[KeyPath] = set()
     for detail in error.errors(include_url=False, include_context=True):
-        path, block = _path(document, model, detail)
+        path, allowed = _path(document, model, detail)
+        if detail["type"] == "union_tag_not_found" and (written := _misspelled(detail, allowed)):
+            path = (*path[:-1], written)
+            detail["type"] = "extra_forbidden"
         at_key = detail["type"] == "extra_forbidden" or "[key]" in detail["loc"]
-        found.setdefault((path, at_key), _problem(document, path, block, detail, at_key=at_key))
-    return list(found.values())
+        if detail["type"] == "extra_forbidden" and (near := nearest(str(path[-1]), allowed)):
+            meant.add((*path[:-1], near))
+        found.setdefault((path, at_key), _problem(document, path, allowed, detail, at_key=at_key))
+    return [one for (path, _), one in found.items() if one.code != "key-missing" or path not in meant]
 
 
-def _path(document: Document, model: type[BaseModel], detail: ErrorDetails) -> tuple[KeyPath, type[BaseModel] | None]:
-    """Keys of an error, without what pydantic adds for unions; and the innermost model, whose keys are allowed."""
+def _misspelled(detail: ErrorDetails, allowed: list[str]) -> str | None:
+    """What was written where the key that tells the members of a union apart should stand."""
+    given = detail["input"] if isinstance(detail["input"], dict) else {}
+    return nearest(_discriminator(detail), [str(key) for key in given if key not in allowed])
+
+
+def _path(document: Document, model: type[BaseModel], detail: ErrorDetails) -> tuple[KeyPath, list[str]]:
+    """Keys of an error, without what pydantic adds for unions; and the keys that are allowed in the innermost block."""
     path: KeyPath = ()
     kind: Any = model
     last = len(detail["loc"]) - 1
-    block: type[BaseModel] | None = model
+    allowed = list(model.model_fields)
     for depth, step in enumerate(detail["loc"]):
         inner = _inner(kind, step)
         if document.has((*path, step)) or (depth == last and detail["type"] == "missing"):
             path = (*path, step)
         kind = inner
         if isinstance(kind, type) and issubclass(kind, BaseModel) and depth < last:
-            block = kind
+            allowed = list(kind.model_fields)
     if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
         path = (*path, _discriminator(detail))
-    return path, block
+        allowed = [name for member in get_args(kind) for name in getattr(_bare(member), "model_fields", ())]
+    return path, sorted(set(allowed))
 
 
 def _discriminator(detail: ErrorDetails) -> str:
@@ -73,18 +89,17 @@ def _inner(kind: Any, step: str | int) -> Any:
         return _bare(get_args(kind)[-1])
     if get_origin(kind) in (Union, types.UnionType):
         members = [_bare(member) for member in get_args(kind)]
-        return next((member for member in members if step in _tags(member)), _inner_of_any(members, step))
+        return next((member for member in members if step in _tags(member)), None)
     return None
 
 
-def _inner_of_any(members: list[Any], step: str | int) -> Any:
-    """Step into a union that is not tagged, as `Model | None` is."""
-    return next((found for member in members if (found := _inner(member, step)) is not None), None)
-
-
 def _bare(annotation: Any) -> Any:
-    """An annotation without its `Annotated` shell."""
-    return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+    """An annotation without its `Annotated` shell, and without the None beside one other kind."""
+    bare = get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+    if get_origin(bare) in (Union, types.UnionType):
+        others = [member for member in get_args(bare) if member is not type(None)]
+        return _bare(others[0]) if len(others) == 1 else bare
+    return bare
 
 
 def _tags(member: Any) -> tuple[Any, ...]:
@@ -93,21 +108,19 @@ def _tags(member: Any) -> tuple[Any, ...]:
     return get_args(fields["kind"].annotation) if "kind" in fields else ()
 
 
-def _problem(
-    document: Document, path: KeyPath, block: type[BaseModel] | None, detail: ErrorDetails, *, at_key: bool
-) -> Problem:
-    code, values = _sentence(document, path, block, detail)
+def _problem(document: Document, path: KeyPath, allowed: list[str], detail: ErrorDetails, *, at_key: bool) -> Problem:
+    code, values = _sentence(document, path, allowed, detail)
     return document.problem(code, path, at_key=at_key, **values)
 
 
 def _sentence(
-    document: Document, path: KeyPath, block: type[BaseModel] | None, detail: ErrorDetails
+    document: Document, path: KeyPath, allowed: list[str], detail: ErrorDetails
 ) -> tuple[str, dict[str, Any]]:
     """The sentence for one error, and the values it prints."""
     kind, context, found = detail["type"], detail.get("ctx", {}), shown(detail["input"])
     key = str(path[-1]) if path else document.path
     if kind == "extra_forbidden":
-        return _unknown_key(key, block)
+        return _unknown_key(key, allowed)
     if kind == "missing":
         return "key-missing", {"key": key}
     if kind in _WANTED:
@@ -120,8 +133,7 @@ def _sentence(
     return _choice(document, kind, context, found, detail)
 
 
-def _unknown_key(key: str, block: type[BaseModel] | None) -> tuple[str, dict[str, Any]]:
-    allowed = sorted(block.model_fields) if block else []
+def _unknown_key(key: str, allowed: list[str]) -> tuple[str, dict[str, Any]]:
     near = nearest(key, allowed)
     return ("key-unknown-near" if near else "key-unknown"), {"key": key, "near": near, "allowed": ", ".join(allowed)}
 
@@ -131,7 +143,8 @@ def _choice(
 ) -> tuple[str, dict[str, Any]]:
     if kind in ("literal_error", "union_tag_invalid"):
         allowed = str(context.get("expected") or context.get("expected_tags")).replace("'", '"')
-        word = shown(context["tag"]) if "tag" in context else found
+        # pydantic gives the tag as text, whatever was written.
+        word = shown(detail["input"][_discriminator(detail)]) if "tag" in context else found
         near = nearest(word.strip('"'), (part.strip(' "') for part in allowed.replace(" or ", ",").split(",")))
         return ("not-a-choice-near" if near else "not-a-choice"), {"found": word, "allowed": allowed, "near": near}
     if kind == "union_tag_not_found":

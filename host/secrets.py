@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from host.hjson import Strict
@@ -27,6 +27,8 @@ class SecretError(Exception):
 
 class SecretRef(Strict):
     """Where a secret lies: a file (mode 0600 or stricter) or a systemd credential. Never the secret itself."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     file: str | None = None
     credential: str | None = None

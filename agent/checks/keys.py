@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent.config import Config
+from host.explain import nearest
 from host.problems import Lang
 from host.secrets import SecretRef
 
@@ -46,6 +47,36 @@ def explained(lang: Lang) -> list[Key]:
         default = None if required else field.get_default(call_default_factory=True)
         found[path] = Key(path, kind, required, default, meanings[path][lang == "zh"])
     return list(found.values())
+
+
+def matching(rows: list[Key], asked: str) -> list[Key]:
+    """Rows of a key and of all below it; where there is no such key, rows whose key holds the text.
+
+    `*` stands for any name, and so does a name of your own: `buses.plc.timeout_s` is `buses.*.timeout_s`.
+    """
+    steps = _steps(asked)
+    return [row for row in rows if _is_at(_steps(row.key), steps)] or [row for row in rows if asked in row.key]
+
+
+def near(rows: list[Key], asked: str) -> str | None:
+    """The key most like one that does not exist: as a whole, else by its last step."""
+    whole = nearest(asked, (row.key for row in rows))
+    if whole is not None:
+        return whole
+    last = nearest(_steps(asked)[-1], (_steps(row.key)[-1] for row in rows))
+    return next((row.key for row in rows if _steps(row.key)[-1] == last), None)
+
+
+def _steps(key: str) -> list[str]:
+    """Steps of a key without the marks of list items, `[]` or `[0]`."""
+    return [step.partition("[")[0] for step in key.split(".")]
+
+
+def _is_at(key: list[str], asked: list[str]) -> bool:
+    """True for a key whose first steps are those asked for."""
+    return len(key) >= len(asked) and all(
+        "*" in (mine, theirs) or mine == theirs for mine, theirs in zip(key, asked, strict=False)
+    )
 
 
 def _keys(model: type[BaseModel], before: str) -> Iterator[tuple[str, FieldInfo]]:

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from agent.checks.check import check_file
-from agent.checks.keys import explained
+from agent.checks.findings import sentences
+from agent.checks.keys import explained, matching, near
+from agent.cli.words import say
 from agent.config import Config
+from host.explain import nearest
 from host.hjson import load
 from host.problems import ConfigErrors, Problem, shown
 
@@ -58,21 +61,38 @@ def _readable(line: argparse.Namespace, problems: Sequence[Problem]) -> Config |
 
 def schema(line: argparse.Namespace) -> int:
     """Print the JSON Schema."""
-    print(json.dumps(Config.model_json_schema(), indent=1, ensure_ascii=False))
+    from agent.checks.schema import schema as schema_of  # every driver is loaded for it
+
+    print(json.dumps(schema_of(line.lang), indent=1, ensure_ascii=False))
     return 0
 
 
 def example(line: argparse.Namespace) -> int:
-    """Print an example, or the names of all."""
-    found = {path.stem: path for path in _examples() if path.stem != CENTRE}
+    """Print an example station or the block of a driver, or the names of all."""
+    stations = {path.stem: path for path in _examples() if path.stem != CENTRE}
     if line.example is None:
-        print("\n".join(sorted(found)))
+        print("\n".join(sorted(stations)))
         return 0
-    if line.example not in found:
-        print(", ".join(sorted(found)) or "-", file=sys.stderr)
-        return 2
-    print(found[line.example].read_text(encoding="utf-8"), end="")
-    return 0
+    if line.example in stations:
+        print(stations[line.example].read_text(encoding="utf-8"), end="")
+        return 0
+    from agent.checks.example import block  # drivers: only who asks for one waits for them
+    from drivers.registry import driver_names, entry
+
+    drivers = driver_names()
+    if line.example in drivers:
+        print(block(entry(line.example).info, line.lang), end="")
+        return 0
+    return _unknown(line, line.example, [*sorted(stations), *drivers])
+
+
+def _unknown(line: argparse.Namespace, name: str, known: Sequence[str]) -> int:
+    """Say that there is no such thing, what is nearest, and all there are."""
+    like = nearest(name, known)
+    hint = sentences().word("did-you-mean", line.lang) or ""
+    said = hint.format(near=like) if like else ""
+    print(say("unknown-example", line.lang, name=name, hint=said, known=", ".join(known) or "-"), file=sys.stderr)
+    return 2
 
 
 def _examples() -> Iterator[Path]:
@@ -87,12 +107,16 @@ def _examples() -> Iterator[Path]:
 
 
 def explain(line: argparse.Namespace) -> int:
-    """Print what is known of the keys that hold the given part."""
-    rows = [row for row in explained(line.lang) if line.key in row.key]
+    """Print what is known of a key and of those below it, else of the keys that hold the text."""
+    every = explained(line.lang)
+    rows = matching(every, line.key)
     if line.json:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1, ensure_ascii=False))
-    else:
-        for row in rows:
-            default = "" if row.required else f" [{shown(row.default)}]"
-            print(f"{row.key}: {row.kind}{default}\n    {row.meaning}")
+    for row in () if line.json else rows:
+        default = "" if row.required else f" [{shown(row.default)}]"
+        print(f"{row.key}: {row.kind}{default}\n    {row.meaning}")
+    if not rows:
+        like = near(every, line.key)
+        hint = (sentences().word("did-you-mean", line.lang) or "").format(near=like) if like else ""
+        print(say("unknown-key", line.lang, name=line.key, hint=hint), file=sys.stderr)
     return 0 if rows else 1
