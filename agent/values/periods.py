@@ -16,8 +16,8 @@ TICK_WALL_S: Final = 0.2
 GRACE_WORLD_S: Final = 10.0
 GRACE_WALL_S: Final = 2.0
 STEP_S: Final = 0.5
-# A record has a greatest size: the averages of a very large station share a period in several.
-ROWS_MAX: Final = 250
+# A record has a greatest size, and what writes it a greatest need of memory: large stations write several a period.
+ROWS_MAX: Final = 100
 
 
 class ClockWatch:

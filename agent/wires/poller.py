@@ -17,7 +17,7 @@ from metrology.reading import Reading, Scan
 
 Sink = Callable[[Scan], Awaitable[None]]
 # Polls whose lateness is kept for people, and from which period on a poll lets quicker ones go first.
-LATENESS_KEPT: Final = 300
+LATENESS_KEPT: Final = 60
 SLOW_POLL_S: Final = 30.0
 # The origin of a mark says what happened; a system's whole story stays in the status and in the event.
 ORIGIN_CHARS_MAX: Final = 160
@@ -116,11 +116,11 @@ class Poller:
         return missed(self.instrument, self._driver.measurands, self._clock.now(), mark)
 
     def _lateness(self) -> dict[str, float] | None:
-        """How long after their instants the last polls began to ask: median, 99th percentile, greatest."""
+        """How long after their instants the last polls began to ask: median, 95th percentile, greatest."""
         late = sorted(self._late_s)
         if not late:
             return None
-        at = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+        at = {"p50": 0.5, "p95": 0.95, "max": 1.0}
         return {name: round(late[min(len(late) - 1, int(part * len(late)))] * 1000, 1) for name, part in at.items()}
 
     def status(self) -> dict[str, Any]:

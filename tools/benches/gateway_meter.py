@@ -179,7 +179,9 @@ class Meter:
         late = [arrived for arrived, answered in rows if answered < opened <= arrived]
         first = min((arrived for arrived, _ in rows if arrived >= opened), default=None)
         end = max(late, default=opened)
-        live = [1000 * (arrived - answered) for arrived, answered in rows if answered >= opened and arrived <= end + 1]
+        # Live is what was read once the connection stood again; before that there is nobody to tell.
+        back = first or opened
+        live = [1000 * (arrived - answered) for arrived, answered in rows if answered >= back and arrived <= end + 1]
         return {
             "reconnect_s": round(first - opened, 1) if first else None,
             "backlog": len(late),
