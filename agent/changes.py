@@ -15,8 +15,10 @@ from metrology.periods import iso
 # Keys of an instrument's block that are taken over while the station runs. Driver, bus, kind, rule and the set of its
 # series decide what others do with its values: uplinks, averages, sequences.
 RELOADED: Final = frozenset({"options", "unit", "poll_s", "expected_per_minute", "serial_number", "position", "series"})
-# A record is bounded; whoever needs more compares the two documents.
+# A record is bounded (256 KiB): a document longer than this is told by its sum alone, and no more changes than these.
+DOCUMENT_BYTES_MAX: Final = 128 * 1024
 CHANGES_MAX: Final = 500
+CHANGES_BYTES_MAX: Final = 64 * 1024
 VERSION: Final = 1
 # What the kernel gives as the login of a process nobody logged in for (audit_loginuid unset).
 NO_LOGIN: Final = 0xFFFFFFFF
@@ -105,16 +107,26 @@ def config_fields(
     document = document_of(config)
     fields: dict[str, Any] = {
         "sha256": fingerprint(config),
-        "document": document,
         "version": VERSION,
         "rate": rate,
         "origin": origin,
     }
+    if len(json.dumps(document)) <= DOCUMENT_BYTES_MAX:
+        fields["document"] = document
     if by is not None:
         fields["by"] = dict(by)
     if former is not None:
         changes = difference(former, document)
-        fields["changes"] = dict(list(changes.items())[:CHANGES_MAX])
-        if len(changes) > CHANGES_MAX:
-            fields["changes_left_out"] = len(changes) - CHANGES_MAX
+        fields["changes"] = told = dict(_bounded(changes))
+        if len(changes) > len(told):
+            fields["changes_left_out"] = len(changes) - len(told)
     return fields
+
+
+def _bounded(changes: Changes) -> Iterator[tuple[str, list[Any]]]:
+    """The first changes, as many as a record holds."""
+    size = 0
+    for key, change in list(changes.items())[:CHANGES_MAX]:
+        size += len(json.dumps([key, change]))
+        if size <= CHANGES_BYTES_MAX:
+            yield key, change

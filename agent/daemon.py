@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -169,7 +170,7 @@ class Daemon:
         await replay(self.log, self.intake, self.averager.closed_until)
         await resume(self.sources.lines, self.log)
         assert self.index is not None, "made with the daemon"
-        former = next((row["document"] for row in self.index.newest("config", None, 1)), None)
+        former = next((row.get("document") for row in self.index.newest("config", None, 1)), None)
         by = author(self.path)
         await self.log.append(
             "config", config_fields(self.config, self.clock.rate, former=former, origin="start", by=by)
@@ -227,11 +228,28 @@ async def _cancel(tasks: "list[asyncio.Task[Any]]") -> None:
         await asyncio.wait(tasks)
 
 
+def _in_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 async def serve(config: Config, clock: Clock, path: Path, make_wire: MakeWire = wire_of) -> None:
     """Run a station until SIGTERM or SIGINT; SIGHUP has the file read again."""
     daemon = Daemon(config, clock, path, make_wire)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reloader.ask)
+    began_in_terminal = _in_terminal()
+
+    def hung_up() -> None:
+        """A terminal that closes sends the same signal: with it ends what a person ran in it."""
+        if began_in_terminal and not _in_terminal():
+            daemon.stop()
+        else:
+            daemon.reloader.ask()
+
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
     await daemon.run()

@@ -3,12 +3,14 @@
 import asyncio
 import base64
 import contextlib
+import fcntl
 import getpass
 import json
 import os
 import signal
 import statistics
 import sys
+import termios
 import time
 import tty
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from agent.changes import author, changed_instruments, difference, needs_restart
+from agent.changes import author, changed_instruments, config_fields, difference, needs_restart
 from agent.config import Config
 from agent.store.segment import Record, Segment
 from agent.values.averaging import Averager, SeriesSpec
@@ -125,6 +127,10 @@ class Station:
         async with asyncio.timeout(20):
             _, said = await self.process.communicate()
         assert self.process.returncode == 0, said.decode()
+        return self.rows()
+
+    def rows(self) -> list[Record]:
+        """All records; each carries the next number of the one epoch."""
         rows: list[Record] = []
         for path in sorted((self.folder / "store" / "segments").glob("log-*.db")):
             segment = Segment(path)
@@ -376,6 +382,36 @@ async def test_no_instrument_is_set_anew_during_its_calibration(
             one.process.kill()
             await one.process.communicate()
     assert [row.get("changes") for row in of("config", rows)] == [None, {"instruments.ndir.poll_s": [0.2, 0.5]}]
+
+
+async def test_a_terminal_that_closes_ends_what_was_run_in_it(station: Any) -> None:
+    """The terminal's end is the same signal as a wish to read the file again."""
+    master, slave = os.openpty()
+    station.file.write_text(json.dumps(station.document))
+    station.process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent", "run", str(station.file), cwd=station.root, stdin=slave,
+        stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(slave)
+    await station.until(lambda s: s["scans"] > 2)
+    os.close(master)
+    async with asyncio.timeout(20):
+        _, said = await station.process.communicate()
+    assert station.process.returncode == 0, said.decode()
+    assert [row["what"] for row in of("event", station.rows())] == ["stopped"]
+
+
+def test_a_large_configuration_still_fits_a_record(tmp_path: Path, config_for: Any) -> None:
+    document = config_for(tmp_path, 502).model_dump(mode="json")
+    block = document["instruments"]["ndir"]
+    document["instruments"] = {f"ndir-{n}": {**block, "unit": n, "serial_number": "S" * 50} for n in range(1, 1000)}
+    large = Config.model_validate(document)
+    fields = config_fields(large, 1.0, former={"instruments": {}}, origin="start", by=None)
+    assert "document" not in fields
+    assert 0 < len(fields["changes"]) <= 500
+    assert len(fields["changes"]) + fields["changes_left_out"] > 9000
+    assert len(record.encode(fields)) < record.BODY_BYTES_MAX / 2
 
 
 async def test_a_line_that_speaks_unasked(tmp_path: Path, root: Path) -> None:
