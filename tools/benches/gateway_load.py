@@ -151,7 +151,9 @@ class Bed:
             mount = f'mount -t tmpfs -o size={self.load.disk_kB}k bench "{self.data}" && exec "$@"'
             wrapped = ["unshare", *(["-m"] if os.geteuid() == 0 else ["-Urm"]), "--", "sh", "-c", mount, "sh"]
         profiler: list[str | Path] = [sys.executable, "-m", "cProfile", "-o", self.profile] if self.profile else []
-        self.processes.start("agent", *wrapped, "env", self.env, *profiler, AGENT, "run", self.config)
+        # The service manager gives the agent this environment, too.
+        env = ["env", self.env, "MALLOC_ARENA_MAX=1"]
+        self.processes.start("agent", *wrapped, *env, *profiler, AGENT, "run", self.config)
 
     def ready(self) -> None:
         """Wait for the first record."""
