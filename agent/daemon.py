@@ -13,7 +13,6 @@ from typing import Any, Final
 from agent.changes import author, config_fields
 from agent.config import Config
 from agent.firmware.jobs import Jobs
-from agent.firmware.line import resume
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
 from agent.reload import Reloader
@@ -168,7 +167,10 @@ class Daemon:
             self.event("log-damaged", {"detail": what})
         await write_gap(self.log, self.clock.now(), self.averager.closed_until)
         await replay(self.log, self.intake, self.averager.closed_until)
-        await resume(self.sources.lines, self.log)
+        if self.sources.lines:
+            from agent.firmware.line import resume
+
+            await resume(self.sources.lines, self.log)
         assert self.index is not None, "made with the daemon"
         former = next((row.get("document") for row in self.index.newest("config", None, 1)), None)
         by = author(self.path)

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.firmware.requests import handlers as firmware_handlers
-from agent.next_scans import next_scans
 from host.control import Handler, RequestError
 from metrology.periods import iso
 from metrology.reading import Measurement
@@ -73,6 +72,8 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         yield {"events": [row.fields for row in rows[-EVENTS_SHOWN:]]}
 
     async def _read(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        from agent.next_scans import next_scans
+
         async for row in next_scans(daemon.config, daemon.intake, daemon.clock):
             yield row
 

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agent.firmware.boards import BoardDesk
 from host.control import Handler, RequestError
 
 if TYPE_CHECKING:
     from agent.daemon import Daemon
+    from agent.firmware.boards import BoardDesk
     from agent.firmware.desk import FirmwareDesk
 
 
@@ -30,17 +30,20 @@ def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) ->
     async def _stop(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         yield desk().stop(text(request, "who"))
 
-    boards = BoardDesk(daemon.sources.lines, daemon.clock, daemon.event)
+    def boards() -> "BoardDesk":
+        from agent.firmware.boards import BoardDesk
+
+        return BoardDesk(daemon.sources.lines, daemon.clock, daemon.event)
 
     async def _find(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        yield await boards.find(_number(request, "first"), _number(request, "last"), text(request, "who"))
+        yield await boards().find(_number(request, "first"), _number(request, "last"), text(request, "who"))
 
     async def _time(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        yield await boards.set_time(text(request, "boards"), text(request, "who"))
+        yield await boards().set_time(text(request, "boards"), text(request, "who"))
 
     async def _setting(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         value = None if request.get("value") is None else text(request, "value")
-        yield await boards.setting(text(request, "board"), text(request, "name"), value, text(request, "who"))
+        yield await boards().setting(text(request, "board"), text(request, "name"), value, text(request, "who"))
 
     return {
         "firmware-list": _list,

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.config import Config, Instrument
-from agent.firmware.line import BoardLine
 from agent.wires.bus import AskedBus
 from agent.wires.bus_stream import StreamBus
 from agent.wires.bus_wire import OnEvent
@@ -13,8 +12,10 @@ from agent.wires.listener import Listener
 from agent.wires.poller import Poller, Sink
 from agent.wires.wire_kinds import MakeWire, wire_of
 from drivers.registry import driver, stream_driver
-from firmware_bridge.board import Boards
 from metrology.clock import Clock
+
+if TYPE_CHECKING:
+    from agent.firmware.line import BoardLine
 
 # The part of a second, or of a shorter period, over which instruments of one instant are spread.
 SPREAD: Final = 0.25
@@ -27,7 +28,7 @@ class Sources:
     pollers: dict[str, Poller]
     listeners: dict[str, Listener]
     streams: dict[str, StreamBus]
-    lines: dict[str, BoardLine] = field(default_factory=dict)
+    lines: "dict[str, BoardLine]" = field(default_factory=dict)
 
 
 def sources(
@@ -45,11 +46,7 @@ def sources(
         if block.bus in buses
     }
     listeners = {name: listener_of(config, name, sink, clock) for name in config.buses if name not in buses}
-    lines = {
-        name: BoardLine(name, listener.driver, listener.feed)
-        for name, listener in listeners.items()
-        if isinstance(listener.driver, Boards)
-    }
+    lines = _board_lines(listeners) if listeners else {}
     streams = {
         name: StreamBus(name, config.buses[name], clock, on_event, (lines.get(name) or listener).feed, make_wire)
         for name, listener in listeners.items()
@@ -57,6 +54,18 @@ def sources(
     for name, line in lines.items():
         line.attach(streams[name].write)
     return Sources(pollers, listeners, streams, lines)
+
+
+def _board_lines(listeners: Mapping[str, Listener]) -> "dict[str, BoardLine]":
+    # Only a station that is spoken to unasked can have boards, and carries what manages them.
+    from agent.firmware.line import BoardLine
+    from firmware_bridge.board import Boards
+
+    return {
+        name: BoardLine(name, listener.driver, listener.feed)
+        for name, listener in listeners.items()
+        if isinstance(listener.driver, Boards)
+    }
 
 
 def offsets_s(config: Config) -> list[float]:

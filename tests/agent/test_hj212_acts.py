@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent.uplinks.assembly import Parts, uplinks
+from agent.values.series import serials_of
 from host.hj212 import Link
 from metrology.quality import Quality
 from metrology.reading import Measurement, Reading
@@ -150,7 +151,10 @@ async def linked(rig, tmp_path: Path) -> AsyncIterator[Make]:
 
         one = await rig(change=with_uplink)
         platform.clock = one.clock
-        parts = Parts(one.config, one.log, one.index, one.live, one.intake, one.calibrator, one.lock, one.clock, "vkey")
+        parts = Parts(
+            one.config, one.log, one.index, one.live, one.intake, one.calibrator, one.lock, one.clock, "vkey",
+            serials_of(one.config),
+        )  # fmt: skip
         uplink = uplinks(parts)["gov"]
         task = asyncio.create_task(uplink.run())
         made.append((platform, task))
