@@ -11,7 +11,8 @@ from pymodbus.pdu.other_message import ReportDeviceIdRequest, ReportDeviceIdResp
 
 from agent.config import Bus
 from agent.doctor.listen import foreign
-from agent.wires.line import GarbledError, NoAnswerError, line_for
+from agent.wires.line import GarbledError, NoAnswerError
+from agent.wires.line_kinds import line_for
 from agent.wires.wire import Wire
 from drivers.base import Ask, BadAnswer, Step
 

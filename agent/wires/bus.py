@@ -13,7 +13,8 @@ from agent.config import Bus, Config
 from agent.wires.bus_turns import Priority, Turns
 from agent.wires.bus_unit import BACKOFF_REGULATED_S, BACKOFF_RESEARCH_S, Unit
 from agent.wires.bus_wire import KeptWire, OnEvent
-from agent.wires.line import GarbledError, NoAnswerError, line_for
+from agent.wires.line import GarbledError, NoAnswerError
+from agent.wires.line_kinds import line_for
 from agent.wires.wire import WireError
 from agent.wires.wire_kinds import MakeWire, wire_of
 from drivers.base import Answer, BadAnswer, Poll, ReadRegisters, Registers, Step, Text, WriteCoil

@@ -70,15 +70,3 @@ class TextLine:
             self._wire, step.data, lambda came: came if step.complete(came) else None, step.answer_bytes_max,
             timeout_s,
         )  # fmt: skip
-
-
-def line_for(config: Bus, wire: Wire) -> Line:
-    """The line a bus declares on its wire. Raises ValueError for a bus that is only listened to."""
-    if config.protocol == "stream":
-        raise ValueError("a stream bus is listened to, not asked")
-    if config.protocol == "text":
-        return TextLine(wire, config)
-    # A station without Modbus need not carry its library.
-    from agent.wires.line_modbus import ModbusLine
-
-    return ModbusLine(wire, config)

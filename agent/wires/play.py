@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from agent.config import Bus, Instrument
-from agent.wires.line import GarbledError, Line, NoAnswerError, line_for
+from agent.wires.line import GarbledError, Line, NoAnswerError
+from agent.wires.line_kinds import line_for
 from agent.wires.transcript import Piece, Transcript, exchanges, stamp
 from drivers.base import Answer, BadAnswer, Poll, Registers, Scan, Step, StreamFault, Text
 from drivers.registry import driver, stream_driver
