@@ -92,7 +92,10 @@ def layouts() -> str:
 
 def evidence() -> str:
     """What the words of the tables mean."""
-    return _table(("word", "means"), [(word, EVIDENCE[name][0]) for name, word in WORDS.items()])
+    means: dict[str, list[str]] = {}
+    for name, word in WORDS.items():
+        means.setdefault(word, []).append(EVIDENCE[name][0])
+    return _table(("word", "means"), [(word, "; or ".join(texts)) for word, texts in means.items()])
 
 
 def leniency_table() -> str:
