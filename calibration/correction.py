@@ -1,8 +1,9 @@
 """Coefficients of a series, and the one step that makes a Measurement of a Reading.
 
-The correction is `value = (indication - zero) * slope`: `zero` is the indication at which the corrected value is 0, in
-the unit of the series, `slope` has no unit. A series without coefficients is passed on as it came (identity); that is
-always so for a regulated series, whose analyzer is adjusted and whose data are not (design, section 13.1).
+The correction is `value = (indication - zero) * slope`, plus terms of other measurands of the same scan where a table
+has any: `zero` is the indication at which the corrected value is 0, in the unit of the series, `slope` has no unit. A
+series without coefficients is passed on as it came (identity); that is always so for a regulated series, whose analyzer
+is adjusted and whose data are not (design, section 13.1).
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from metrology.quality import Cause, Mark
 from metrology.reading import Measurement, Reading
 
 # Readings still to come, or replayed after a restart, reach back over an average's period; older ones stay in the log.
@@ -17,8 +19,17 @@ PREVIOUS_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """What a value gains for each unit by which another measurand of the same scan exceeds `centre`."""
+
+    measurand: str
+    per_unit: float
+    centre: float
+
+
+@dataclass(frozen=True, slots=True)
 class Coefficients:
-    """A two-point correction of one series from an instant on (aware UTC); before it, `previous` holds."""
+    """A correction of one series from an instant on (aware UTC); before it, `previous` holds."""
 
     id: str
     series: str
@@ -26,9 +37,10 @@ class Coefficients:
     slope: float
     valid_from: datetime
     previous: "Coefficients | None" = None
+    terms: tuple[Term, ...] = ()
 
     def correct(self, indication: float) -> float:
-        """Corrected value, in the unit of the indication."""
+        """Value by zero and slope, in the unit of the indication."""
         return (indication - self.zero) * self.slope
 
     def at(self, instant: datetime) -> "Coefficients | None":
@@ -50,9 +62,23 @@ def succeed(coefficients: Iterable[Coefficients]) -> Coefficients | None:
     return newest
 
 
-def apply(reading: Reading, coefficients: Coefficients | None) -> Measurement:
-    """The measurement of a reading by the coefficients valid at its time; names the ones used, None where identity."""
+def apply(reading: Reading, coefficients: Coefficients | None, scan: Iterable[Reading] = ()) -> Measurement:
+    """The measurement of a reading by the coefficients valid at its time; names the ones used, None where identity.
+
+    `scan` holds the readings of the same answer, for the terms; where one a term needs is missing there is no value.
+    """
     valid = coefficients.at(reading.at) if coefficients else None
     if valid is None:
         return Measurement(reading, reading.value)
-    return Measurement(reading, None if reading.value is None else valid.correct(reading.value), valid.id)
+    if reading.value is None:
+        return Measurement(reading, None, valid.id)
+    value = valid.correct(reading.value)
+    if valid.terms:
+        around = {one.measurand: one.value for one in scan if one.quality.valid}
+        for term in valid.terms:
+            found = around.get(term.measurand)
+            if found is None:
+                mark = Mark(Cause.FAULT, f"no {term.measurand} to correct by", reading.at)
+                return Measurement(replace(reading, quality=reading.quality.plus((mark,))), None, valid.id)
+            value += term.per_unit * (found - term.centre)
+    return Measurement(reading, value, valid.id)

@@ -14,7 +14,7 @@ from protocols import record
 
 # Scans of the open minute lie among the last ones; a station writes fewer than this in the grace of a period.
 REPLAY_SCANS: Final = 5_000
-COEFFICIENTS_MAX: Final = 1_000
+COEFFICIENTS_MAX: Final = 10_000
 LOOK_BACK: Final = timedelta(days=2)
 # A clock that was set back while the station was off: periods written before stay written once. What lies farther
 # ahead came from a clock that was never right, and must not stop the averages of years.
@@ -67,9 +67,11 @@ async def replay(log: Log, intake: Intake, since: datetime) -> int:
 
 
 def coefficients_in_force(index: Index) -> dict[str, Coefficients]:
-    """Newest coefficients of each series, older ones behind them."""
+    """Newest coefficients of each series, older ones behind them; those of a board go with its chip, not its name."""
     found: dict[str, list[Coefficients]] = defaultdict(list)
     for fields in index.newest("calibration", "coefficients", COEFFICIENTS_MAX):
+        if "chip" in fields:
+            continue
         found[fields["series"]].append(
             Coefficients(fields["id"], fields["series"], fields["zero"], fields["slope"], parse_iso(fields["from"]))
         )

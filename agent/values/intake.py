@@ -51,7 +51,8 @@ class Intake:
         await self._log.room()
         marked = replace(scan, readings=tuple(self._judged(reading) for reading in scan.readings))
         future = self._log.post("scan", scan_fields(marked))
-        measurements = [apply(reading, self.coefficients.get(reading.series)) for reading in marked.readings]
+        rows = marked.readings
+        measurements = [apply(reading, self.coefficients.get(reading.series), rows) for reading in rows]
         future.add_done_callback(lambda done: self._is_committed(done, measurements))
         for measurement in measurements:
             self._averager.feed(measurement)
@@ -64,7 +65,7 @@ class Intake:
     def replay(self, scan: Scan) -> None:
         """Take a scan that already lies in the log, after a restart: averages only."""
         for reading in scan.readings:
-            self._averager.feed(apply(reading, self.coefficients.get(reading.series)))
+            self._averager.feed(apply(reading, self.coefficients.get(reading.series), scan.readings))
 
     def _is_committed(self, done: "asyncio.Future[Record]", measurements: list[Measurement]) -> None:
         if done.cancelled():

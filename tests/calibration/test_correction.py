@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from calibration.correction import PREVIOUS_MAX, Coefficients, apply, succeed
+from calibration.correction import PREVIOUS_MAX, Coefficients, Term, apply, succeed
+from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Reading
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,6 +31,20 @@ def test_coefficients_correct_and_are_named() -> None:
 
 def test_a_missing_value_stays_missing() -> None:
     assert apply(reading(None), coefficients("run-1", 1, 2, 0)).value is None
+
+
+def test_terms_follow_the_other_readings_of_the_same_scan() -> None:
+    terms = (Term("board_temperature", 0.01, 25), Term("relative_humidity", -0.002, 50))
+    one = Coefficients("t", "tower.co2", 0.1, 2.0, T0, terms=terms)
+    warm = Reading("tower", "board_temperature", 35.0, "degC", T0)
+    damp = Reading("tower", "relative_humidity", 80.0, "%", T0)
+    assert apply(reading(2.1), one, (damp, warm)).value == pytest.approx(4.0 + 0.1 - 0.06, abs=1e-12)
+    broken = Reading("tower", "relative_humidity", 80.0, "%", T0, Quality.of(Mark(Cause.FAULT, "sensor", T0)))
+    for scan in ((warm,), (warm, broken)):
+        missing = apply(reading(2.1), one, scan)
+        assert (missing.value, missing.calibration) == (None, "t")
+        assert [mark.origin for mark in missing.reading.quality.marks] == ["no relative_humidity to correct by"]
+    assert apply(reading(None), one, ()).reading.quality.valid
 
 
 def test_each_reading_gets_the_coefficients_of_its_own_time() -> None:
