@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.firmware.requests import handlers as firmware_handlers
+from agent.history.daemon import handlers as history_handlers
 from host.control import Handler, RequestError
 from metrology.periods import iso
 from metrology.reading import Measurement
@@ -100,6 +101,7 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         "calibrate-abort": _abort,
         "maintenance": _maintenance,
         **firmware_handlers(daemon, _text),
+        **history_handlers(daemon),
     }
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -105,3 +106,19 @@ async def ask(path: str, request: Mapping[str, Any]) -> AsyncIterator[dict[str, 
             yield answer
     finally:
         writer.close()
+
+
+def ask_now(path: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same as `ask`, for programs that have nothing else to do meanwhile."""
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect(path)
+        except OSError as error:
+            raise RequestError(f"{path}: no daemon answers there ({error.strerror})") from error
+        line.sendall(json.dumps(dict(request)).encode() + b"\n")
+        with line.makefile("rb") as answers:
+            for text in answers:
+                answer = json.loads(text)
+                if "error" in answer:
+                    raise RequestError(answer["error"])
+                yield answer

@@ -91,7 +91,7 @@ class Index:
 
     def averages(self, period_s: int, since: str, until: str) -> Iterator[dict[str, Any]]:
         """Average records with since <= start < until (ISO times), oldest first, decoded as they are asked for."""
-        bodies = self._bodies(
+        bodies = self.bodies(
             "SELECT body FROM entry WHERE period_s = ? AND at >= ? AND at < ? ORDER BY at, epoch, seq",
             (period_s, since, until),
         )
@@ -131,7 +131,7 @@ class Index:
 
     def last_average(self, period_s: int, since: str, until: str) -> dict[str, Any] | None:
         """The one of these that starts last."""
-        bodies = self._bodies(
+        bodies = self.bodies(
             "SELECT body FROM entry WHERE period_s = ? AND at >= ? AND at < ? ORDER BY at DESC LIMIT 1",
             (period_s, since, until),
         )
@@ -139,14 +139,15 @@ class Index:
 
     def newest(self, kind: str, what: str | None, limit: int) -> list[dict[str, Any]]:
         """Newest records of a kind (and of one `what`), newest first."""
-        bodies = self._bodies(
+        bodies = self.bodies(
             "SELECT body FROM entry WHERE kind = ?1 AND (?2 IS NULL OR what = ?2)"
             " ORDER BY epoch DESC, seq DESC LIMIT ?3",
             (kind, what, limit),
         )
         return [record.decode(body) for body in bodies]
 
-    def _bodies(self, statement: str, values: tuple[object, ...]) -> list[bytes]:
+    def bodies(self, statement: str, values: tuple[object, ...]) -> list[bytes]:
+        """Bodies that a query of one column finds."""
         return [body for (body,) in self._rows(statement, values)]
 
     def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:

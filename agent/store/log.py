@@ -230,6 +230,10 @@ class Log:
             return found
         return await self.call(self._segments.read, after, kinds, limit, before, self.epoch if epoch is None else epoch)
 
+    async def seq_at(self, epoch: int, at: str) -> int:
+        """First number of an epoch written at or after a time (ISO text)."""
+        return await self.call(self._segments.seq_at, epoch, at)
+
     async def epochs(self) -> list[int]:
         """Epochs that have segments here, ascending."""
         return await self.call(self._segments.epochs)

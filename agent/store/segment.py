@@ -6,7 +6,8 @@ last. All calls come from the one thread that owns the log.
 
 import json
 import os
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -169,6 +170,23 @@ class Segment:
 def _place(document: str) -> Place:
     fields = json.loads(document)
     return Place(fields["epoch"], fields["through"], tuple((a, b) for a, b in fields["above"]))
+
+
+def seq_at(segments: Sequence[Segment], at: str) -> int:
+    """First number of one epoch written at or after `at`, by bisection; 0 in an empty epoch.
+
+    The clock is taken to have gone forward: across a step back the answer is one of the possible ones.
+    """
+    filled = [segment for segment in segments if segment.next_seq > segment.first_seq]
+    if not filled:
+        return 0
+
+    def written(seq: int) -> str:
+        segment = next(one for one in filled if seq < one.next_seq)
+        return str(segment.read(seq - 1, record.KINDS, 1, None)[0].fields["t"])
+
+    numbers = range(filled[0].first_seq, filled[-1].next_seq)
+    return filled[0].first_seq + bisect_left(numbers, at, key=written)
 
 
 def sync_folder(folder: Path) -> None:

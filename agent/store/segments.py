@@ -5,13 +5,13 @@ Everything after the construction is called from the one thread that owns the lo
 
 import logging
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 
 import apsw
 
-from agent.store.segment import Place, Record, Segment, segment_name, segment_numbers
+from agent.store.segment import Place, Record, Segment, segment_name, segment_numbers, seq_at
 from host.sqlite import DatabaseRefusedError
 from metrology.periods import DAY_S, parse_iso, period_start
 from protocols import record
@@ -157,6 +157,16 @@ class Segments:
         firsts = [(first, path) for number, first, path in sorted(named) if number == epoch]
         ends = [first for first, _ in firsts[1:]] + [2**62]
         return ((first, end, path) for (first, path), end in zip(firsts, ends, strict=True))
+
+    def seq_at(self, epoch: int, at: str) -> int:
+        """First number of an epoch written at or after `at`."""
+        with ExitStack() as opened:
+            segments = []
+            for _, _, path in self._spans(epoch):
+                segments.append(self.live if path == self.live.path else Segment(path, exclusive=False))
+                if segments[-1] is not self.live:
+                    opened.callback(segments[-1].close)
+            return seq_at(segments, at)
 
     def epochs(self) -> list[int]:
         """Epochs that have segments here, ascending."""
