@@ -11,7 +11,7 @@ from pydantic import Field
 from agent.config_firmware import Firmware
 from agent.config_gas import Cylinder, Guard, Sequence, Valve
 from agent.config_hj212 import Hj212Uplink
-from agent.config_wires import SerialWire, TcpWire, UdpWire
+from agent.config_wires import MqttWire, SerialWire, TcpWire, UdpWire
 from host.hjson import Strict
 from host.secrets import SecretRef
 from host.shapes import Name, Position, Tls
@@ -47,7 +47,7 @@ class Ledger(Strict):
 class Bus(Strict):
     """One line with one owner. `timeout_s` is wall time for one answer, `gap_ms` the silence kept between requests."""
 
-    wire: Annotated[SerialWire | TcpWire | UdpWire, Field(discriminator="kind")]
+    wire: Annotated[SerialWire | TcpWire | UdpWire | MqttWire, Field(discriminator="kind")]
     protocol: Literal["modbus-rtu", "modbus-tcp", "text", "stream"]
     timeout_s: float = Field(default=1.0, gt=0, le=60)
     gap_ms: int = Field(default=0, ge=0, le=10000)

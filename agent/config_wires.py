@@ -1,10 +1,14 @@
 """The shape of wires: what the line of a bus is made of (`agent.config` holds the whole)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from host.hjson import Strict
+from host.secrets import SecretRef
+
+# A topic of an instrument's own broker, whole: without the signs + and # that stand for many.
+Topic = Annotated[str, Field(pattern=r"^[^+# ]{1,200}$")]
 
 
 class Rs485(Strict):
@@ -55,3 +59,18 @@ class UdpWire(Strict):
     host: str
     port: int | None = Field(default=None, ge=1, le=65535)
     local_port: int | None = Field(default=None, ge=1, le=65535)
+
+
+class MqttWire(Strict):
+    """An instrument that is an MQTT broker itself and publishes what it measures. It is only listened to.
+
+    `ca`: TLS, and the broker's certificate is signed by an authority of this PEM file.
+    """
+
+    kind: Literal["mqtt"]
+    host: str
+    port: int = Field(default=1883, ge=1, le=65535)
+    topics: list[Topic] = Field(min_length=1, max_length=16)
+    user: str | None = None
+    password: SecretRef | None = None
+    ca: str | None = None

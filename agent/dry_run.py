@@ -170,7 +170,7 @@ async def _listen(name: str, config: Config, clock: Clock) -> list[Outcome]:
     ]
 
 
-_GONE: Final = frozenset({*_WIRE_CODES.values(), "name-unknown", "wire"})
+_GONE: Final = frozenset({*_WIRE_CODES.values(), "name-unknown", "login", "wire"})
 
 
 def _failure(error: Exception, bus: Bus) -> Failure:
@@ -206,6 +206,8 @@ def _wire_code(chain: list[BaseException]) -> str:
         return _WIRE_CODES[numbers[0]]
     by_words = {
         "holds it": "port-taken", "cannot be opened within": "unreachable", "Connect call failed": "refused",
-        "closed by the peer": "hung-up",
+        "closed by the peer": "hung-up", "Connection refused": "refused", "No route to host": "unreachable",
+        "timed out": "unreachable", "service not known": "name-unknown", "ot authorized": "login",
+        "Bad user name": "login", "refuses the topic": "login",
     }  # fmt: skip
     return next((code for words, code in by_words.items() if words in text), "wire")

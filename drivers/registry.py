@@ -32,6 +32,7 @@ _PYTHON: Final = {
     "gill_windsonic": "drivers.gill_windsonic:STREAM",
     "gill_windsonic_polled": "drivers.gill_windsonic:ENTRY",
     "lgr_gga": "drivers.lgr_gga:STREAM",
+    "licor_li7810": "drivers.licor_li7810:STREAM",
     "licor_li850": "drivers.licor_li850:ENTRY",
     "licor_li850_stream": "drivers.licor_li850:STREAM",
     "ma_adam": "drivers.ma_adam:ENTRY",

@@ -22,6 +22,7 @@ from agent.checks.uplinks import check_uplinks
 from agent.checks.wires import check_wires
 from agent.config import Config
 from agent.config_hj212 import Hj212Uplink
+from agent.config_wires import MqttWire
 from host.hjson import read, validate
 from host.problems import ConfigErrors, Lang, Problem
 from host.secrets import SecretError, SecretRef, read_secret
@@ -61,7 +62,7 @@ def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None,
         return Checked(None, errors.problems)
     find = Findings(document)
     known = infos(config, find)
-    check_wires(config, find)
+    check_wires(config, wall or now, find)
     check_instruments(config, known, find)
     series = used(config, known)
     check_gas(config, series, now, find)
@@ -78,6 +79,9 @@ def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None,
 
 def _secret_places(config: Config) -> Iterator[tuple[tuple[str, ...], SecretRef]]:
     yield ("ledger", "key"), config.ledger.key
+    for name, bus in config.buses.items():
+        if isinstance(bus.wire, MqttWire) and bus.wire.password:
+            yield ("buses", name, "wire", "password"), bus.wire.password
     for name, uplink in config.uplinks.items():
         if isinstance(uplink, Hj212Uplink):
             yield ("uplinks", name, "pw"), uplink.pw

@@ -13,6 +13,7 @@ from metrology.declaration import DriverInfo, Option
 _PROTOCOLS: Final = {"modbus": "modbus-rtu", "text": "text", "stream": "stream"}
 _BUS: Final = "line-1"
 _WIRE: Final = '{ kind: "serial", device: "/dev/serial/by-id/usb-ADAPTER", baud: 9600, parity: "N", stop_bits: 1 }'
+_BUS_WIRE: Final = "bus wire"
 _OTHER_WIRE: Final = '// wire: { kind: "tcp", host: "192.0.2.10", port: 4001 }'
 
 
@@ -26,12 +27,12 @@ def block(info: DriverInfo, lang: Lang) -> str:
     def own(key: str, value: str, *, off: bool = False) -> str:
         return f"    {'// ' if off else ''}{key}: {value} // {meanings[f'instruments.*.{key}']}"
 
+    wire = _given(info).get(_BUS_WIRE)
     lines = [
         f"// {info.title}. {info.manual}",
         "buses: {",
         f"  {_BUS}: {{",
-        bus("wire", _WIRE),
-        f"    {_OTHER_WIRE}",
+        *((bus("wire", wire),) if wire else (bus("wire", _WIRE), f"    {_OTHER_WIRE}")),
         bus("protocol", f'"{_PROTOCOLS[info.protocol]}"'),
         "  }",
         "}",
@@ -56,12 +57,17 @@ def block(info: DriverInfo, lang: Lang) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _given(info: DriverInfo) -> dict[str, Any]:
+    text = resources.files("agent.checks").joinpath("examples.toml").read_text(encoding="utf-8")
+    given: dict[str, Any] = tomllib.loads(text).get(info.name, {})
+    return given
+
+
 def _options(info: DriverInfo, meaning: str) -> Iterator[str]:
     """The options: those that must be given with a value that loads, the others commented out at their defaults."""
     if not info.options:
         return
-    text = resources.files("agent.checks").joinpath("examples.toml").read_text(encoding="utf-8")
-    given: dict[str, Any] = tomllib.loads(text).get(info.name, {})
+    given = _given(info)
     yield f"    options: {{ // {meaning}"
     for name, option in info.options.items():
         yield _option(name, option, given.get(name))

@@ -17,7 +17,7 @@ SOON: Final = timedelta(days=30)
 def check_tls(name: str, tls: Tls, wall: datetime, find: Findings) -> None:
     """Check the files of one uplink; `wall` is real time, by which peers judge certificates."""
     path = ("uplinks", name, "tls")
-    good = [_file((*path, key), getattr(tls, key), wall, find) for key in ("ca", "certificate")]
+    good = [check_file((*path, key), getattr(tls, key), wall, find) for key in ("ca", "certificate")]
     try:
         key = path_of(tls.key)
     except SecretError:
@@ -29,8 +29,8 @@ def check_tls(name: str, tls: Tls, wall: datetime, find: Findings) -> None:
             find.error("certificate-key", *path, "key", file=tls.certificate)
 
 
-def _file(path: tuple[str, ...], file: str, wall: datetime, find: Findings) -> bool:
-    """Tell whether the file holds certificates."""
+def check_file(path: tuple[str, ...], file: str, wall: datetime, find: Findings) -> bool:
+    """Tell whether the file holds certificates, and note where it does not or where they end."""
     try:
         ends = _ends(file)
     except FileNotFoundError:

@@ -49,7 +49,7 @@ class Transcript:
 
 
 def header(bus: str, config: Mapping[str, Any], instruments: Mapping[str, Any]) -> str:
-    """The first lines of a file. The blocks of a bus and its instruments hold no secret: none has a place for one."""
+    """The first lines of a file. The blocks of a bus and its instruments hold no secret, at most where one lies."""
     about = {"bus": bus, "config": config, "instruments": instruments}
     return f"{LEGEND}\n# {json.dumps(about, ensure_ascii=False)}\n"
 

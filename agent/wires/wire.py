@@ -1,4 +1,4 @@
-"""The face of a wire (`wire_serial`, `wire_tcp`, `wire_udp`): used on asyncio; one that failed may be opened again."""
+"""The face of a wire (serial, TCP, UDP, MQTT): used on asyncio; one that failed may be opened again."""
 
 import asyncio
 from typing import Final, Protocol

@@ -24,6 +24,8 @@ def test_every_driver_declares_itself_and_has_a_page(name: str, root: Path) -> N
     page = (root / "docs" / "drivers" / f"{name}.md").read_text(encoding="utf-8")
     for word in [*info.measurands, *info.options]:
         assert f"`{word}`" in page, f"the page of {name} does not name {word}"
+    index = (root / "docs" / "drivers" / "README.md").read_text(encoding="utf-8")
+    assert f"| [`{name}`]({name}.md) | {info.title} |" in index
 
 
 @pytest.mark.parametrize(
