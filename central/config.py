@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from host.hjson import Strict
+from host.hjson import WHOLE, Strict
 from host.secrets import SecretRef
 from host.shapes import Factor, Mn, Name, Position, Series, SystemCode, Tls
 from metrology.measurand import catalogue
@@ -62,7 +62,7 @@ class StartUp(Strict):
     overtime_s: int | None = Field(default=None, ge=1, le=9999)
     recount: int | None = Field(default=None, ge=0, le=99)
     realtime_s: int | None = Field(default=None, ge=1, le=9999)
-    minute_min: Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30] | None = None
+    minute_min: Annotated[Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30], WHOLE] | None = None
     realtime: bool | None = None
     status: bool | None = None
 
@@ -84,10 +84,10 @@ class Outlet(Strict):
     st: SystemCode = "31"
     pw: SecretRef
     factors: dict[str, Factor] = Field(min_length=1)
-    edition: Literal[2005, 2017, 2025] = 2017
+    edition: Annotated[Literal[2005, 2017, 2025], WHOLE] = 2017
     leniencies: list[str] = Field(default=[])
     sm4_key: SecretRef | None = None
-    minute_min: Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30] = 1
+    minute_min: Annotated[Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30], WHOLE] = 1
     ask_missing: bool = True
     start_up: StartUp | None = None
 

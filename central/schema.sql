@@ -8,6 +8,12 @@ CREATE TABLE record (
 );
 CREATE INDEX record_committed ON record (committed_wall);
 
+-- What a station told, by time: for reports that look back. Scans and checkpoints are found by their numbers.
+CREATE INDEX record_told ON record (station_id, kind, CAST(body AS TEXT) ->> '$.t')
+    WHERE kind IN ('calibration', 'event', 'config', 'gap');
+CREATE INDEX record_average ON record (station_id, CAST(body AS TEXT) ->> '$.period_s', CAST(body AS TEXT) ->> '$.start')
+    WHERE kind = 'average';
+
 -- What the station has handed over: inclusive ranges of seq, merged. A seq inside a range is either stored or was
 -- never meant for us (`prev` of the envelope told so).
 CREATE TABLE coverage (

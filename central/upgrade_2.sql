@@ -27,3 +27,9 @@ CREATE TABLE hour_due (
     station_id TEXT NOT NULL, series TEXT NOT NULL, start TEXT NOT NULL,
     PRIMARY KEY (station_id, series, start)
 ) WITHOUT ROWID;
+
+-- What a station told, by time: for reports that look back. Scans and checkpoints are found by their numbers.
+CREATE INDEX record_told ON record (station_id, kind, CAST(body AS TEXT) ->> '$.t')
+    WHERE kind IN ('calibration', 'event', 'config', 'gap');
+CREATE INDEX record_average ON record (station_id, CAST(body AS TEXT) ->> '$.period_s', CAST(body AS TEXT) ->> '$.start')
+    WHERE kind = 'average';

@@ -195,6 +195,10 @@ async def test_what_is_no_command_of_this_page_is_refused(
 
 
 SCHEMA_1 = """
+CREATE TABLE record (
+    station_id TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL,
+    committed_wall REAL NOT NULL, PRIMARY KEY (station_id, epoch, seq)
+);
 CREATE TABLE hj212_frame (
     id INTEGER PRIMARY KEY, mn TEXT NOT NULL, qn TEXT NOT NULL, cn TEXT NOT NULL, data_time TEXT NOT NULL,
     received_wall REAL NOT NULL, acknowledged INTEGER NOT NULL, bytes BLOB NOT NULL

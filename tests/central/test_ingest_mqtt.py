@@ -14,7 +14,7 @@ from central.ingest_mqtt import MqttIngest
 from central.store import Store
 from central.writer import Writer
 from host.clock import RealClock
-from protocols.mqtt.messages import Ack, State, build_message, parse_message
+from protocols.mqtt.messages import Ack, Birth, BirthSeries, State, build_message, parse_message
 from protocols.mqtt.payload import build_payload
 
 Maker = Callable[..., Any]
@@ -101,6 +101,16 @@ async def test_state_and_birth_are_kept(broker: Any, store: Store, stations: dic
             state = State(station_id="tower", online=online, t="2026-03-01T04:00:00.000Z")
             await station.client.publish(UP + "state", build_message(state), qos=1, retain=True)
             await until(lambda: store.db.execute("SELECT online FROM station").get == online)  # noqa: B023
+        spec = BirthSeries(unit="umol/mol", kind="regulated")
+        birth = Birth(
+            station_id="tower", network="net", t="2026-03-01T04:00:00.000Z", epoch=0, name_zh="塔", name_en="Tower",
+            latitude=30.0, longitude=120.0, height_m=10.0, simulated=False, vkey=stations["tower"].vkey,
+            series={f"analyzer-{number:04d}.co2_dry": spec for number in range(1200)},
+        )  # fmt: skip
+        await station.client.publish(UP + "birth", build_message(birth), qos=1)
+        await until(lambda: store.db.execute("SELECT birth FROM station").get is not None)
+    kept = store.db.execute("SELECT birth FROM station").get
+    assert Birth.model_validate_json(kept) == birth
 
 
 @pytest.mark.parametrize(
