@@ -1,14 +1,14 @@
 """The shape of an HJ 212 uplink in a station's configuration."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from host.hjson import Strict
+from host.hjson import WHOLE, Strict
 from host.secrets import SecretRef
 from host.shapes import Factor, Mn, Name, Series, SystemCode
 
-MinuteInterval = Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30]
+MinuteInterval = Annotated[Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30], WHOLE]
 
 
 class Calibrate(Strict):
@@ -54,7 +54,7 @@ class Hj212Uplink(Strict):
     mn: Mn
     st: SystemCode = "31"
     pw: SecretRef
-    edition: Literal[2005, 2017, 2025] = 2017
+    edition: Annotated[Literal[2005, 2017, 2025], WHOLE] = 2017
     leniencies: list[str] = Field(default=[])
     sm4_key: SecretRef | None = None
     ack: Literal["required", "none"] = "required"

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from host.hjson import Strict
+from host.hjson import WHOLE, Strict
 from host.secrets import SecretRef
 
 # A topic of an instrument's own broker, whole: without the signs + and # that stand for many.
@@ -29,9 +29,9 @@ class SerialWire(Strict):
     kind: Literal["serial"]
     device: str
     baud: int = Field(default=9600, ge=50, le=4_000_000)
-    data_bits: Literal[5, 6, 7, 8] = 8
+    data_bits: Annotated[Literal[5, 6, 7, 8], WHOLE] = 8
     parity: Literal["N", "E", "O", "M", "S"] = "N"
-    stop_bits: Literal[1, 2] = 1
+    stop_bits: Annotated[Literal[1, 2], WHOLE] = 1
     flow: Literal["none", "rtscts", "xonxoff"] = "none"
     dtr: bool = True
     rts: bool = True

@@ -13,7 +13,7 @@ from metrology.quality import Cause
 from metrology.units import STACK_DRY, UnitError, convert
 
 Kind = Literal["holding", "input"]
-Address = Annotated[int, Field(ge=0, le=65535)]
+Address = Annotated[tables.Whole, Field(ge=0, le=65535)]
 # How four bytes A (highest) to D arrive on the wire; one-word types have no choice.
 WordOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 Type = Literal["u16", "i16", "u32", "i32", "f32"]
@@ -34,13 +34,13 @@ class Sign(tables.Strict):
 class Bit(Sign):
     """One bit of a status word (0 is the lowest)."""
 
-    bit: int = Field(ge=0, le=31)
+    bit: tables.Whole = Field(ge=0, le=31)
 
 
 class Code(Sign):
     """One value of a status word that counts states instead of having bits."""
 
-    code: int = Field(ge=0)
+    code: tables.Whole = Field(ge=0)
 
 
 class StatusWord(tables.Strict):
@@ -54,7 +54,7 @@ class StatusWord(tables.Strict):
     address: Address
     type: Literal["u16", "u32"] = "u16"
     word_order: WordOrder = "ABCD"
-    count: int = Field(default=1, ge=1, le=32)
+    count: tables.Whole = Field(default=1, ge=1, le=32)
     bits: tuple[Bit, ...] = ()
     codes: tuple[Code, ...] = ()
 
@@ -78,8 +78,8 @@ class Place(tables.Strict):
     address: Address
     type: Type
     word_order: WordOrder = "ABCD"
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: tables.Number = 1.0
+    offset: tables.Number = 0.0
 
     @property
     def words(self) -> int:
@@ -90,7 +90,7 @@ class Place(tables.Strict):
 class NoValue(tables.Strict):
     """A raw number by which the instrument says that it has no value."""
 
-    raw: int
+    raw: tables.Whole
     cause: Cause
     meaning: str
 
@@ -126,9 +126,9 @@ class RegisterMap(tables.Table):
     `set_on_site` marks a map of a kind of device whose addresses differ from site to site: it takes options for them.
     """
 
-    largest_gap: int = Field(ge=0, le=REGISTERS_MAX)
-    largest_block: int = Field(ge=2, le=REGISTERS_MAX)
-    set_on_site: bool = False
+    largest_gap: tables.Whole = Field(ge=0, le=REGISTERS_MAX)
+    largest_block: tables.Whole = Field(ge=2, le=REGISTERS_MAX)
+    set_on_site: tables.Flag = False
     registers: tuple[Register, ...] = Field(min_length=1)
     status: tuple[StatusWord, ...] = ()
 

@@ -3,15 +3,19 @@
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import hjson
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from metrology.declaration import DriverError, DriverInfo, Option
 from metrology.measurand import catalogue
 
 Evidence = Literal["std", "src", "measured", "unverified"]
+# What a table says as a number is one: no text, no true in its place.
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 class Strict(BaseModel):
@@ -54,7 +58,7 @@ class Table(Strict):
     model: str
     manual: Manual
     evidence: Evidence
-    default_unit: int | None = None
+    default_unit: Whole | None = None
 
     def info(
         self, name: str, protocol: Literal["modbus", "text"], emitted: Iterable[Emitted], options: Mapping[str, Option]

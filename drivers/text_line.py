@@ -22,8 +22,8 @@ _NUMBER: Final = re.compile(r"[-+]?\d+(\.\d+)?")
 class Stated(tables.Strict):
     """How a unit the instrument may state becomes ours: ours = stated times `scale` plus `offset`."""
 
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: tables.Number = 1.0
+    offset: tables.Number = 0.0
 
     def converted(self, number: str) -> float:
         """Value in our unit; decimal arithmetic, rounded once."""
@@ -35,7 +35,7 @@ class Field_(tables.Emitted):  # noqa: N801  (pydantic's Field is the other one)
 
     pattern: str
     stated: dict[str, Stated]
-    may_be_empty: bool = False
+    may_be_empty: tables.Flag = False
 
     @model_validator(mode="after")
     def _groups(self) -> "Field_":
@@ -74,7 +74,7 @@ class LineTable(tables.Table):
     ask: str
     begin: str
     ends: tuple[str, ...] = Field(min_length=1)
-    largest_unit: int = Field(ge=0)
+    largest_unit: tables.Whole = Field(ge=0)
     invalid_unit: str
     check: Check
     fields: tuple[Field_, ...] = Field(min_length=1)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hjson import HjsonDecodeError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticKnownError
 
 from host.document import Document, line_and_column
 from host.explain import explain
@@ -24,6 +25,16 @@ class Strict(BaseModel):
     """Base of configuration models: unknown keys and wrong types are refused; a loaded configuration never changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool | float):
+        raise PydanticKnownError("int_type")
+    return value
+
+
+# Beside a choice among whole numbers: to Python true is 1, and so is 1.0, and the choice alone would take either.
+WHOLE: Final = BeforeValidator(_whole)
 
 
 # How the library's messages begin, and the sentence we say instead.

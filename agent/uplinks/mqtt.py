@@ -180,7 +180,9 @@ class MqttUplink:
         if any(getattr(code, "is_failure", False) for code in codes):
             raise SubscriptionRefusedError(f"the broker refuses {self._topic('down', 'ack')}: {codes[0]}")
         await client.publish(self._topic("up", "state"), self._state(online=True), qos=1, retain=True)
-        birth = self._birth.model_copy(update={"epoch": self._log.epoch, "t": iso(self._clock.now())})
+        birth = self._birth.model_copy(update={"epoch": self._log.epoch, "t": iso(self._clock.now())}).fitted()
+        if birth.series_left_out:
+            logger.warning("%s: the birth has no room for %d series", self._name, birth.series_left_out)
         await client.publish(self._topic("up", "birth"), build_message(birth), qos=1)
         self._sender.restart()
         self._connected_at = self._clock.wall_monotonic()

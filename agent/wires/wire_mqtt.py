@@ -7,9 +7,11 @@ between its parts, and so a line stays one message on the wire, in a recording a
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 import aiomqtt
+from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.config_wires import MqttWire
 from agent.wires.wire import WireError
@@ -147,7 +149,7 @@ class MqttPeer:
                 opened.set_exception(WireError(f"{self._peer}: {error}"))
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
-        codes = await client.subscribe([(topic, 0) for topic in self._config.topics])
+        codes: Iterable[int | ReasonCode] = await client.subscribe([(topic, 0) for topic in self._config.topics])
         for topic, code in zip(self._config.topics, codes, strict=True):
-            if int(getattr(code, "value", code)) >= _REFUSED:
+            if (code if isinstance(code, int) else code.value) >= _REFUSED:
                 raise WireError(f"the broker refuses the topic {topic}")

@@ -3,8 +3,9 @@
 Strict in what they hold, tolerant of members a later version adds.
 """
 
+import json
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, ClassVar, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,6 +14,8 @@ from protocols.mqtt.payload import SEQ_MAX, Refusal
 
 MISSING_MAX: Final = 100
 MESSAGE_BYTES_MAX: Final = 64 * 1024
+# A birth names every series: room for some ten thousand.
+BIRTH_BYTES_MAX: Final = 1024 * 1024
 
 Seq = Annotated[int, Field(ge=0, le=SEQ_MAX)]
 
@@ -21,6 +24,8 @@ class Message(BaseModel):
     """What all have in common."""
 
     model_config = ConfigDict(frozen=True, strict=True)
+
+    bytes_max: ClassVar[int] = MESSAGE_BYTES_MAX
 
     v: Literal[1] = 1
 
@@ -83,7 +88,12 @@ class BirthSeries(Message):
 
 
 class Birth(Message):
-    """Who the station is, after each connect: names, place, key, and the series it will send."""
+    """Who the station is, after each connect: names, place, key, and the series it will send.
+
+    A birth is at most BIRTH_BYTES_MAX long: `series_left_out` counts series it has no room for.
+    """
+
+    bytes_max: ClassVar[int] = BIRTH_BYTES_MAX
 
     station_id: str
     network: str
@@ -97,6 +107,19 @@ class Birth(Message):
     simulated: bool
     vkey: str
     series: dict[str, BirthSeries]
+    series_left_out: int | None = Field(default=None, ge=1)
+
+    def fitted(self) -> "Birth":
+        """The same with as many of its series as fit, the first of them."""
+        room = self.bytes_max - len(build_message(self.model_copy(update={"series": {}, "series_left_out": SEQ_MAX})))
+        kept: dict[str, BirthSeries] = {}
+        for name, series in self.series.items():
+            room -= len(json.dumps(name)) + len(build_message(series)) + len(":,")
+            if room < 0:
+                break
+            kept[name] = series
+        left_out = len(self.series) - len(kept)
+        return self.model_copy(update={"series": kept, "series_left_out": left_out}) if left_out else self
 
 
 M = TypeVar("M", bound=Message)
@@ -109,8 +132,8 @@ def build_message(message: Message) -> bytes:
 
 def parse_message(model: type[M], data: bytes) -> M | Refusal:
     """Read a message of the given kind. Whatever the bytes, the answer is a message or a refusal."""
-    if len(data) > MESSAGE_BYTES_MAX:
-        return Refusal(f"{len(data)} bytes, at most {MESSAGE_BYTES_MAX} are taken")
+    if len(data) > model.bytes_max:
+        return Refusal(f"{len(data)} bytes, at most {model.bytes_max} are taken")
     try:
         return model.model_validate_json(data)
     except ValidationError as error:

@@ -407,6 +407,7 @@ def test_a_large_configuration_still_fits_a_record(tmp_path: Path, config_for: A
     block = document["instruments"]["ndir"]
     document["instruments"] = {f"ndir-{n}": {**block, "unit": n, "serial_number": "S" * 50} for n in range(1, 1000)}
     large = Config.model_validate(document)
+    assert len(large.model_dump_json()) > record.BODY_BYTES_MAX == 256 * 1024
     fields = config_fields(large, 1.0, former={"instruments": {}}, origin="start", by=None)
     assert "document" not in fields
     assert 0 < len(fields["changes"]) <= 500

@@ -24,7 +24,7 @@ from agent.uplinks.mqtt import MqttUplink, retry_delay_s
 from host.clock import ManualClock, RealClock
 from host.tls import client_context
 from protocols.mqtt.coverage import Coverage
-from protocols.mqtt.messages import Ack, Birth, State, build_message, parse_message
+from protocols.mqtt.messages import Ack, Birth, BirthSeries, State, build_message, parse_message
 from protocols.mqtt.payload import Payload, parse_payload
 from protocols.mqtt.topics import UP_FILTER, Topic, parse_topic
 from protocols.record import KINDS
@@ -153,9 +153,9 @@ class Rig:
         self.clock = clock
         self.log = Log(folder, clock, station_id="tower-01", signer=SIGNER, commit_s=0.0)
         station = uplink.pop("station", STATION)
-        tls = uplink.pop("tls", None)
+        tls, birth = uplink.pop("tls", None), uplink.pop("birth", BIRTH)
         config = UplinkConfig.model_validate({"kind": "mqtt", "host": "127.0.0.1", **uplink})
-        self.uplink = MqttUplink("centre", config, station, self.log, clock, birth=BIRTH, tls=tls)
+        self.uplink = MqttUplink("centre", config, station, self.log, clock, birth=birth, tls=tls)
         self.tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Rig":
@@ -235,6 +235,20 @@ async def test_records_arrive_byte_for_byte_in_runs_of_one_kind_and_the_place_fo
         assert rig.counts()["connected"]
         assert rig.counts()["unacknowledged"] == 0
     assert await rig.own_events() == []
+
+
+async def test_a_station_of_many_series_is_born_whole(broker: Any, tmp_path: Path) -> None:
+    """Twelve hundred series take more than the 64 KiB of other messages."""
+    spec = BirthSeries(unit="umol/mol", kind="regulated")
+    birth = BIRTH.model_copy(update={"series": {f"analyzer-{number:04d}.co2_dry": spec for number in range(1200)}})
+    assert len(build_message(birth)) > 64 * 1024
+    rig = Rig(tmp_path / "log", RealClock(), port=broker.port, birth=birth)
+    async with centre_of(broker.port) as centre, rig:
+        rig.connect()
+        await rig.events(3)
+        await rig.all_acknowledged()
+    assert centre.births[0].series == birth.series
+    assert centre.births[0].series_left_out is None
 
 
 async def test_only_selected_kinds_travel_and_prev_skips_the_others(broker: Any, tmp_path: Path) -> None:

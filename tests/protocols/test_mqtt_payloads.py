@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from protocols.mqtt.coverage import Coverage
-from protocols.mqtt.messages import MISSING_MAX, Ack, Birth, BirthSeries, State, build_message, parse_message
+from protocols.mqtt.messages import (
+    BIRTH_BYTES_MAX,
+    MISSING_MAX,
+    Ack,
+    Birth,
+    BirthSeries,
+    State,
+    build_message,
+    parse_message,
+)
 from protocols.mqtt.payload import (
     PAYLOAD_BYTES_MAX,
     RECORDS_MAX,
@@ -227,6 +236,25 @@ def test_state_and_birth_are_read_back() -> None:
         series={"picarro.co2": BirthSeries(unit="umol/mol", kind="research")},
     )
     assert parse_message(Birth, build_message(birth)) == birth
+
+
+@pytest.mark.parametrize(("count", "left"), [(1200, False), (10_000, False), (15_000, True)])
+def test_a_birth_of_many_series_is_bounded_and_says_what_it_leaves_out(count: int, left: bool) -> None:
+    spec = BirthSeries(unit="umol/mol", kind="regulated")
+    birth = Birth(
+        station_id="tower-01", network="demo", t="2026-01-01T00:00:00.000Z", epoch=2, name_zh="塔", name_en="Tower",
+        latitude=30.5, longitude=120.0, height_m=10.0, simulated=True, vkey="plumeline/tower-01+00000000+AAAA",
+        series={f"analyzer-{number:05d}.co2_dry": spec for number in range(count)},
+    )  # fmt: skip
+    data = build_message(birth.fitted())
+    assert 64 * 1024 < len(data) <= BIRTH_BYTES_MAX
+    found = parse_message(Birth, data)
+    assert isinstance(found, Birth)
+    assert len(found.series) + (found.series_left_out or 0) == count
+    assert bool(found.series_left_out) == left
+    if left:
+        assert len(data) > BIRTH_BYTES_MAX - 200
+    assert isinstance(parse_message(Birth, data + b" " * BIRTH_BYTES_MAX), Refusal)
 
 
 def test_an_impossible_message_cannot_be_built() -> None:
