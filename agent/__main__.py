@@ -3,7 +3,7 @@
 import sys
 from typing import Final
 
-from agent.cli import firmware, hj212_line, scan_line
+from agent.cli import firmware, hj212_line, process_line, scan_line
 from host.commands import Argument, Program
 
 SOCKET: Final = "/run/plumeline/agent.sock"
@@ -26,6 +26,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "--hours": ("--hours", {"metavar": "HOURS", "type": float, "required": True}),
     **firmware.ARGUMENTS,
     **hj212_line.ARGUMENTS,
+    **process_line.ARGUMENTS,
     **scan_line.ARGUMENTS,
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
@@ -47,6 +48,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("config explain", "agent.cli.config:explain", ("KEY", "--json")),
     *firmware.COMMANDS,
     *hj212_line.COMMANDS,
+    *process_line.COMMANDS,
     *scan_line.COMMANDS,
 )
 

@@ -1,0 +1,51 @@
+"""`plumeline process`: recorded instrument files through the same chain, without a station."""
+
+import argparse
+import json
+import sys
+
+from agent.cli.words import say
+from agent.recorded.output import AVERAGES, average, table
+from agent.recorded.rules import Rules
+from agent.recorded.run import Task, averages
+from agent.recorded.summary import Summary
+from host.hjson import load
+from host.problems import ConfigErrors, Lang
+
+
+def process(line: argparse.Namespace) -> int:
+    """Write the averages and plateaus; 1 where a file gave no row, 2 where a file or the rules cannot be read."""
+    try:
+        rules = load(line.rules, Rules, line.lang) if line.rules else Rules()
+        names = frozenset(name.strip().lower() for name in line.species.split(",") if name.strip())
+        task = Task(line.recorded, line.format, line.average, rules, names, line.utc)
+        summary = Summary()
+        with table(line.out, AVERAGES, as_json=line.json) as put:
+            for one in averages(task, summary):
+                put(average(one, utc=line.utc))
+    except ConfigErrors as errors:
+        print(errors, file=sys.stderr)
+        return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        print(say("process.file", line.lang, error=error), file=sys.stderr)
+        return 2
+    if line.json:
+        print(json.dumps({"summary": summary.fields()}, ensure_ascii=False))
+    else:
+        print("\n".join(_told(summary, line.lang)), file=sys.stderr)
+    return int(bool(summary.empty))
+
+
+def _told(summary: Summary, lang: Lang) -> list[str]:
+    """The summary as people read it."""
+    lines = [say("process.rows", lang, **summary.fields())]
+    for name, count in sorted(summary.causes.items()):
+        lines.append(say("process.cause", lang, cause=name, count=count))
+    for why, count in sorted(summary.refused.items()):
+        lines.append(say("process.refused", lang, why=say(f"process.why.{why}", lang), count=count))
+    for file, one in summary.findings:
+        lines.append(f"{file}:{one.line}: {say(f'process.why.{one.why}', lang)} {one.detail}".rstrip())
+    lines += [say("process.empty", lang, file=file) for file in summary.empty]
+    return lines

@@ -1,0 +1,1 @@
+"""Recorded files through the chain without a station: `plumeline process`."""

@@ -1,0 +1,95 @@
+"""The chain that recorded rows go through: read, once each, dry, marked, averaged; tank gas found."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from agent.recorded.files import together
+from agent.recorded.formats import DRY, FORMATS
+from agent.recorded.rules import Rules
+from agent.recorded.summary import Summary
+from calibration.recorded.averaging import Average, Averages
+from calibration.recorded.dry import Drying
+from calibration.recorded.repeats import Repeats
+from calibration.recorded.screen import Screen
+from drivers.recorded.columns import measured
+from drivers.recorded.text import Line
+from metrology.recorded import Refused, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to do: `period` in microseconds; `species` in the output, none for all; `utc` for times in UTC."""
+
+    files: Sequence[str]
+    format: str
+    period: int
+    rules: Rules
+    species: frozenset[str] = frozenset()
+    utc: bool = False
+
+
+def rows(task: Task, summary: Summary) -> Iterator[Row]:
+    """Every row that may count, marked; what was refused or repeated is counted in the summary. Raises OSError."""
+    rules = task.rules
+    dry = [one.correction for one in rules.water]
+    drying = Drying(dry or DRY.get(task.format, ()), instead=bool(dry))
+    screen = Screen(rules.ranges, round(rules.valve.flush_s * 1e6))
+    repeats = Repeats()
+    places = {path: place for place, path in enumerate(task.files)}
+    filled: set[str] = set()
+    for path, row in together(task.files, lambda lines: _read(task, lines)):
+        if isinstance(row, Refused):
+            summary.refuse(path, row)
+            continue
+        filled.add(path)
+        if task.utc:
+            row.at -= next((one for one in (rules.time.offset, row.offset) if one is not None), 0)
+        if repeats.seen(row, places[path]):
+            summary.repeated += 1
+            continue
+        marked = screen.add(_named(task, drying.add(row)))
+        summary.take(marked)
+        yield marked
+    summary.files = len(task.files)
+    summary.empty = [path for path in task.files if path not in filled]
+
+
+def averages(task: Task, summary: Summary) -> Iterator[Average]:
+    """Averages of all rows, oldest first."""
+    made = Averages(task.period)
+    for row in rows(task, summary):
+        made.add(row)
+        yield from made.ready()
+    yield from made.end()
+    summary.late = made.late
+
+
+def _read(task: Task, lines: Iterator[Line]) -> Iterator[Row | Refused]:
+    rules = task.rules
+    asked = task.species | {name.strip().lower() for name in rules.columns}
+    needed = {name for one in rules.water for name in (one.wet.lower(), one.water.lower())}
+    if task.format == "csv" and rules.columns:
+        return FORMATS["csv"](lines, rules, lambda name: name in asked | needed)
+    every = task.format.startswith("gcwerks")
+    return FORMATS[task.format](lines, rules, lambda name: every or name in asked | needed or measured(name))
+
+
+def _named(task: Task, row: Row) -> Row:
+    """The row with the names and factors of the rules, and with the species asked for only."""
+    renamed = task.rules.renamed
+    if renamed:
+        for place, one in enumerate(row.samples):
+            name, factor = renamed.get(one.species, (one.species, 1.0))
+            value = None if one.value is None else one.value * factor
+            spread = None if one.sd is None else one.sd * abs(factor)
+            row.samples[place] = one._replace(species=name, value=value, sd=spread)
+    wanted = task.species or (_declared(task.rules) if task.rules.columns else frozenset())
+    if wanted:
+        row.samples = [one for one in row.samples if one.species in wanted]
+    return row
+
+
+def _declared(rules: Rules) -> frozenset[str]:
+    return frozenset((one.name or name).strip().lower() for name, one in rules.columns.items()) | frozenset(
+        one.correction.dry for one in rules.water
+    )

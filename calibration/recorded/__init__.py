@@ -1,0 +1,1 @@
+"""Recorded rows to dry values, averages and plateaus of tank gas."""

@@ -1,0 +1,85 @@
+"""Dry mole fractions of recorded rows: the wet value last renewed, on the row where the water is fresh."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from calibration.water import CH4, CO2, dilution
+from metrology.recorded import SECOND, Row, Sample
+
+# A wet value older than this is not of the same gas as the water (a CRDS renews each species within about 4 s).
+AGE_MAX: Final = 15 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """`dry` is made of `wet` by `form(wet, water)`; `dry` and `wet` are in one unit, water in that of the form."""
+
+    wet: str
+    water: str
+    dry: str
+    form: Callable[[float, float], float]
+
+
+def quadratic(linear: float, square: float) -> Callable[[float, float], float]:
+    """`wet / (1 + linear h + square h^2)`, h in percent (Rella et al. 2013); ValueError where that is not above 0."""
+
+    def dry(wet: float, h: float) -> float:
+        below = 1.0 + linear * h + square * h * h
+        if not below > 0.0:
+            raise ValueError(f"water {h} %")
+        return wet / below
+
+    return dry
+
+
+def by_dilution(unit: str) -> Callable[[float, float], float]:
+    """`wet / (1 - w)`, exact; `unit` of the water is `%` or `mmol/mol`. ValueError where w is not within 0 to 1."""
+    share = {"%": 1e-2, "mmol/mol": 1e-3}[unit]
+    # Noise about 0 of a dry gas must not make a value fail.
+    return lambda wet, water: dilution(wet, water * share) if water >= 0.0 else wet / (1.0 - water * share)
+
+
+RELLA_CO2: Final = quadratic(*CO2)
+RELLA_CH4: Final = quadratic(*CH4)
+
+
+class Drying:
+    """Adds the dry values to rows; keeps one wet value per species.
+
+    Where the file has a dry value of its own, that one stays, unless `instead` says otherwise.
+    """
+
+    def __init__(self, corrections: Sequence[Correction], *, instead: bool = False) -> None:
+        self._corrections = corrections
+        self._instead = instead
+        self._wets = {one.wet for one in corrections}
+        self._last: dict[str, tuple[Sample, int, str | None]] = {}
+
+    def add(self, row: Row) -> Row:
+        """The row with its dry samples. A wet value of another port, or older than `AGE_MAX`, gives none."""
+        here: dict[str, Sample] = {}
+        for sample in row.samples:
+            if sample.species in self._wets:
+                self._last[sample.species] = (sample, row.at, row.port)
+            here[sample.species] = sample
+        for one in self._corrections:
+            water = here.get(one.water)
+            if self._instead and one.dry in here:
+                row.samples.remove(here[one.dry])
+            elif one.dry in here:
+                continue
+            if water is not None and water.value is not None:
+                self._put(row, one, water.value)
+        return row
+
+    def _put(self, row: Row, one: Correction, water: float) -> None:
+        wet, at, port = self._last.get(one.wet, (None, 0, None))
+        if wet is None or wet.value is None or port != row.port or not 0 <= row.at - at <= AGE_MAX:
+            return
+        try:
+            value = one.form(wet.value, water)
+        except ValueError:
+            return
+        spread = None if wet.sd is None or not wet.value else wet.sd * abs(value / wet.value)
+        row.samples.append(Sample(one.dry, value, wet.n, spread, wet.cause))
