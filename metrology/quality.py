@@ -29,13 +29,13 @@ class Cause(StrEnum):
 
 _NO_CAUSES: frozenset[Cause] = frozenset()
 # Causes that leave a value valid: it counts in averages, the cause is shown beside it.
-VALID_CAUSES = frozenset({Cause.CLOCK_DOUBTFUL, Cause.OUT_OF_CONTROL, Cause.MARK})
+VALID_CAUSES = frozenset({Cause.CLOCK_DOUBTFUL, Cause.MARK})
 
 # HJ 212-2017 table 8; the order is ours: the standard gives none. A cause that is absent here is sent as N.
 LETTERS: tuple[tuple[str, frozenset[Cause]], ...] = (
     ("F", frozenset({Cause.STOPPED})),
     ("B", frozenset({Cause.COMMUNICATION})),
-    ("D", frozenset({Cause.FAULT, Cause.INCOMPLETE})),
+    ("D", frozenset({Cause.FAULT, Cause.INCOMPLETE, Cause.OUT_OF_CONTROL})),
     ("C", frozenset({Cause.CALIBRATION, Cause.RECOVERY})),
     ("M", frozenset({Cause.MAINTENANCE, Cause.FLUSH, Cause.WARM_UP, Cause.BLOWBACK})),
     ("T", frozenset({Cause.OUT_OF_RANGE})),

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from metrology.budget import Budget
-from metrology.stack.emission_budget import Summed, sum_over_time
+from metrology.stack.emission_budget import SLOW, Summed, sum_over_time
 
 
 class HourState(StrEnum):
@@ -83,7 +83,7 @@ def total(hours: Iterable[Hour]) -> Total:
     )
 
 
-def total_with_uncertainty(hours: Iterable[Hour]) -> Summed:
+def total_with_uncertainty(hours: Iterable[Hour], slow: timedelta = SLOW) -> Summed:
     """Sum of the valid hours with its uncertainty; hours without a budget add their amount and nothing to it."""
     rows = sorted((hour for hour in hours if hour.amount is not None), key=lambda hour: hour.start)
-    return sum_over_time((hour.start, hour.amount or 0.0, hour.budget or Budget()) for hour in rows)
+    return sum_over_time(((hour.start, hour.amount or 0.0, hour.budget or Budget()) for hour in rows), slow)
