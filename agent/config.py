@@ -11,6 +11,7 @@ from pydantic import Field
 from agent.config_firmware import Firmware
 from agent.config_gas import Cylinder, Guard, Sequence, Valve
 from agent.config_hj212 import Hj212Uplink
+from agent.config_qa import Declared, Qa
 from agent.config_wires import MqttWire, SerialWire, TcpWire, UdpWire
 from host.hjson import Strict
 from host.secrets import SecretRef
@@ -73,6 +74,8 @@ class Instrument(Strict):
     series: dict[str, SeriesOptions] = Field(default={})
     expected_per_minute: float | None = Field(default=None, gt=0)
     serial_number: str | None = None
+    declared: Declared | None = None
+    qa: Qa | None = None
     position: Position | None = None
 
 

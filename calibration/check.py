@@ -1,30 +1,23 @@
 """A standard check: a known gas passes for air, the deviation from its certificate is judged, nothing is changed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from calibration.drift import limits
 from calibration.evaluate import Point
-from calibration.sequence import Role
-
-# A target gas lies among the values of air: it is judged as a span gas is.
-_LIMIT_ROWS: Final[Mapping[Role, Role]] = {"zero": "zero", "span": "span", "target": "span"}
-CONFIGURED: Final = "configuration"
+from calibration.qa.checks import configured as by_the_site
+from calibration.qa.rules import DEFAULT, Judgement, Policy
 
 
 @dataclass(frozen=True, slots=True)
 class StandardCheck:
     """One gas and measurand; `limit` is the largest deviation that passes, in the unit of the reading.
 
-    `source` says where the limit is from: the configuration, or a row of the table of limits.
+    `rules` says where the limit is from: the configuration, or a row of the table of rule sets.
     """
 
     reading: float
     assigned: float
     limit: float
-    source: str
-    verified: bool
+    rules: Judgement
     stable: bool
 
     @property
@@ -38,10 +31,19 @@ class StandardCheck:
         return self.stable and abs(self.deviation) <= self.limit
 
 
-def standard_check(found: Point, reading: float, full_scale: float, configured: float | None) -> StandardCheck:
-    """Judge the reading of a point, as the station reports it, by the configured limit, else by the table's."""
+def standard_check(
+    found: Point, reading: float, full_scale: float, configured: float | None, policy: Policy
+) -> StandardCheck:
+    """Judge the reading of a point, as the station reports it, by the configured limit, else by the policy's row.
+
+    Where the policy's rule set has no limit for it, HJ 75's row stands in and is named as the source.
+    """
+    about = (found.measurand, found.role, full_scale, found.assigned.value, found.assigned.unit)
+    rules = policy.judgement(*about)
+    if rules is None or rules.passes is None:
+        rules = DEFAULT["regulated"].judgement(*about)
+    assert rules is not None, "HJ 75 has a row for every measurand"
     if configured is not None:
-        return StandardCheck(reading, found.assigned.value, configured, CONFIGURED, verified=True, stable=found.stable)
-    row = limits()[_LIMIT_ROWS[found.role]]
-    limit = row.pass_percent / 100.0 * full_scale
-    return StandardCheck(reading, found.assigned.value, limit, row.source, verified=row.verified, stable=found.stable)
+        rules = by_the_site(rules, configured)
+    assert rules.passes is not None, "with a limit of what passes"
+    return StandardCheck(reading, found.assigned.value, rules.passes, rules, found.stable)

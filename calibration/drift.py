@@ -1,43 +1,15 @@
-"""Zero and span drift of a regulated analyzer in percent of full scale, and its judgement by a table of limits.
+"""Zero and span drift of an analyzer as found, in percent of full scale, and its judgement by a rule set.
 
 Zd = dZ / R * 100 %, Sd = dS / R * 100 %, where the difference of largest magnitude counts (shape as in HJ 75 and
 HJ 76-2017; the clauses were not seen, so each limit says whether it is verified).
 """
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from typing import Literal
 
 from calibration.evaluate import SpanPoint, ZeroPoint
+from calibration.qa.rules import Judgement, Policy, Verdict
 from calibration.sequence import Role
-
-Verdict = Literal["pass", "adjust", "out-of-control"]
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One row: at most `pass_percent` passes, more than `out_percent` is out of control."""
-
-    role: str
-    pass_percent: float
-    out_percent: float
-    verified: bool
-    source: str
-
-
-@cache
-def limits() -> dict[str, Limit]:
-    """Limits of gaseous CEMS by role (`limits.csv`)."""
-    text = resources.files("calibration").joinpath("limits.csv").read_text(encoding="utf-8")
-    return {
-        row["role"]: Limit(
-            row["role"], float(row["pass_percent"]), float(row["out_percent"]), row["verified"] == "yes", row["source"]
-        )
-        for row in csv.DictReader(text.splitlines())
-    }
 
 
 def drift_percent(readings: Iterable[float], reference: float, full_scale: float) -> float:
@@ -49,24 +21,34 @@ def drift_percent(readings: Iterable[float], reference: float, full_scale: float
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """As-found state of one point against its certificate."""
+    """As-found state of one point against its certificate; `corrected` is the reading as the station reports it."""
 
     role: Role
     reading: float
+    corrected: float
     assigned: float
     full_scale: float
     percent: float
-    limit: Limit
+    rules: Judgement | None
 
     @property
     def verdict(self) -> Verdict:
-        """By the limit; whether that is verified is `limit.verified`."""
-        if abs(self.percent) <= self.limit.pass_percent:
-            return "pass"
-        return "out-of-control" if abs(self.percent) > self.limit.out_percent else "adjust"
+        """Of the value as the station reports it; whether the limit is verified is `rules.verified`."""
+        return self.rules.verdict(self.corrected - self.assigned) if self.rules else "unjudged"
+
+    @property
+    def limit_percent(self) -> float | None:
+        """The largest drift that passes, in percent of full scale."""
+        return None if self.rules is None or self.rules.passes is None else self.rules.passes / self.full_scale * 100.0
 
 
-def drift(found: ZeroPoint | SpanPoint, full_scale: float) -> Drift:
-    """Drift of one point against the certified value. Raises FitError where the point has no reading."""
-    percent = drift_percent([found.reading], found.assigned.value, full_scale)
-    return Drift(found.role, found.reading, found.assigned.value, full_scale, percent, limits()[found.role])
+def drift(found: ZeroPoint | SpanPoint, full_scale: float, policy: Policy, corrected: float | None = None) -> Drift:
+    """Drift of one point against the certified value; `corrected` is needed only where a series has coefficients.
+
+    Raises FitError where the point has no reading.
+    """
+    assigned = found.assigned.value
+    percent = drift_percent([found.reading], assigned, full_scale)
+    rules = policy.judgement(found.measurand, found.role, full_scale, assigned, found.assigned.unit)
+    reported = found.reading if corrected is None else corrected
+    return Drift(found.role, found.reading, reported, assigned, full_scale, percent, rules)

@@ -21,6 +21,7 @@ from agent.gas.plan import due_after, marked_by, sequence_of
 from agent.gas.results import Results
 from agent.gas.run import CalibrationRun, GasMarks, uncancelled
 from agent.gas.valves import ValveBlock, ValveError, blocks
+from agent.qa.control import OutOfControl
 from agent.store.index import Index
 from agent.store.log import Log
 from agent.values.intake import Intake
@@ -68,11 +69,13 @@ class Calibrator:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._due: dict[str, datetime] = {}
         self._interrupted = Interrupted(config, index, intake, log, clock)
+        self.control = OutOfControl(index, intake, log)
         maintenance.before_lock(self._give_way)
 
     async def run(self) -> None:
         """Bring all valves to sample air, then serve schedules and starts until cancelled."""
         await self._interrupted.record()
+        await self.control.begin()
         async with asyncio.TaskGroup() as group:
             self._group = group
             for valve in self._valves.values():
@@ -199,6 +202,8 @@ class Calibrator:
         reason: str | None = "a fault of this program"
         try:
             await run.execute()
+            # Before the marks of the run come off, those of what it found are on.
+            await self.control.look()
             reason, run.end = None, "finished"
         except GuardError as error:
             reason, run.end = str(error), "aborted"
@@ -267,5 +272,6 @@ class Calibrator:
             ],
             "held": dict(self._held),
             "due": {name: iso(due) for name, due in self._due.items()},
+            "out_of_control": self.control.status(),
             "guards": {name: reason for name, reason in guards.items() if reason is not None},
         }

@@ -7,12 +7,14 @@ from typing import Any
 
 from agent.config import Instrument
 from agent.gas.outcome import Purpose
+from agent.qa.policy import policy_of
 from agent.store.log import Log
 from agent.values.intake import Intake, Range
 from calibration.check import standard_check
 from calibration.correction import Coefficients
 from calibration.drift import drift
 from calibration.evaluate import FitError, Point, SpanPoint, TargetPoint, TwoPoint, ZeroPoint, doubts, two_point
+from calibration.qa.rules import Judgement
 from calibration.sequence import Injection, Sequence
 from metrology.clock import Clock
 from metrology.periods import iso
@@ -49,6 +51,7 @@ class Results:
         self.purpose = purpose
         self._sequence = sequence
         self._instrument = instrument
+        self._policy = policy_of(instrument)
         self._ranges = ranges
         self._intake = intake
         self._log = log
@@ -145,21 +148,25 @@ class Results:
         if found.window.mean is None:
             return
         series = self._series(found)
-        result = drift(found, self._full_scale(series))
+        coefficients = self._intake.coefficients.get(series)
+        corrected = coefficients.correct(found.reading) if coefficients else found.reading
+        result = drift(found, self._full_scale(series), self._policy, corrected)
         await self.record(
             "drift",
             series=series,
             role=result.role,
             gas=found.cylinder,
             reading=result.reading,
+            corrected=corrected,
             assigned=result.assigned,
             span=result.full_scale,
             drift_percent=result.percent,
             unit=found.assigned.unit,
             stable=found.stable,
             verdict=result.verdict,
-            limit_percent=result.limit.pass_percent,
-            limit_verified=result.limit.verified,
+            limit_percent=result.limit_percent,
+            limit_verified=bool(result.rules and result.rules.verified),
+            **_rules(result.rules),
         )
 
     async def _adopt(self, series: str) -> list[str]:
@@ -198,7 +205,8 @@ class Results:
         coefficients = self._intake.coefficients.get(series)
         reading = coefficients.correct(found.reading) if coefficients else found.reading
         full_scale = self._full_scale(series)
-        result = standard_check(found, reading, full_scale, taken.injection.check_limit.get(found.measurand))
+        configured = taken.injection.check_limit.get(found.measurand)
+        result = standard_check(found, reading, full_scale, configured, self._policy)
         await self.record(
             "standard-check",
             series=series,
@@ -213,29 +221,41 @@ class Results:
             unit=found.assigned.unit,
             span=full_scale,
             limit=result.limit,
-            limit_source=result.source,
-            limit_verified=result.verified,
+            limit_source=result.rules.source,
+            limit_verified=result.rules.verified,
             stable=result.stable,
             passed=result.passed,
+            **_rules(result.rules),
         )
 
     async def _record_target(self, found: TargetPoint) -> None:
         if found.window.mean is None:
             return
-        coefficients = self._intake.coefficients.get(self._series(found))
+        series = self._series(found)
+        coefficients = self._intake.coefficients.get(series)
         corrected = coefficients.correct(found.reading) if coefficients else found.reading
+        full_scale, assigned = self._full_scale(series), found.assigned
+        rules = self._policy.judgement(found.measurand, "target", full_scale, assigned.value, assigned.unit)
         await self.record(
             "target",
-            series=self._series(found),
+            series=series,
             gas=found.cylinder,
             reading=found.reading,
             corrected=corrected,
-            assigned=found.assigned.value,
-            deviation=corrected - found.assigned.value,
-            unit=found.assigned.unit,
+            assigned=assigned.value,
+            deviation=corrected - assigned.value,
+            unit=assigned.unit,
+            span=full_scale,
             stable=found.stable,
             calibration=coefficients.id if coefficients else None,
+            verdict=rules.verdict(corrected - assigned.value) if rules else "unjudged",
+            **_rules(rules),
         )
+
+
+def _rules(rules: Judgement | None) -> dict[str, Any]:
+    """The limits a check was judged by, for its record."""
+    return {"rules": rules.fields()} if rules else {}
 
 
 def _why_unusable(found: Point) -> str:

@@ -60,9 +60,11 @@ async def test_a_standard_check_compares_and_changes_no_coefficient(rig) -> None
     assert zero["reading"] == zero["indication"] == pytest.approx(400)
     assert (zero["assigned"], zero["unit"], zero["span"], zero["limit"]) == (402, "umol/mol", 1000, 25)
     assert zero["limit_verified"] is False
-    assert "HJ 75" in zero["limit_source"]
+    assert "own default" in zero["limit_source"]
     assert span["deviation"] == pytest.approx(-4)
-    assert [row["passed"] for row in rows[4:7]] == [True, True, True]
+    # A target gas of a research series is held against the goal of its network, a hundred times as strict.
+    assert (target["limit"], target["rules"]["set"], target["rules"]["warn"]) == (0.2, "wmo", 0.1)
+    assert [row["passed"] for row in rows[4:7]] == [True, True, False]
     starts = [row["start"] for row in (zero, span, target)]
     assert starts == sorted(set(starts))
     assert starts[0] >= began.isoformat()[:19]

@@ -1,0 +1,1 @@
+"""Quality assurance of a running station: who is in control, what instruments say of themselves, who signed."""

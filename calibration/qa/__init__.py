@@ -1,0 +1,1 @@
+"""Is the instrument still good: drift by rule sets, control charts, out-of-control intervals, performance tests."""
