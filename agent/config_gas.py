@@ -14,16 +14,24 @@ Day = Annotated[date, Field(strict=False)]
 
 
 class Port(Strict):
-    """One gas path of a valve block: the coil that opens it."""
+    """One gas path of a valve: the coil that opens it, or the position or mask in which the valve opens it."""
 
-    coil: int = Field(ge=0, le=65535)
+    coil: int | None = Field(default=None, ge=0, le=65535)
+    position: int | None = Field(default=None, ge=1, le=100)
+    mask: int | None = Field(default=None, ge=0, le=63)
 
 
 class Valve(Strict):
-    """A block of solenoids on Modbus coils. What it does without power is hardware: declared here, checked, shown."""
+    """What opens one of several gas paths. What it does without power is hardware: declared here, checked, shown.
 
+    `coils`: a block of solenoids on Modbus coils. `vici`: a multiposition valve on a VICI actuator. `picarro`: the
+    solenoids an analyzer drives itself.
+    """
+
+    kind: Literal["coils", "vici", "picarro"] = "coils"
     bus: Name
-    unit: int = Field(ge=0, le=255)
+    unit: int | None = Field(default=None, ge=0, le=255)
+    id: str = Field(default="", pattern="^[0-9A-Z]?$")
     ports: dict[Name, Port]
     sample: Name
     on_power_loss: Literal["sample", "closed", "stays"]

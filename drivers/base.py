@@ -23,8 +23,8 @@ from metrology.reading import Scan, StreamFault
 
 __all__ = [
     "Advice", "Answer", "Ask", "BadAnswer", "DriverError", "DriverInfo", "Option", "Options", "Poll", "PolledDriver",
-    "PolledEntry", "ReadRegisters", "Registers", "Scan", "Step", "StreamDriver", "StreamEntry", "StreamFault", "Table",
-    "Text", "WriteCoil",
+    "PolledEntry", "ReadRegisters", "Registers", "Scan", "SelectorDriver", "Step", "StreamDriver", "StreamEntry",
+    "StreamFault", "Table", "Tell", "Text", "WriteCoil",
 ]  # fmt: skip
 
 Table = Literal["holding", "input", "coil", "discrete"]
@@ -70,6 +70,13 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """Send `data`, to which nothing need be answered; what it did is seen by a question. Answer: an empty `Text`."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Registers:
     """Register or bit values as unsigned integers, and when the answer was complete (aware UTC)."""
 
@@ -85,7 +92,7 @@ class Text:
     at: datetime
 
 
-Step = ReadRegisters | WriteCoil | Ask
+Step = ReadRegisters | WriteCoil | Ask | Tell
 Answer = Registers | Text
 Poll = Generator[Step, Answer, list[Scan]]
 
@@ -112,6 +119,16 @@ class PolledDriver(Protocol):
 
     def poll(self) -> Poll:
         """Yield steps; return the scans of this poll, in the instrument's order (maybe none, maybe many)."""
+
+
+class SelectorDriver(Protocol):
+    """A valve that stands in one state at a time, each a number, and tells which."""
+
+    def move(self, state: int) -> Generator[Step, Answer, None]:
+        """Yield the steps that make it go there; that it arrived, only `state` tells."""
+
+    def state(self) -> Generator[Step, Answer, int | None]:
+        """Yield the steps that read where it stands; None where that is no state it was given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,29 @@
-"""VICI Valco actuators of multiposition and two-position valves: where the valve stands.
+"""VICI Valco actuators: where a multiposition or two-position valve stands, and the way of a multiposition one.
 
 `CP` is answered by `CP03`, or on older heads `Position is = 3`; two-position valves say A or B, which are 1 and 2.
-Some heads echo the question first. Source: VICI universal actuator manual (EUH, EUD, EUT), pages 14 and 15.
+Some heads echo the question first. `GOnn` moves and may be answered by nothing. Source: VICI universal actuator manual
+(EUH, EUD, EUT), pages 14 and 15.
 """
 
 import re
+from collections.abc import Generator
 from typing import Final
 
-from drivers.base import Ask, DriverError, DriverInfo, Option, Options, Poll, PolledEntry, Scan, Text
+from drivers.base import (
+    Answer,
+    Ask,
+    BadAnswer,
+    DriverError,
+    DriverInfo,
+    Option,
+    Options,
+    Poll,
+    PolledEntry,
+    Scan,
+    Step,
+    Tell,
+    Text,
+)  # fmt: skip
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Reading
 
@@ -17,13 +33,44 @@ SHOWN_CHARACTERS_MAX: Final = 80
 _POSITION: Final = re.compile(rb'(?:CP|=|is)[ \t]*"?(\d{1,3}|[AB])"?[ \t]*[\r\n]', re.IGNORECASE)
 
 
+def _question(device: str) -> Ask:
+    return Ask(f"{device}CP\r".encode(), (b"\r", b"\n"), LINE_BYTES_MAX, lambda came: bool(_POSITION.search(came)))
+
+
+def _said(answer: Answer) -> str:
+    """The last position of an answer: a number, A or B."""
+    assert isinstance(answer, Text), "the bus answers Ask with Text"
+    return str(_POSITION.findall(answer.data)[-1].decode().upper())
+
+
+class ViciSelector:
+    """A multiposition valve that is moved; see `SelectorDriver`. States are positions from 1.
+
+    Two-position valves are not moved: how these actuators are sent to A and to B is unverified.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    def move(self, state: int) -> Generator[Step, Answer, None]:
+        """See `SelectorDriver`."""
+        yield Tell(f"{self._device}GO{state:02d}\r".encode())
+
+    def state(self) -> Generator[Step, Answer, int | None]:
+        """See `SelectorDriver`. Raises BadAnswer for a two-position valve."""
+        said = _said((yield _question(self._device)))
+        if not said.isdecimal():
+            raise BadAnswer(f"position {said}: a two-position valve")
+        return int(said)
+
+
 class Vici:
-    """One actuator. It only reads: moving the valve is the calibrator's."""
+    """One actuator that is only read."""
 
     def __init__(self, instrument: str, device: str, positions: int) -> None:
         self._instrument = instrument
         self._positions = positions
-        self._step = Ask(f"{device}CP\r".encode(), (b"\r", b"\n"), LINE_BYTES_MAX, lambda c: bool(_POSITION.search(c)))
+        self._step = _question(device)
 
     @property
     def measurands(self) -> dict[str, str]:
@@ -33,8 +80,7 @@ class Vici:
     def poll(self) -> Poll:
         """Ask once; one scan. A position the valve does not have is shown and flagged."""
         answer = yield self._step
-        assert isinstance(answer, Text), "the bus answers Ask with Text"
-        said = _POSITION.findall(answer.data)[-1].decode().upper()
+        said = _said(answer)
         position = int(said) if said.isdecimal() else "AB".index(said) + 1
         marks = []
         if not 1 <= position <= self._positions:

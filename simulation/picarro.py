@@ -24,6 +24,7 @@ MEASURANDS: Final = {
     "H2O": "h2o", "h2o_reported": "h2o_reported",
 }  # fmt: skip
 _COMMAND_BYTES_MAX: Final = 256
+VALVE_MASK_MAX: Final = 63
 _UNKNOWN, _PARAMETERS, _NO_DATA = 1002, 1003, 3002
 
 
@@ -63,6 +64,8 @@ class Picarro:
         self._newest: Row | None = None
         self.overflowed = 0
         self.read_out = 0
+        self.valve_mask = 0
+        self.sequencing = False
         self._commands: dict[str, Callable[[], str]] = {
             "_meas_getconc": lambda: self._concentration(stamped=False),
             "_meas_getconcex": lambda: self._concentration(stamped=True),
@@ -71,6 +74,7 @@ class Picarro:
             "_meas_clearbuffer": self._clear,
             "_meas_getscantime": lambda: "1.000",
             "_instr_getstatus": self._status,
+            "_valves_seq_readstate": self._valves,
         }
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,6 +91,8 @@ class Picarro:
         """The whole answer to one command, line ends included."""
         self.take()
         name, *parameters = command.split() or [""]
+        if name.lower() == "_valves_seq_setstate":
+            return self._set_valves(parameters) + self._interface.terminator
         action = self._commands.get(name.lower(), lambda: self._error(_UNKNOWN))
         known = name.lower() in self._commands
         reply = self._error(_PARAMETERS) if known and parameters else action()
@@ -125,6 +131,16 @@ class Picarro:
 
     def _status(self) -> str:
         return str(NORMAL_STATUS if self._newest is None else int(self._newest.values["INST_STATUS"]))
+
+    def _valves(self) -> str:
+        return f"{'ON' if self.sequencing else 'OFF'};{self.valve_mask}"
+
+    def _set_valves(self, parameters: list[str]) -> str:
+        """Stops the sequencer; six solenoids."""
+        if len(parameters) != 1 or not parameters[0].isdecimal() or int(parameters[0]) > VALVE_MASK_MAX:
+            return self._error(_PARAMETERS)
+        self.sequencing, self.valve_mask = False, int(parameters[0])
+        return self._valves()
 
     def _tell(self, row: Row) -> list[str]:
         """Fields of a row as they go out, its values journalled as rounded for the wire."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from agent.checks.findings import Findings
 from agent.checks.tls import SOON
+from agent.checks.valves import check_valve
 from agent.config import Config
 from agent.config_gas import Injection, Sequence, Valve
 from metrology.declaration import DriverInfo
@@ -20,7 +21,7 @@ AIR: Final = "blowback air"
 def check_gas(config: Config, infos: Mapping[str, DriverInfo], now: datetime, find: Findings) -> None:
     """Check valves, cylinders and sequences; `now` (aware UTC) tells expired cylinders."""
     for name, valve in config.valves.items():
-        _valve(name, valve, config, find)
+        check_valve(name, valve, config, find)
     for name, cylinder in config.cylinders.items():
         days = (cylinder.expires - now.date()).days
         if days <= SOON.days:
@@ -33,19 +34,6 @@ def check_gas(config: Config, infos: Mapping[str, DriverInfo], now: datetime, fi
     for name, sequence in config.sequences.items():
         _sequence(name, sequence, config, infos, find)
         _ports(name, sequence, config, gas_of_port, find)
-
-
-def _valve(name: str, valve: Valve, config: Config, find: Findings) -> None:
-    known_bus = find.known("bus-unknown", valve.bus, config.buses, "valves", name, "bus")
-    if known_bus and not (protocol := config.buses[valve.bus].protocol).startswith("modbus"):
-        find.error("valve-protocol", "valves", name, "bus", bus=valve.bus, found=protocol)
-    find.known("sample-port-unknown", valve.sample, valve.ports, "valves", name, "sample")
-    coils: dict[int, str] = {}
-    for port, wired in valve.ports.items():
-        if (other := coils.setdefault(wired.coil, port)) != port:
-            find.error("coil-taken", "valves", name, "ports", port, "coil", coil=wired.coil, other=other)
-    if valve.on_power_loss == "stays" and not valve.upstream_shutoff_closes_without_power:
-        find.error("valve-stays-open", "valves", name, "on_power_loss")
 
 
 def _sequence(name: str, sequence: Sequence, config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:

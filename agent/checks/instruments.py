@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from textwrap import shorten
 from typing import Any, Final
 
@@ -10,7 +11,11 @@ from agent.checks.findings import Findings
 from agent.config import Bus, Config, Instrument
 from agent.config_wires import SerialWire
 from agent.values.averaging import AMBIENT_FRACTION_MIN, READINGS_MIN_STACK
+from drivers import tables
+from drivers.register_table import RegisterMap
 from drivers.registry import driver, driver_names, entry, stream_driver
+from host.hjson import load
+from host.problems import ConfigErrors
 from metrology.declaration import DriverError, DriverInfo, OptionValue, settled
 
 MINUTE_S: Final = 60
@@ -25,9 +30,27 @@ def infos(config: Config, find: Findings) -> dict[str, DriverInfo]:
     known = driver_names()
     found = {}
     for name, instrument in config.instruments.items():
-        if find.known("driver-unknown", instrument.driver, known, "instruments", name, "driver"):
+        if _loads(name, instrument.driver, known, find):
             found[name] = entry(instrument.driver).info
     return found
+
+
+def _loads(name: str, driver_name: str, known: list[str], find: Findings) -> bool:
+    """Tell whether there is such a driver; what is wrong with a map of the station's own is told by its own places."""
+    if not tables.is_own(driver_name):
+        if driver_name.endswith(".hjson"):
+            find.error("map-relative", "instruments", name, "driver", name=driver_name)
+            return False
+        return find.known("driver-unknown", driver_name, known, "instruments", name, "driver")
+    if not Path(driver_name).is_file():
+        find.error("map-missing", "instruments", name, "driver", name=driver_name)
+        return False
+    try:
+        load(driver_name, RegisterMap, find.document.lang)
+    except ConfigErrors as errors:
+        find.problems += [one for one in errors.problems if one not in find.problems]
+        return False
+    return True
 
 
 def used(config: Config, infos: Mapping[str, DriverInfo]) -> dict[str, DriverInfo]:
@@ -164,10 +187,15 @@ def _ranges(name: str, instrument: Instrument, find: Findings) -> None:
 
 
 def _addresses(config: Config, find: Findings) -> None:
-    """One address on a bus belongs to one device: an instrument, or a valve block."""
+    """One address on a bus belongs to one device: an instrument, a valve, or an instrument and the valve it drives."""
     taken: dict[tuple[str, int | None], tuple[str, str]] = {}
     devices = [("instruments", name, device.bus, device.unit) for name, device in config.instruments.items()]
-    devices += [("valves", name, device.bus, device.unit) for name, device in config.valves.items()]
+    drivers = {(device.bus, device.unit, device.driver) for device in config.instruments.values()}
+    devices += [
+        ("valves", name, device.bus, device.unit)
+        for name, device in config.valves.items()
+        if (device.bus, device.unit, device.kind) not in drivers
+    ]
     for section, name, bus, unit in devices:
         other = taken.setdefault((bus, unit), (section, name))
         if other == (section, name):

@@ -14,6 +14,7 @@ from agent.allowance import Allowance
 from agent.config import Config
 from agent.config_gas import Schedule
 from agent.gas.guards import GuardError, guards_of
+from agent.gas.homing import Homing
 from agent.gas.interrupted import Interrupted
 from agent.gas.maintenance import Maintenance
 from agent.gas.outcome import Purpose, RefusalKind, RefusedError, RunOutcome
@@ -32,8 +33,6 @@ from metrology.periods import iso
 from metrology.quality import Cause
 from metrology.units import UnitError
 
-RETRY_STEP_S: Final = 2.0
-RETRY_MAX_S: Final = 15.0
 # A due time is looked at again this often, so that a step of the wall clock is followed.
 SCHEDULE_LOOK_S: Final = 60.0
 # Refusals of starts from afar that are recorded in a row.
@@ -70,6 +69,9 @@ class Calibrator:
         self._due: dict[str, datetime] = {}
         self._interrupted = Interrupted(config, index, intake, log, clock)
         self.control = OutOfControl(index, intake, log)
+        self._homings = {
+            name: Homing(valve, config, intake, log, maintenance, clock) for name, valve in self._valves.items()
+        }
         maintenance.before_lock(self._give_way)
 
     async def run(self) -> None:
@@ -91,10 +93,12 @@ class Calibrator:
                 self._group = None
 
     async def _begin(self, valve: ValveBlock) -> None:
-        """The start of one valve: home first, then the recovery of what was interrupted on it."""
-        await self._until_home(valve, "start")
-        await self._interrupted.recover(valve.name)
+        """The start of one valve: home first, then the recovery of what was interrupted on it; then it is watched."""
+        homing = self._homings[valve.name]
+        elsewhere = await homing.until_home("start")
+        await asyncio.gather(self._interrupted.recover(valve.name), homing.recover(elsewhere))
         del self._held[valve.name]
+        await homing.watch(self._held)
 
     @property
     def instruments(self) -> frozenset[str]:
@@ -223,7 +227,7 @@ class Calibrator:
                     run.results.aborted(reason)
                     run.ended.set()
         if reason is not None:
-            await self._until_home(run.valve, f"run:{run.id}")
+            await self._homings[run.valve.name].until_home(f"run:{run.id}")
             run.phase = "recovery"
             run.marks.put(Cause.RECOVERY)
             await self._clock.sleep(run.sequence.recovery_s)
@@ -233,21 +237,6 @@ class Calibrator:
         run.ended.set()
         del self._held[run.valve.name]
         del self._runs[run.id], self._tasks[run.id]
-
-    async def _until_home(self, valve: ValveBlock, origin: str) -> None:
-        """Try until the inlet is at sample air. A person who holds the lock has the valve; then nothing is moved."""
-        tries = 0
-        while True:
-            if self._maintenance.held is None:
-                try:
-                    await valve.to_sample()
-                    return
-                except ValveError as error:
-                    tries += 1
-                    if tries == 1:
-                        event = {"what": "valve-not-safe", "origin": origin, "reason": str(error)}
-                        self._log.post("event", event)
-            await self._clock.sleep_wall(min(RETRY_STEP_S * max(tries, 1), RETRY_MAX_S))
 
     async def _keep_schedule(self, name: str, schedule: Schedule) -> None:
         due = due_after(schedule, self._clock.now())

@@ -30,8 +30,6 @@ UNUSABLE: Final = frozenset(
         Cause.STALE,
     }
 )
-# A relay that falls off by itself is written again so many times within its own time.
-REFRESHES: Final = 3.0
 
 RunPhase = Literal["starting", "flush", "collect", "blowback", "pause", "recovery", "to-sample"]
 
@@ -135,6 +133,7 @@ class CalibrationRun:
             else:
                 self.port, self.home = self.sequence.sample_port, True
                 return
+        await self.valve.send_home()
         self.results.not_home(failure)
 
     async def _carry_out(self, step: Step) -> None:
@@ -156,7 +155,7 @@ class CalibrationRun:
                 await self._meanwhile(self._collect(step))
 
     async def _meanwhile(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work while guards are watched and a relay with a dead-man time is kept from falling off."""
+        """Do the work while guards are watched and the valve is kept, and seen, where it stands."""
         beside = [] if self.port == self.sequence.sample_port else list(self._beside())
         if not beside:
             await work
@@ -172,8 +171,8 @@ class CalibrationRun:
             part.result()
 
     def _beside(self) -> Iterator[Coroutine[Any, Any, None]]:
-        if self.valve.config.dead_man_s is not None:
-            yield self._refresh(self.valve.config.dead_man_s / REFRESHES)
+        if (each_wall_s := self.valve.refresh_wall_s) is not None:
+            yield self._refresh(each_wall_s)
         if self._guards:
             yield self._watch()
 

@@ -5,9 +5,9 @@ A unit that fails is parked ever longer and probed in the slack behind its neigh
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from agent.config import Bus, Config
 from agent.wires.bus_turns import Priority, Turns
@@ -15,15 +15,16 @@ from agent.wires.bus_unit import BACKOFF_REGULATED_S, BACKOFF_RESEARCH_S, Unit
 from agent.wires.bus_wire import KeptWire, OnEvent
 from agent.wires.line import GarbledError, NoAnswerError
 from agent.wires.line_kinds import line_for
-from agent.wires.wire import WireError
+from agent.wires.wire import Wire, WireError
 from agent.wires.wire_kinds import MakeWire, wire_of
-from drivers.base import Answer, BadAnswer, Poll, ReadRegisters, Registers, Step, Text, WriteCoil
+from drivers.base import Answer, BadAnswer, ReadRegisters, Registers, Step, Tell, Text, WriteCoil
 from metrology.clock import Clock
-from metrology.reading import Scan
 
 # So many questions in a row without any answer while every unit is parked, and the wire is opened anew: a TCP peer
 # that lost power says nothing of it. A unit that is silent beside answering ones never causes this.
 ALL_SILENT_MAX: Final = 5
+
+T = TypeVar("T")
 
 
 class BusSilentError(Exception):
@@ -60,8 +61,10 @@ class AskedBus:
         # After a question without an answer a gateway may still wait for that unit: the next answer may be late too.
         self._held_up = False
 
-    async def run_poll(self, unit: int | None, poll: Poll, priority: Priority = Priority.POLL) -> list[Scan]:
-        """Carry out the steps of a driver's poll and return its scans.
+    async def run_poll(
+        self, unit: int | None, poll: Generator[Step, Answer, T], priority: Priority = Priority.POLL
+    ) -> T:
+        """Carry out the steps of a driver's poll, or of a valve's move, and return what it gives: a poll its scans.
 
         Raises BusSilentError where the unit or the wire is silent (a parked unit costs the line nothing until its next
         try), BadAnswer where it answers nonsense. A Modbus exception reply is thrown into the poll.
@@ -79,7 +82,7 @@ class AskedBus:
             finally:
                 self._probing = False
 
-    async def _drive(self, unit: int | None, poll: Poll, priority: Priority) -> list[Scan]:
+    async def _drive(self, unit: int | None, poll: Generator[Step, Answer, T], priority: Priority) -> T:
         try:
             step = next(poll)
             while True:
@@ -90,8 +93,8 @@ class AskedBus:
                 else:
                     step = poll.send(answer)
         except StopIteration as done:
-            scans: list[Scan] = done.value
-            return scans
+            given: T = done.value
+            return given
         except BadAnswer as error:
             self._bad(unit, error)
             raise
@@ -157,7 +160,8 @@ class AskedBus:
             raise
         finally:
             self._quiet_until = loop.time() + self._line.silence_s
-        self._alive(unit, None if held_up else loop.time() - began)
+        if not isinstance(step, Tell):  # what is only sent shows no life
+            self._alive(unit, None if held_up else loop.time() - began)
         return values
 
     def _alive(self, unit: int | None, response_s: float | None) -> None:
@@ -188,6 +192,33 @@ class AskedBus:
 
     def _wire_silent(self) -> BusSilentError:
         return BusSilentError(f"bus {self._name}: {self._kept.error}", self._kept.down_since)
+
+    @property
+    def wire(self) -> Wire:
+        """The wire of this bus, for who holds it by `lent`."""
+        return self._kept.wire
+
+    @contextlib.asynccontextmanager
+    async def lent(self) -> AsyncIterator[None]:
+        """Hold the open wire for one question of somebody else; whoever waits on this bus goes first.
+
+        Raises WireError where the wire is down, or fails meanwhile.
+        """
+        async with self._turns.turn(Priority.PROBE):
+            try:
+                await self._ready(urgent=False)
+            except BusSilentError as error:
+                raise WireError(str(error)) from error
+            loop = asyncio.get_running_loop()
+            if (silence_s := self._quiet_until - loop.time()) > 0:
+                await asyncio.sleep(silence_s)
+            self._held_up = True
+            try:
+                yield
+            except WireError as error:
+                raise WireError(str(self._wire_failed(error))) from error
+            finally:
+                self._quiet_until = loop.time() + self._line.silence_s
 
     def replace(self, unit: int | None, by: int | None, backoff_max_s: float) -> None:
         """Forget a unit that nobody is asking and know `by` instead, maybe the same, as one never asked before."""

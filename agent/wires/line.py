@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from agent.config import Bus
 from agent.wires.wire import Wire
-from drivers.base import Ask, Step
+from drivers.base import Ask, Step, Tell
 
 T = TypeVar("T")
 
@@ -63,7 +63,11 @@ class TextLine:
         self.silence_s = config.gap_ms / 1000
 
     async def ask(self, unit: int | None, step: Step, timeout_s: float) -> bytes:
-        """See `Line`; the unit is part of the question's own text."""
+        """See `Line`; the unit is part of the question's own text. A command is sent and gives nothing."""
+        if isinstance(step, Tell):
+            self._wire.drain_input()
+            await self._wire.write(step.data)
+            return b""
         if not isinstance(step, Ask):
             raise TypeError("a register question on a text bus: the driver and the bus do not fit")
         return await exchange(

@@ -16,7 +16,7 @@ from agent.config import Bus
 from agent.config_wires import SerialWire
 from agent.wires.line import GarbledError, NoAnswerError, exchange
 from agent.wires.wire import Wire
-from drivers.base import Ask, BadAnswer, ReadRegisters, Step, Table, WriteCoil
+from drivers.base import Ask, BadAnswer, ReadRegisters, Step, Table, Tell, WriteCoil
 
 # The largest frame is 260 bytes (Modbus application protocol 1.1b3, section 4.1); more is rubbish.
 MODBUS_BYTES_MAX: Final = 1024
@@ -48,7 +48,7 @@ def _request(unit: int, transaction: int, step: Step) -> ModbusPDU:
             return _READS[table](dev_id=unit, transaction_id=transaction, address=address, count=count)
         case WriteCoil(address, on):
             return WriteSingleCoilRequest(dev_id=unit, transaction_id=transaction, address=address, bits=[on])
-        case Ask():
+        case Ask() | Tell():
             raise TypeError("a text question on a Modbus bus: the driver and the bus do not fit")
 
 

@@ -93,7 +93,10 @@ class BronkhorstController:
 
 
 class ViciActuator:
-    """A selector valve, silent while it travels; a stuck one stays where it is. `style` is that of its answers."""
+    """A selector valve, silent while it travels; a stuck one stays where it is. `style` is that of its answers.
+
+    `moves` are the positions it was sent to.
+    """
 
     def __init__(self, journal: Pen, clock: Clock, positions: int = 10, style: str = "short", device: str = "") -> None:
         self._journal = journal
@@ -105,6 +108,7 @@ class ViciActuator:
         self._arrives = clock.monotonic()
         self.position = 1
         self.stuck = False
+        self.moves: list[int] = []
 
     def hear(self, data: bytes) -> bytes:
         """Commands end with CR."""
@@ -126,6 +130,7 @@ class ViciActuator:
         return text.encode("ascii")
 
     def _move(self, position: int) -> None:
+        self.moves.append(position)
         if 1 <= position <= self._positions and not self.stuck:
             steps = abs(position - self.position)
             self._arrives = self._clock.monotonic() + _TRAVEL_S * min(steps, self._positions - steps)

@@ -171,8 +171,20 @@ BROKEN: dict[str, tuple[str, tuple[str, str], str, str, str]] = {
     "one coil for two ports": (
         "tower", ("span: { coil: 2 }", "span: { coil: 1 }"), "span: { coil: ^1", "coil-taken", "its own coil"),
     "valve that stays open": (
-        "tower", ("      upstream_shutoff_closes_without_power: true\n", ""), 'on_power_loss: ^"stays"',
+        "tower", ('on_power_loss: "sample"', 'on_power_loss: "stays"'), 'on_power_loss: ^"stays"',
         "valve-stays-open", "upstream shut-off"),
+    "valve of another kind than its ports": (
+        "tower", ("zero: { coil: 1 }", "zero: { position: 1 }"), "^zero: { position: 1 }", "port-key",
+        "zero: { coil: ... }"),
+    "relay module without an address": (
+        "tower", ("      unit: 1\n      ports", "      ports"), "^gas: {\n      bus", "valve-unit-missing",
+        "Modbus address"),
+    "valve on a line of another kind": (
+        "tower", ('bus: "relays"\n      unit: 1\n', 'bus: "crds"\n      unit: 1\n'), 'bus: ^"crds"\n      unit',
+        "valve-protocol", "modbus-rtu, modbus-tcp"),
+    "key of another kind of valve": (
+        "tower", ("      dead_man_s: 900\n", '      dead_man_s: 900\n      id: "4"\n'), '^id: "4"', "valve-key",
+        "Remove id"),
     "gas on the sample port": (
         "tower", ('port: "zero"', 'port: "sample"'), 'port: ^"sample"', "port-is-sample",
         "the cylinder is connected to"),
@@ -400,6 +412,44 @@ def test_a_minute_without_a_reading_to_spare_is_a_warning(root: Path, etc: Path)
     found = warning(path, "minute-tight")
     assert (found.line, found.column) == place(text, "poll_s: ^5")
     assert "12" in found.what
+
+
+ROTARY = (
+    'ports: { sample: { coil: 0 }, zero: { coil: 1 }, span: { coil: 2 }, target: { coil: 3 } }\n'
+    '      sample: "sample"\n      on_power_loss: "sample"\n      dead_man_s: 900\n',
+    'kind: "vici"\n      ports: { sample: { position: 1 }, zero: { position: 2 }, span: { position: 4 }, '
+    'target: { position: 6 } }\n      sample: "sample"\n      on_power_loss: "closed"\n',
+)  # fmt: skip
+
+
+def test_a_rotary_valve_stays_and_has_no_passive_way_home(root: Path, etc: Path) -> None:
+    line = ('      bus: "relays"\n      unit: 1\n', '      bus: "selector"\n')
+    bus = (
+        "    relays: {",
+        '    selector: { wire: { kind: "tcp", host: "192.0.2.7", port: 4001 }, protocol: "text" }\n    relays: {',
+    )
+    path, _ = station(root, etc, "tower", line, bus, ROTARY)
+    (problem,) = check_file(path, now=NOW).problems
+    assert (problem.code, problem.severity) == ("valve-always-stays", "error")
+    stays = ('on_power_loss: "closed"', 'on_power_loss: "stays"\n      upstream_shutoff_closes_without_power: true')
+    path, _ = station(root, etc, "tower", line, bus, ROTARY, stays)
+    (problem,) = check_file(path, now=NOW).problems
+    assert (problem.code, problem.severity) == ("valve-no-passive-way", "warning")
+    assert "marked until" in problem.remedy
+    path, _ = station(root, etc, "tower", line, bus, ROTARY, stays, ("zero: { position: 2 }", "zero: { position: 1 }"))
+    assert "coil-taken" in {problem.code for problem in check_file(path, now=NOW).problems}
+
+
+def test_a_valve_the_analyzer_drives_shares_its_line(root: Path, etc: Path) -> None:
+    own = ('      bus: "relays"\n      unit: 1\n', '      bus: "crds"\n')
+    masks = (
+        ROTARY[0],
+        'kind: "picarro"\n'
+        "      ports: { sample: { mask: 0 }, zero: { mask: 1 }, span: { mask: 2 }, target: { mask: 4 } }\n"
+        '      sample: "sample"\n      on_power_loss: "sample"\n',
+    )
+    path, _ = station(root, etc, "tower", own, masks)
+    assert [problem.code for problem in check_file(path, now=NOW).problems] == []
 
 
 def test_methane_with_three_decimals_is_a_warning(root: Path, etc: Path) -> None:
