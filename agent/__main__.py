@@ -3,7 +3,7 @@
 import sys
 from typing import Final
 
-from agent.cli import firmware, hj212_line, process_line, scan_line
+from agent.cli import account_line, board_calibration, firmware, hj212_line, process_line, scan_line
 from host.commands import Argument, Program
 
 SOCKET: Final = "/run/plumeline/agent.sock"
@@ -24,7 +24,9 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "--who": ("--who", {"metavar": "PERSON"}),
     "--reason": ("--reason", {"metavar": "TEXT", "required": True}),
     "--hours": ("--hours", {"metavar": "HOURS", "type": float, "required": True}),
+    **account_line.ARGUMENTS,
     **firmware.ARGUMENTS,
+    **board_calibration.ARGUMENTS,
     **hj212_line.ARGUMENTS,
     **process_line.ARGUMENTS,
     **scan_line.ARGUMENTS,
@@ -46,7 +48,9 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("config example", "agent.cli.config:example", ("EXAMPLE",)),
     ("config vkey", "agent.cli.ledger:vkey", ("CONFIG",)),
     ("config explain", "agent.cli.config:explain", ("KEY", "--json")),
+    *account_line.COMMANDS,
     *firmware.COMMANDS,
+    *board_calibration.COMMANDS,
     *hj212_line.COMMANDS,
     *process_line.COMMANDS,
     *scan_line.COMMANDS,

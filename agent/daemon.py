@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.changes import author, config_fields
 from agent.config import Config
@@ -36,6 +36,9 @@ from host.secrets import read_secret
 from metrology.clock import Clock
 from metrology.periods import HOUR_S
 from protocols.tlog import signer_from_seed
+
+if TYPE_CHECKING:
+    from agent.firmware.parts import BoardParts
 
 LAST_RECORDS_WALL_S: Final = 4.0
 DRAIN_WALL_S: Final = 10.0
@@ -92,6 +95,7 @@ class Daemon:
             config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock
         )
         self.jobs = Jobs(store, self.event)
+        self.boards = self._board_parts() if self.sources.lines else None
         self.clock_watch = ClockWatch(clock, self.log, self.averager)
         self.uplinks: dict[str, Uplink] = uplinks(
             Parts(
@@ -107,6 +111,12 @@ class Daemon:
                 self.serials,
             )
         )
+
+    def _board_parts(self) -> "BoardParts":
+        # Only a station with boards carries what looks after them.
+        from agent.firmware.parts import board_parts
+
+        return board_parts(self)
 
     def event(self, what: str, detail: Mapping[str, Any]) -> None:
         """Record something that happened, and say it in the journal."""
@@ -134,6 +144,7 @@ class Daemon:
                 for part in [
                     *(listener.run for listener in self.sources.listeners.values()),
                     *(bus.run for bus in self.sources.streams.values()),
+                    *(self.boards.runs if self.boards else ()),
                     self.calibrator.run,
                     self.jobs.run,
                     writer.run,

@@ -74,6 +74,11 @@ class Boards:
         """Go on from the last frame that was taken before this program started: what came since counts as lost."""
         self._last.setdefault(board, (boot, sequence))
 
+    def boot(self, board: int) -> int | None:
+        """Boot id of the last frame that came from a board by itself; None before the first."""
+        fresh = self._fresh.get(board)
+        return fresh[0] if fresh else None
+
     @property
     def units(self) -> dict[int, str]:
         """Instrument by board id."""

@@ -33,13 +33,10 @@ class Program:
         words = {name: str(row[lang]) for name, row in Sentences(self.package, "cli.toml").table.items()}
         top = argparse.ArgumentParser(prog=self.name, description=words[self.name])
         top.add_argument("--lang", choices=("en", "zh"), default=lang, help=words["--lang"])
-        groups = {"": top.add_subparsers(required=True, metavar="COMMAND")}
+        groups: dict[str, Any] = {"": top.add_subparsers(required=True, metavar="COMMAND")}
+        made: dict[str, argparse.ArgumentParser] = {}
         for path, handler, arguments in self.commands:
-            group, _, name = path.rpartition(" ")
-            if group not in groups:
-                made = groups[""].add_parser(group, help=words[group], description=words[group])
-                groups[group] = made.add_subparsers(required=True, metavar="ACTION")
-            command = groups[group].add_parser(name, help=words[path], description=words[path])
+            command = _parser(path, made, groups, words)
             command.set_defaults(handler=handler)
             for argument in arguments:
                 flag, how = self.arguments[argument]
@@ -59,6 +56,19 @@ class Program:
             # Whoever read our output has seen enough; the interpreter must not flush into the closed pipe either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
+
+
+def _parser(
+    path: str, made: dict[str, argparse.ArgumentParser], groups: dict[str, Any], words: Mapping[str, str]
+) -> argparse.ArgumentParser:
+    """The parser of a command or group, and of the groups around it. A command may be a group too: it comes first."""
+    group, _, name = path.rpartition(" ")
+    if group not in groups:
+        around = made.get(group)
+        inner = around or _parser(group, made, groups, words)
+        groups[group] = inner.add_subparsers(required=around is None, metavar="ACTION")
+    made[path] = groups[group].add_parser(name, help=words[path], description=words[path])
+    return made[path]
 
 
 def _asked_language(argv: Sequence[str]) -> Lang:

@@ -20,6 +20,7 @@ class Asked(Protocol):
     """A board as its desk knows it."""
 
     number: int
+    chip: int
     boot: int
     sequence: int
     memory: dict[int, bytes]
@@ -79,7 +80,7 @@ def _who(board: Asked, payload: bytes) -> list[bytes]:
     first, last, _ = struct.unpack("<HHH", payload)
     if not first <= board.number <= last:
         return []
-    chip = struct.pack(">Q", 0x5EED_0000_0000 + board.number)
+    chip = struct.pack(">Q", board.chip)
     kept = min(board.memory, default=board.sequence)
     return [chip + struct.pack("<BBHIHII", 1, 0, 3, 0, board.boot, kept, board.sequence)]
 

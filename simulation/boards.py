@@ -41,6 +41,7 @@ class Board:
         start: datetime,
     ) -> None:  # fmt: skip
         self.number = number
+        self.chip = 0x5EED_0000_0000 + number
         self._line = line
         self._journal = journal
         self._error = error

@@ -48,14 +48,16 @@ GOOD: Final = frozenset({"updated", "already"})
 Answer = dict[str, Any]
 
 
-def _dialogue(line: argparse.Namespace, request: Answer, show: Callable[[Answer], str]) -> Answer | None:
+def dialogue(
+    line: argparse.Namespace, request: Answer, show: Callable[[Answer], str], *, quiet: bool = False
+) -> Answer | None:
     """Ask the daemon and print each answer that says something new; the last one, None where it refuses."""
 
     async def talk() -> Answer:
         answer, last = {}, ""
         async for answer in ask(line.socket, request):
             text = json.dumps(answer, ensure_ascii=False) if line.json else show(answer)
-            if text and text != last:
+            if text and text != last and not quiet:
                 print(text, flush=True)
             last = text
         return answer
@@ -67,13 +69,14 @@ def _dialogue(line: argparse.Namespace, request: Answer, show: Callable[[Answer]
         return None
 
 
-def _who(line: argparse.Namespace) -> str:
+def who(line: argparse.Namespace) -> str:
+    """The person who asks: as named, else who is logged in."""
     return str(line.who or getpass.getuser())
 
 
 def listed(line: argparse.Namespace) -> int:
     """Ask every managed board what it runs; 1 where one is silent or refuses."""
-    answer = _dialogue(line, {"do": "firmware-list"}, lambda state: "\n".join(_list(state, line.lang)))
+    answer = dialogue(line, {"do": "firmware-list"}, lambda state: "\n".join(_list(state, line.lang)))
     if answer is None:
         return 1
     return int(any(row["state"] in ("silent", "refuses") for row in answer["boards"]))
@@ -99,9 +102,9 @@ def update(line: argparse.Namespace) -> int:
     """Update boards and show how it goes; 1 where not all of them run the image at the end."""
     request = {
         "do": "firmware-update", "image": line.image, "boards": line.boards, "canary": line.canary,
-        "failures": line.failures, "downgrade": line.downgrade, "who": _who(line),
+        "failures": line.failures, "downgrade": line.downgrade, "who": who(line),
     }  # fmt: skip
-    answer = _dialogue(line, request, lambda state: _batch(state, line.lang))
+    answer = dialogue(line, request, lambda state: _batch(state, line.lang))
     if answer is None:
         return 1
     return int(answer["left"] > 0 or any(result not in GOOD for result in answer["results"].values()))
@@ -109,8 +112,8 @@ def update(line: argparse.Namespace) -> int:
 
 def stop(line: argparse.Namespace) -> int:
     """Begin no further board."""
-    request = {"do": "firmware-stop", "who": _who(line)}
-    return int(_dialogue(line, request, lambda state: _batch(state, line.lang)) is None)
+    request = {"do": "firmware-stop", "who": who(line)}
+    return int(dialogue(line, request, lambda state: _batch(state, line.lang)) is None)
 
 
 def _batch(state: Answer, lang: Lang) -> str:
@@ -136,8 +139,8 @@ def _batch(state: Answer, lang: Lang) -> str:
 
 def find(line: argparse.Namespace) -> int:
     """Call all boards with ids in a range; 1 where a configured one is missing."""
-    request = {"do": "board-find", "first": line.first, "last": line.last, "who": _who(line)}
-    answer = _dialogue(line, request, lambda state: "\n".join(_found(state, line.lang)))
+    request = {"do": "board-find", "first": line.first, "last": line.last, "who": who(line)}
+    answer = dialogue(line, request, lambda state: "\n".join(_found(state, line.lang)))
     return int(answer is None or bool(answer["missing"]))
 
 
@@ -159,8 +162,8 @@ def _health(health: Answer | None) -> tuple[str, str]:
 
 def set_time(line: argparse.Namespace) -> int:
     """Set clocks of boards to the station's; 1 where one did not take it."""
-    request = {"do": "board-time", "boards": line.boards, "who": _who(line)}
-    answer = _dialogue(line, request, lambda state: "\n".join(_offsets(state, line.lang)))
+    request = {"do": "board-time", "boards": line.boards, "who": who(line)}
+    answer = dialogue(line, request, lambda state: "\n".join(_offsets(state, line.lang)))
     return int(answer is None or None in answer["offsets_s"].values())
 
 
@@ -171,5 +174,5 @@ def _offsets(answer: Answer, lang: Lang) -> Iterator[str]:
 
 def setting(line: argparse.Namespace) -> int:
     """Read a setting of a board, or write it and read it back."""
-    request = {"do": "board-setting", "board": line.board, "name": line.name, "value": line.value, "who": _who(line)}
-    return int(_dialogue(line, request, lambda state: f"{state['board']}: {state['name']} = {state['value']}") is None)
+    request = {"do": "board-setting", "board": line.board, "name": line.name, "value": line.value, "who": who(line)}
+    return int(dialogue(line, request, lambda state: f"{state['board']}: {state['name']} = {state['value']}") is None)

@@ -27,6 +27,7 @@ class BoardLine:
         self._turn = asyncio.Lock()
         self._tags = itertools.cycle(range(1, TAGS))
         self._came = asyncio.Event()
+        self._heard = asyncio.Event()
         self._write: Callable[[bytes], Awaitable[None]] | None = None
 
     def attach(self, write: Callable[[bytes], Awaitable[None]]) -> None:
@@ -40,6 +41,12 @@ class BoardLine:
             await self._send(self.boards.questions.popleft())
         if self.boards.answers:
             self._came.set()
+        self._heard.set()
+
+    async def heard(self) -> None:
+        """Return when bytes came since the last time. For one who waits."""
+        await self._heard.wait()
+        self._heard.clear()
 
     async def _send(self, data: bytes) -> None:
         # Where the line is down, who waits for an answer gets none, and the bus says so.

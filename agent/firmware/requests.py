@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from agent.daemon import Daemon
     from agent.firmware.boards import BoardDesk
     from agent.firmware.desk import FirmwareDesk
+    from agent.firmware.parts import BoardParts
 
 
 def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) -> dict[str, Handler]:
@@ -52,6 +53,54 @@ def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) ->
         "board-find": _find,
         "board-time": _time,
         "board-setting": _setting,
+        **_calibration(daemon, text),
+    }
+
+
+def _calibration(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) -> dict[str, Handler]:
+    """Handlers of the tables and of the check against neighbours."""
+
+    def parts() -> "BoardParts":
+        if daemon.boards is None:
+            raise RequestError("this station has no line with micro-sensor boards")
+        return daemon.boards
+
+    def optional(request: Mapping[str, Any], name: str) -> str | None:
+        return None if request.get(name) is None else text(request, name)
+
+    async def _list(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield parts().calibration.listed(optional(request, "board"))
+
+    async def _show(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield parts().calibration.shown(text(request, "board"))
+
+    async def _put(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield await parts().calibration.put(request, text(request, "who"), text(request, "reason"))
+
+    async def _import(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        who, reason, apply = text(request, "who"), text(request, "reason"), request.get("apply") is True
+        yield await parts().calibration.imported(request.get("rows"), who, reason, apply=apply)
+
+    async def _confirm(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        board, who, reason = (text(request, name) for name in ("board", "who", "reason"))
+        yield await parts().calibration.confirm(board, who, reason)
+
+    async def _drift(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        yield await parts().drift.shown(_number(request, "days"), optional(request, "reference"))
+
+    async def _accept(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        names = ("board", "measurand", "proposal", "who", "reason")
+        board, measurand, proposal, who, reason = (text(request, name) for name in names)
+        yield await parts().drift.accept(board, measurand, proposal, who, reason)
+
+    return {
+        "board-calibration-list": _list,
+        "board-calibration-show": _show,
+        "board-calibration-set": _put,
+        "board-calibration-import": _import,
+        "board-calibration-confirm": _confirm,
+        "board-drift": _drift,
+        "board-drift-accept": _accept,
     }
 
 

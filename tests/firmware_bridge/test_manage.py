@@ -22,6 +22,7 @@ class Desk:
 
     def __init__(self, number: int = 1) -> None:
         self.number, self.boot, self.sequence = number, 9, 0
+        self.chip = 0x5EED_0000_0000 + number
         self.memory: dict[int, bytes] = {}
         self.settings = {"interval_s": "30"}
         self.clock_ms = 0
