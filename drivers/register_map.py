@@ -193,7 +193,7 @@ def _make(table: RegisterMap, instrument: str, unit: int | None, options: Option
 
 @cache
 def entry(name: str) -> PolledEntry:
-    """The driver of the map `drivers/maps/{name}.hjson`."""
+    """The driver of the map `drivers/maps/{name}.hjson`, or of a map of a station's own, read once."""
     table = tables.load("maps", name, RegisterMap)
     info = table.info(name, "modbus", table.registers, SITE_OPTIONS if table.set_on_site else {})
     return PolledEntry(info, partial(_make, table))

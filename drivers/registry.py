@@ -1,4 +1,4 @@
-"""Drivers by name: maps, line tables, Python drivers, entry points (group `plumeline.drivers`).
+"""Drivers by name: maps, a station's own maps, line tables, Python drivers, entry points (group `plumeline.drivers`).
 
 A driver is loaded when it is asked for, never all of them. Third parties and the firmware bridge come by entry points.
 """
@@ -68,8 +68,11 @@ def driver_names() -> list[str]:
 
 
 def entry(name: str) -> PolledEntry | StreamEntry:
-    """What stands behind a name: its declaration, how it is made. Raises `DriverError` with the nearest name."""
-    if name in tables.names("maps"):
+    """What stands behind a name: its declaration, how it is made. Raises `DriverError` with the nearest name.
+
+    The whole path of a register map is a name too: a station's own map.
+    """
+    if tables.is_own(name) or name in tables.names("maps"):
         return import_module("drivers.register_map").entry(name)  # type: ignore[no-any-return]
     if name in tables.names("lines"):
         return import_module("drivers.text_line").entry(name)  # type: ignore[no-any-return]

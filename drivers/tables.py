@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import hjson
@@ -102,6 +103,19 @@ def parse(text: str, shape: type[T]) -> T:
     return shape.model_validate(hjson.loads(text, object_pairs_hook=_unique))
 
 
+def is_own(name: str) -> bool:
+    """True for the name of a table of a station's own: the whole path of its file."""
+    return name.startswith("/") and name.endswith(".hjson")
+
+
 def load(folder: str, name: str, shape: type[T]) -> T:
-    """Read the table `drivers/{folder}/{name}.hjson`; see `parse`."""
+    """Read the table `drivers/{folder}/{name}.hjson`, or one of a station's own; see `parse`.
+
+    Raises `DriverError` where a table of one's own cannot be read, or is none.
+    """
+    if is_own(name):
+        try:
+            return parse(Path(name).read_text(encoding="utf-8"), shape)
+        except (OSError, ValueError) as error:
+            raise DriverError(f"{name}: {error}") from None
     return parse(resources.files("drivers").joinpath(folder, f"{name}.hjson").read_text(encoding="utf-8"), shape)

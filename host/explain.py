@@ -87,6 +87,8 @@ def _inner(kind: Any, step: str | int) -> Any:
         return _bare(field.annotation) if field else None
     if get_origin(kind) in (dict, list):
         return _bare(get_args(kind)[-1])
+    if get_origin(kind) is tuple:
+        return _bare(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
         members = [_bare(member) for member in get_args(kind)]
         return next((member for member in members if step in _tags(member)), None)

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import PurePath
 from typing import Any, Final
 
 from agent.checks.keys import explained
@@ -37,7 +38,7 @@ def block(info: DriverInfo, lang: Lang) -> str:
         "  }",
         "}",
         "instruments: {",
-        f"  {info.name}: {{",
+        f"  {PurePath(info.name).stem}: {{",
         own("driver", f'"{info.name}"'),
         own("bus", f'"{_BUS}"'),
         own(

@@ -32,7 +32,8 @@ def schema(lang: Lang) -> Schema:
     made = _written(raw, raw["$defs"], "", meanings)
     instrument = made["properties"]["instruments"]["patternProperties"]
     for block in instrument.values():
-        block["properties"]["driver"]["enum"] = driver_names()
+        # A name, or the whole path of a map of the station's own.
+        block["properties"]["driver"]["anyOf"] = [{"enum": driver_names()}, {"pattern": "^/.*[.]hjson$"}]
         block["allOf"] = [_of_driver(entry(name).info) for name in driver_names()]
     return {"$schema": DIALECT, "title": "Plumeline station", **made}
 

@@ -78,12 +78,27 @@ def example(line: argparse.Namespace) -> int:
         return 0
     from agent.checks.example import block  # drivers: only who asks for one waits for them
     from drivers.registry import driver_names, entry
+    from drivers.tables import is_own
 
     drivers = driver_names()
-    if line.example in drivers:
+    if is_own(line.example) and not _is_map(line):
+        return 1
+    if is_own(line.example) or line.example in drivers:
         print(block(entry(line.example).info, line.lang), end="")
         return 0
     return _unknown(line, line.example, [*sorted(stations), *drivers])
+
+
+def _is_map(line: argparse.Namespace) -> bool:
+    """Tell whether a map of the station's own is one, and what is wrong with it."""
+    from drivers.register_table import RegisterMap
+
+    try:
+        load(line.example, RegisterMap, line.lang)
+    except ConfigErrors as errors:
+        print(errors, file=sys.stderr)
+        return False
+    return True
 
 
 def _unknown(line: argparse.Namespace, name: str, known: Sequence[str]) -> int:

@@ -14,6 +14,8 @@ from agent.cli.words import say
 from agent.config import Bus, Config, Instrument
 from agent.wires.play import Heard, NotRecordedError, listened, polled
 from agent.wires.transcript import Transcript, TranscriptError, read
+from drivers.register_table import RegisterMap
+from drivers.tables import is_own
 from host.hjson import load
 from host.problems import ConfigErrors, Lang
 from metrology.declaration import DriverError
@@ -65,6 +67,9 @@ def _chosen(line: argparse.Namespace) -> _Played:
     if bus not in buses:
         raise _UsageError(say("no-bus", line.lang, bus=bus, names=", ".join(buses)))
     own = {name: one for name, one in blocks.items() if one.bus == bus}
+    for one in own.values():
+        if is_own(one.driver):
+            load(one.driver, RegisterMap, line.lang)  # for the places of what is wrong in it
     name = line.instrument or (next(iter(own)) if len(own) == 1 else None)
     if not own or (name not in own and (name is not None or buses[bus].protocol != "stream")):
         raise _UsageError(say("which-instrument", line.lang, bus=bus, names=", ".join(own) or "-"))
