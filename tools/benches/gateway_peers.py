@@ -66,7 +66,7 @@ class Peer:
         return held
 
     def _late(self) -> float | None:
-        """By the simulator's clock. A peer does not tell when it means to poll: a unit's most punctual poll is on time."""
+        """By the simulator's clock. A peer tells no instants: a unit's most punctual poll counts as on time."""
         script = Path(__file__).with_name("gateway_peer_reads.py")
         done = self._run(script, folder(), self._name, LATE_UNITS, f"{self._seconds:g}", self._out)
         if not done:
