@@ -14,11 +14,12 @@ from metrology.budget import Budget
 from metrology.stack.tables import molar_mass_g_mol
 
 Cause = Literal[
-    "downtime", "substitution", "limestone", "bypass", "biomass", "flow", "humidity", "concentration", "fuel",
-    "unbooked-limestone",
+    "downtime", "substitution", "limestone", "bypass", "biomass", "flow", "humidity", "concentration", "measurement",
+    "fuel", "unbooked-limestone",
 ]  # fmt: skip
 HUMIDITY: Final = "moisture_fraction"
 CONCENTRATION: Final = "concentration"
+TOTAL: Final = "total"
 LEAST_T: Final = 1e-9
 
 
@@ -92,6 +93,7 @@ def _possible(facts: Facts, stack: Budget, books: Budget) -> list[Explanation]:
         _bound("flow", facts, _part(stack, _is_flow), ("flow", off * 100.0, "% relative")),
         _bound("humidity", facts, _part(stack, lambda name: name.startswith(HUMIDITY)), humidity),
         _bound("concentration", facts, _part(stack, lambda name: name.startswith(CONCENTRATION)), concentration),
+        _bound("measurement", facts, _part(stack, lambda name: name.startswith(TOTAL)), None),
         _bound("fuel", facts, facts.covered_part * books.total, ("fuel carbon", fuel_off * 100.0, "% relative")),
     ]
     if facts.covered_t > 0.0:
@@ -106,8 +108,8 @@ def _bound(cause: Cause, facts: Facts, u_t: float, needed: tuple[str, float, str
 
 
 def _is_flow(name: str) -> bool:
-    """Every input of the emission that is neither moisture nor concentration makes the flow."""
-    return not name.startswith((HUMIDITY, CONCENTRATION))
+    """Every input of the emission that is neither moisture nor concentration makes the flow; a total is no input."""
+    return not name.startswith((HUMIDITY, CONCENTRATION, TOTAL))
 
 
 def _part(budget: Budget, belongs: Callable[[str], bool]) -> float:
