@@ -40,20 +40,26 @@ def _plain(value: object) -> bool:
 
     Not for whole numbers kept as floats, for very small ones, and where keys are not ASCII (order by UTF-16 units).
     """
+    # Loops and no generators: this looks at every value of every scan.
     kind = type(value)
     if kind is float:
         assert isinstance(value, float)
         return not value.is_integer() and _SMALLEST <= abs(value) < math.inf
+    if kind is str or kind is bool or value is None:
+        return True
     if kind is dict:
         assert isinstance(value, dict)
-        return all(type(key) is str and key.isascii() and _plain(inner) for key, inner in value.items())
+        for key, inner in value.items():  # noqa: SIM110
+            if type(key) is not str or not key.isascii() or not _plain(inner):
+                return False
+        return True
     if kind is list or kind is tuple:
         assert isinstance(value, list | tuple)
-        return all(map(_plain, value))
-    if kind is int:
-        assert isinstance(value, int)
-        return -_EXACT < value < _EXACT
-    return kind is str or kind is bool or value is None
+        for inner in value:  # noqa: SIM110
+            if not _plain(inner):
+                return False
+        return True
+    return isinstance(value, int) and -_EXACT < value < _EXACT
 
 
 def encode(fields: Fields) -> bytes:

@@ -6,6 +6,7 @@ Simulator and gate are those of the side-by-side bench (`modsim.py`, `gate.py`),
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -113,7 +114,8 @@ class Bed:
         random_seed(self.out / "key")
         self.config = self.out / "station.hjson"
         self.config.write_text(json.dumps(self._document(broker_port), indent=1))
-        self.env = f"PYTHONPATH={site.parent}:{Path(__file__).parent}"
+        shutil.copy(Path(__file__).with_name("gateway_driver.py"), site.parent)
+        self.env = f"PYTHONPATH={site.parent}"
 
     def _document(self, broker_port: int) -> dict[str, Any]:
         load, first = self.load, self.simulator.port
