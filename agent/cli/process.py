@@ -1,14 +1,16 @@
 """`plumeline process`: recorded instrument files through the same chain, without a station."""
 
 import argparse
+import contextlib
 import json
 import sys
 
 from agent.cli.words import say
-from agent.recorded.output import AVERAGES, average, table
+from agent.recorded.output import AVERAGES, PLATEAUS, average, plateau, table
 from agent.recorded.rules import Rules
-from agent.recorded.run import Task, averages
+from agent.recorded.run import Task, results
 from agent.recorded.summary import Summary
+from calibration.recorded.averaging import Average
 from host.hjson import load
 from host.problems import ConfigErrors, Lang
 
@@ -20,9 +22,14 @@ def process(line: argparse.Namespace) -> int:
         names = frozenset(name.strip().lower() for name in line.species.split(",") if name.strip())
         task = Task(line.recorded, line.format, line.average, rules, names, line.utc)
         summary = Summary()
-        with table(line.out, AVERAGES, as_json=line.json) as put:
-            for one in averages(task, summary):
-                put(average(one, utc=line.utc))
+        with contextlib.ExitStack() as stack:
+            put = stack.enter_context(table(line.out, AVERAGES, as_json=line.json))
+            tank = stack.enter_context(table(line.plateaus, PLATEAUS)) if line.plateaus else None
+            for one in results(task, summary, plateaus=tank is not None):
+                if isinstance(one, Average):
+                    put(average(one, utc=line.utc))
+                elif tank is not None:
+                    tank(plateau(one, utc=line.utc))
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         return 2

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from calibration.recorded.averaging import Average
+from calibration.recorded.plateaus import Plateau
 from metrology.recorded import iso
 
 AVERAGES: Final = ("time", "species", "mean", "sd", "n", "quality")
@@ -25,6 +26,12 @@ def number(value: float | None) -> str:
 def average(one: Average, *, utc: bool) -> tuple[str, ...]:
     """Cells of an average."""
     return (iso(one.start, utc=utc), one.species, number(one.mean), number(one.sd), str(one.n), one.quality)
+
+
+def plateau(one: Plateau, *, utc: bool) -> tuple[str, ...]:
+    """Cells of a plateau."""
+    ends = (iso(one.start, utc=utc), iso(one.end, utc=utc))
+    return (*ends, one.species, number(one.mean), number(one.sd), str(one.n))
 
 
 @contextlib.contextmanager

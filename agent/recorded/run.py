@@ -9,6 +9,7 @@ from agent.recorded.rules import Rules
 from agent.recorded.summary import Summary
 from calibration.recorded.averaging import Average, Averages
 from calibration.recorded.dry import Drying
+from calibration.recorded.plateaus import Plateau, Plateaus
 from calibration.recorded.repeats import Repeats
 from calibration.recorded.screen import Screen
 from drivers.recorded.columns import measured
@@ -54,14 +55,20 @@ def rows(task: Task, summary: Summary) -> Iterator[Row]:
     summary.empty = [path for path in task.files if path not in filled]
 
 
-def averages(task: Task, summary: Summary) -> Iterator[Average]:
-    """Averages of all rows, oldest first."""
+def results(task: Task, summary: Summary, *, plateaus: bool = False) -> Iterator[Average | Plateau]:
+    """Averages of all rows, oldest first, and the plateaus of tank gas between them where they are asked for."""
     made = Averages(task.period)
+    tanks = Plateaus(typed=task.format.startswith("gcwerks") or task.rules.gas is not None) if plateaus else None
     for row in rows(task, summary):
         made.add(row)
         yield from made.ready()
+        if tanks is not None:
+            yield from tanks.add(row)
     yield from made.end()
     summary.late = made.late
+    if tanks is not None:
+        yield from tanks.end()
+        summary.plateaus = tanks.count
 
 
 def _read(task: Task, lines: Iterator[Line]) -> Iterator[Row | Refused]:

@@ -1,0 +1,90 @@
+"""Rows gathered into short bins: what plateaus are looked for in."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from calibration.recorded.total import Total
+from metrology.recorded import SECOND, Row
+
+WIDTH_MIN: Final = 5 * SECOND
+# Readings in a bin; slower rows than this have a bin each.
+READINGS: Final = 3
+SLOW: Final = 20 * SECOND
+_LEARN_ROWS: Final = 300
+
+
+@dataclass(slots=True)
+class Bin:
+    """Totals of a few seconds on one port and one gas; times are those of its first and last row."""
+
+    start: int
+    end: int
+    port: str | None
+    gas: str
+    totals: dict[str, Total] = field(default_factory=dict)
+
+
+class Binner:
+    """Makes bins of rows in order of time; samples with a cause are left out.
+
+    The width follows from the first rows: three readings of a species, at least 5 s; rows of minutes stand alone.
+    """
+
+    def __init__(self) -> None:
+        self.width = 0
+        self._held: list[Row] = []
+        self._bin: Bin | None = None
+        self._slot = 0
+
+    def add(self, row: Row) -> Iterator[Bin]:
+        """Bins that are complete."""
+        if not self.width:
+            self._held.append(row)
+            if len(self._held) < _LEARN_ROWS:
+                return
+            yield from self._learnt()
+        else:
+            yield from self._put(row)
+
+    def end(self) -> Iterator[Bin]:
+        """What is left."""
+        if self._held:
+            yield from self._learnt()
+        if self._bin is not None:
+            yield self._bin
+            self._bin = None
+
+    def _learnt(self) -> Iterator[Bin]:
+        step = _step(self._held)
+        self.width = max(WIDTH_MIN, READINGS * step) if step < SLOW else max(step // 2, 1)
+        held, self._held = self._held, []
+        for row in held:
+            yield from self._put(row)
+
+    def _put(self, row: Row) -> Iterator[Bin]:
+        slot, last = row.at // self.width, self._bin
+        if last is None or slot != self._slot or (row.port, row.gas) != (last.port, last.gas):
+            if last is not None:
+                yield last
+            last = self._bin = Bin(row.at, row.at, row.port, row.gas)
+            self._slot = slot
+        last.end = max(last.end, row.at)
+        for sample in row.samples:
+            if sample.value is not None and sample.cause is None:
+                total = last.totals.get(sample.species)
+                if total is None:
+                    total = last.totals[sample.species] = Total()
+                total.add(sample)
+
+
+def _step(rows: list[Row]) -> int:
+    """Median time between two readings of the species that comes most often, microseconds."""
+    times: dict[str, list[int]] = {}
+    for row in rows:
+        for sample in row.samples:
+            times.setdefault(sample.species, []).append(row.at)
+    often = max(times.values(), key=len, default=[])
+    steps = sorted(after - before for before, after in itertools.pairwise(often) if after > before)
+    return steps[len(steps) // 2] if steps else SECOND

@@ -1,0 +1,93 @@
+"""Plateaus of tank gas, found in a series without being told when they are.
+
+A plateau is a stretch in which every gas stays within the instrument's own noise of one level, that begins and ends
+with a step, or with a change of port. The tail of the flush before it is left out. Evidence a file has of its own
+counts first: where a column says which gas flows, plateaus are in the stretches that are not air, and nowhere else; a
+port's stretch is a plateau only where most of it is steady; gas with more than 0.5 % of water comes from no cylinder.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from calibration.recorded.bins import Bin, Binner
+from calibration.recorded.settled import limits_of, settled, settled_tank, stretches
+from calibration.recorded.total import Total
+from metrology.recorded import Row
+
+# Bins looked at together, and those kept when older ones are given out: what bounds the memory.
+BINS_MAX: Final = 20000
+BINS_KEPT: Final = 8000
+# Bins before an unfinished plateau that are kept with it: the step that began it.
+_BEFORE: Final = 200
+
+
+class Plateau(NamedTuple):
+    """One species during one plateau; times in microseconds, `sd` with ddof 1."""
+
+    start: int
+    end: int
+    species: str
+    mean: float
+    sd: float | None
+    n: int
+
+
+class Plateaus:
+    """Finds plateaus in rows; `typed` where the file itself says which rows are air."""
+
+    def __init__(self, *, typed: bool = False) -> None:
+        self._typed = typed
+        self._binner = Binner()
+        self._bins: list[Bin] = []
+        self.count = 0
+
+    def add(self, row: Row) -> Iterator[Plateau]:
+        """Plateaus that are surely over."""
+        for one in self._binner.add(row):
+            self._bins.append(one)
+            self._typed = self._typed or bool(one.gas)
+            if len(self._bins) >= BINS_MAX:
+                yield from self._found(len(self._bins) - BINS_KEPT)
+
+    def end(self) -> Iterator[Plateau]:
+        """All others."""
+        self._bins.extend(self._binner.end())
+        yield from self._found(len(self._bins))
+
+    def _found(self, until: int) -> Iterator[Plateau]:
+        """Plateaus that end by bin `until`; the others are looked at again with what follows."""
+        bins = sorted(self._bins, key=lambda one: one.start)
+        cut = until
+        for first, last in plateaus(bins, self._binner.width, typed=self._typed):
+            if last <= until:
+                self.count += 1
+                yield from _totals(bins[first:last])
+            else:
+                cut = min(cut, max(first - _BEFORE, 0))
+        # A plateau longer than all that is held is given out in parts.
+        self._bins = bins[cut or until :]
+
+
+def plateaus(bins: Sequence[Bin], width: int, *, typed: bool) -> Iterator[tuple[int, int]]:
+    """First bin of each plateau and the bin after its last, in order; `width` of a bin in microseconds."""
+    limits = limits_of(bins, width)
+    if not limits.levels:
+        return
+    pieces = list(stretches(bins, limits.gap))
+    for place, (first, last) in enumerate(pieces):
+        if typed:
+            if bins[first].gas:
+                yield from settled_tank(bins, first, last, limits)
+        else:
+            yield from settled(bins, pieces, place, limits)
+
+
+def _totals(bins: Sequence[Bin]) -> Iterator[Plateau]:
+    names = dict.fromkeys(name for one in bins for name in one.totals)
+    start, end = min(one.start for one in bins), max(one.end for one in bins)
+    for name in names:
+        total = Total()
+        for one in bins:
+            if (part := one.totals.get(name)) is not None:
+                total.merge(part)
+        yield Plateau(start, end, name, total.mean, total.sd, total.n)
