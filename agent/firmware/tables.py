@@ -118,6 +118,7 @@ class Tables:
 
     def free_id(self, chip: str, measurand: str, valid_from: datetime) -> tuple[str, datetime]:
         """An id nobody has, and the instant in it: two rows of one instant could not be told apart."""
+        valid_from = parse_iso(iso(valid_from))  # as its record will have it
         taken = {row.valid_from for row in self._rows.get((chip, measurand), ())}
         while valid_from in taken:
             valid_from += timedelta(milliseconds=1)

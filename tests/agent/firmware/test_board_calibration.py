@@ -6,22 +6,26 @@ import csv
 import json
 import os
 import tty
-from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.__main__ import main
 from agent.config import Config
 from agent.daemon import Daemon
-from host.clock import RealClock
+from agent.firmware.drift import DriftDesk
+from agent.firmware.tables import Row, row_of
+from host.clock import ManualClock, RealClock
 from metrology.periods import HOUR_S, iso, period_start
 from metrology.quality import Cause
 from metrology.reading import Average
-from protocols.record import averages_fields
+from protocols.record import averages_fields, decode, encode
 from simulation.board_desk import Gateway
 from simulation.boards import Board
 from simulation.drifting import Weeks, hourly, name
@@ -63,9 +67,9 @@ class Station:
         os.write(self.master, data)
         return True
 
-    async def begin(self) -> None:
+    async def begin(self, **more: Any) -> None:
         board = {"driver": "micro_board", "bus": "air", "rule": "ghg", "series": {
-            "ch4": {}, "board_temperature": {}, "battery_voltage": {}}}  # fmt: skip
+            "ch4": {}, "board_temperature": {}, "battery_voltage": {}}, **more}  # fmt: skip
         kinds = ["research"] * (BOARDS - 1) + ["regulated"]
         document = {
             "station": {"id": "field", "network": "n", "name_zh": "场", "name_en": "field",
@@ -253,15 +257,17 @@ async def test_tables_go_out_and_come_in_as_csv(
     assert "line 2" in capsys.readouterr().err
 
 
-async def past(station: Station, weeks: Weeks) -> None:
+async def past(station: Station, weeks: Weeks, more: Mapping[str, Mapping[int, float]] | None = None) -> None:
     """Hours of two weeks that boards measured, put into the log as the station would have."""
     boards, _ = hourly(weeks)
+    series: dict[str, Mapping[int, float]] = {f"{board}.ch4": values for board, values in boards.items()}
+    series |= more or {}
     end = period_start(station.clock.now(), HOUR_S)
     for hour in range(24 * weeks.days):
         start = end - timedelta(hours=24 * weeks.days - hour)
         rows = [
-            Average(f"{board}.ch4", "umol/mol", start, HOUR_S, 60, 1.0, values[hour], 0, 9, 0.1, "ghg")
-            for board, values in boards.items() if hour in values
+            Average(one, "umol/mol", start, HOUR_S, 60, 1.0, values[hour], 0, 9, 0.1, "ghg")
+            for one, values in series.items() if hour in values
         ]  # fmt: skip
         station.daemon.log.post("average", averages_fields(rows))
     await station.daemon.log.append("event", {"what": "stopped", "origin": "test"})
@@ -327,3 +333,61 @@ async def test_the_daily_check_says_once_that_a_board_drifts_and_once_that_it_is
     for _ in range(2):
         await station.daemon.boards.drift.check()
     assert [row["board"] for row in await station.records("event", "board-drift-back")] == ["board-01"]
+
+
+async def test_the_check_comes_each_day_after_the_stations_midnight(station: Station) -> None:
+    await past(station, Weeks(12, boards=BOARDS, drift={name(1): 0.2}))
+    daemon = station.daemon
+    assert daemon.boards is not None
+    assert daemon.index is not None
+    # The station's midnight is 16:00 UTC.
+    clock = ManualClock(period_start(daemon.clock.now(), HOUR_S * 24, 8 * HOUR_S) + timedelta(minutes=40))
+    told: list[tuple[str, str]] = []
+    desk = DriftDesk(daemon.config, daemon.boards.calibration, daemon.log, daemon.index, clock,
+                     lambda what, detail: told.append((what, iso(clock.now()))))  # fmt: skip
+    task = asyncio.create_task(desk.run())
+    await asyncio.sleep(0)
+    await clock.advance(23 * HOUR_S + 49 * 60)
+    assert told == []
+    await clock.advance(60)
+    await station.until(lambda: told)
+    task.cancel()
+    assert [(what, at[11:16]) for what, at in told] == [("board-drifting", "16:30")]
+
+
+async def test_a_reference_that_disagrees_stops_proposals(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    weeks = Weeks(12, boards=BOARDS, drift={name(at): 0.3 for at in range(BOARDS)})
+    _, true = hourly(weeks)
+    await past(station, weeks, {"crds.ch4": true})
+    assert await station.typed("board", "drift", "--reference", "crds.ch4") == 1
+    assert "reference disagrees" in capsys.readouterr().out
+    await station.typed("board", "drift", "--json")
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["measurands"]["ch4"]["doubt"] is None
+
+
+async def test_a_board_that_never_says_who_it_is_goes_by_its_serial_number(station: Station) -> None:
+    station.silent.add(1)
+    assert await station.set("board-00", "0", "3") == 1
+    await station.stop()
+    await station.begin(serial_number="A-17")
+    assert await station.set("board-00", "0", "3") == 0
+    await station.until(lambda: station.value("board-00") == pytest.approx(6.0))
+    (record,) = await station.records("calibration", "coefficients")
+    assert record["chip"] == "A-17"
+    await station.stop()
+    await station.begin(serial_number="A-18")
+    await station.until(lambda: station.causes("board-00") == {Cause.MARK})
+
+
+TEXT, NUMBER = st.text(max_size=9), st.floats(-9, 9)
+INSTANT = st.datetimes(datetime(2020, 1, 1), timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=0))  # noqa: DTZ001
+ROWS = st.builds(
+    Row, TEXT, TEXT, st.just("ch4"), NUMBER, NUMBER, NUMBER, NUMBER, st.sampled_from([None, "board_temperature"]),
+    INSTANT, TEXT, TEXT, TEXT, st.sampled_from([None, "board-00"]), st.none() | TEXT,
+)  # fmt: skip
+
+
+@given(ROWS)
+def test_a_row_is_its_record(row: Row) -> None:
+    body = encode({**row.record(), "kind": "calibration", "v": 1, "epoch": 1, "seq": 1})
+    assert row_of(decode(body)) == row
