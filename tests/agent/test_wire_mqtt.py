@@ -246,6 +246,42 @@ async def test_user_and_password_are_a_secret_read_at_each_opening(tmp_path: Pat
     peer.close()
 
 
+def authority(folder: Path) -> tuple[Path, Path, Path]:
+    """Files of a new authority's certificate, and of a broker's certificate and key signed by it."""
+    folder.mkdir()
+    ca, certificate, key = (folder / name for name in ("ca.pem", "broker.pem", "broker.key"))
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    subprocess.run(
+        [*make, "-subj", "/CN=authority", "-keyout", str(folder / "ca.key"), "-out", str(ca)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    subprocess.run(
+        [*make, "-subj", "/CN=broker", *more, "-CA", str(ca), "-CAkey", str(folder / "ca.key"), "-keyout", str(key),
+         "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return ca, certificate, key
+
+
+# The client library leaves the socket of a handshake that failed to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_tls_believes_the_authority_that_was_named_and_no_other(
+    tmp_path: Path, broker_with: Callable[[str], Any]
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    ca, certificate, key = authority(tmp_path / "own")
+    other, *_ = authority(tmp_path / "other")
+    port = broker_with(f"allow_anonymous true\ncertfile {certificate}\nkeyfile {key}").port
+    peer = MqttPeer(MqttWire.model_validate(wire(port, ca=str(ca))))
+    await peer.open()
+    assert peer.is_open
+    peer.close()
+    with pytest.raises(WireError, match="certificate verify failed"):
+        await MqttPeer(MqttWire.model_validate(wire(port, ca=str(other)))).open()
+
+
 async def test_a_dry_run_reads_the_analyzer_once(tmp_path: Path, broker: Any, analyzer: Li7810Analyzer) -> None:
     config = Config.model_validate(document(tmp_path, broker.port))
     (outcome,) = await read_once(config, RealClock())
