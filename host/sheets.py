@@ -172,7 +172,7 @@ class Sheet:
     def _end(self, cell: Cell) -> datetime:
         """The same, exclusive: of a plain date the end of that day."""
         found = self._time(cell)
-        plain = _DAY.fullmatch(cell) if isinstance(cell, str) else (found + self._offset).time() == time()
+        plain = _DAY.fullmatch(_padded(cell)) if isinstance(cell, str) else (found + self._offset).time() == time()
         return found + timedelta(days=1) if plain else found
 
 
