@@ -13,7 +13,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticKnownError
 
 from host.document import Document, line_and_column
-from host.explain import explain
 from host.hjson_scan import Node, Reader, swallowed
 from host.problems import ConfigErrors, Lang, Problem, sentences, shown
 
@@ -135,6 +134,9 @@ def validate(document: Document, model: type[Model]) -> Model:
     try:
         return model.model_validate(document.root.plain())
     except ValidationError as error:
+        # A station whose configuration is right never explains one.
+        from host.explain import explain
+
         raise ConfigErrors(sorted(explain(document, model, error))) from None
 
 

@@ -6,7 +6,6 @@ On the ground floor because drivers and firmware bridge, which do not know each 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Literal, Protocol
 
 from metrology.reading import Scan, StreamFault
@@ -88,6 +87,9 @@ class StreamEntry:
 
 def unknown(what: str, name: str, known: Iterable[str]) -> DriverError:
     """Error for a name that is not among the known ones; offers the nearest, or all of them."""
+    # A station whose names are right never needs it.
+    from difflib import get_close_matches
+
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names) or 'none'}"
