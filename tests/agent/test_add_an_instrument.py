@@ -136,6 +136,41 @@ async def test_a_dry_run_reads_what_an_independent_client_reads(
     assert (humidity, temperature) == (pytest.approx(42.0), pytest.approx(-5.0))
 
 
+async def told(*command: str) -> str:
+    """What the program prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent", "--lang", "en", *command,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    return (await process.communicate())[0].decode()
+
+
+@pytest.mark.parametrize("guide", GUIDES[:1], indirect=True)
+async def test_a_station_runs_with_it_and_records_it(guide: Guide, transmitter: list[int], pty_line: Any) -> None:
+    text = guide.station.read_text(encoding="utf-8").replace("poll_s: 5", "poll_s: 1")
+    guide.station.write_text(text.replace("/dev/serial/by-id/usb-ADAPTER", str(pty_line.link)), encoding="utf-8")
+    tapes = guide.map.parent / "tapes"
+    daemon = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent", "run", str(guide.station), "--record", str(tapes),
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(30):
+            while not any(" < " in line for path in tapes.glob("*.txt") for line in path.read_text().splitlines()):
+                await asyncio.sleep(0.05)
+            status = json.loads(await told("status", "--socket", str(guide.map.parent / "agent.sock"), "--json"))
+    finally:
+        daemon.terminate()
+        assert await daemon.wait() == 0
+    assert str(status).count("'weather.air_temperature'") >= 1
+    (tape,) = tapes.glob("*.txt")
+    assert (
+        (await told("play", str(tape)))
+        .splitlines()[0]
+        .endswith(" weather relative_humidity 42 %; air_temperature -5 degC")
+    )
+
+
 WRONG = [
     ("address: 1,", "adress: 1,", 'Unknown key "adress"', "adress"),
     ("largest_gap: 0", 'largest_gap: "0"', "wanted a whole number", '"0"'),
