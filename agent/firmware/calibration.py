@@ -77,18 +77,19 @@ class BoardCalibration:
         self._intake.coefficients.update({one.series: one for one in found})
         self._mark(board, self._doubt(board, chip in self.tables.chips))
 
-    def _doubt(self, board: str, has_table: bool) -> str | None:
-        if board in self.chips.silent and has_table:
-            return "the board does not say who it is"
+    def _doubt(self, board: str, has_table: bool) -> tuple[Cause, str] | None:
+        """Another instrument's values are not valid until a person confirms it (design, section 13.6)."""
         if board in self.chips.unconfirmed and not has_table:
-            return "another board under this name"
+            return Cause.MAINTENANCE, "another board under this name"
+        if board in self.chips.silent and has_table:
+            return Cause.MARK, "the board does not say who it is"
         return None
 
-    def _mark(self, board: str, why: str | None) -> None:
+    def _mark(self, board: str, doubt: tuple[Cause, str] | None) -> None:
         if (former := self._marks.pop(board, None)) is not None:
             self._intake.remove_mark(board, former)
-        if why is not None:
-            self._marks[board] = Mark(Cause.MARK, why, self._clock.now())
+        if doubt is not None:
+            self._marks[board] = Mark(*doubt, self._clock.now())
             self._intake.add_mark(board, self._marks[board])
 
     def _is_research(self, board: str) -> bool:

@@ -5,6 +5,7 @@ event, and its values bear a cause until a person confirms it or sets a table of
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -22,6 +23,8 @@ ANSWER_WALL_S: Final = 1.0
 TRIES: Final = 3
 # A board that did not say who it is is asked again with a later frame, not sooner than this.
 AGAIN_WALL_S: Final = 60.0
+# What a board says of itself; a serial number that stands in for it has another form.
+CHIP: Final = re.compile("[0-9a-f]{16}")
 SEEN: Final = ("board-identified", "board-replaced", "board-confirmed")
 
 
@@ -104,8 +107,7 @@ class Chips:
 
     def _declared(self, board: str) -> str | None:
         """The configured serial number, for a board that never said who it is."""
-        serial = self._serials.get(board)
-        return serial if self.chips.get(board) in (None, serial) else None
+        return None if CHIP.fullmatch(self.chips.get(board, "")) else self._serials.get(board)
 
     async def _asked(self, line: BoardLine, unit: int) -> str | None:
         for _ in range(TRIES):

@@ -194,14 +194,14 @@ async def test_another_board_under_a_name_does_not_inherit_and_one_that_moves_ke
     former, other = station.gateway.boards[0], station.board(1)
     other.chip, other.boot = 0xABCD, 4711
     station.gateway.boards[0] = other
-    await station.until(lambda: station.causes("board-00") == {Cause.MARK})
+    await station.until(lambda: station.causes("board-00") == {Cause.MAINTENANCE})
     await station.until(lambda: station.value("board-00") == pytest.approx(CH4))
     (event,) = await station.records("event", "board-replaced")
     assert (event["board"], event["former"], event["chip"]) == ("board-00", "00005eed00000001", "000000000000abcd")
     assert await station.typed("board", "calibration", "list") == 1
     await station.stop()
     await station.begin()
-    await station.until(lambda: station.causes("board-00") == {Cause.MARK})
+    await station.until(lambda: station.causes("board-00") == {Cause.MAINTENANCE})
     assert await station.typed("board", "calibration", "confirm", "board-00", "--reason", "spare", "--who", "bo") == 0
     await station.until(lambda: not station.causes("board-00"))
     assert [row["who"] for row in await station.records("event", "board-confirmed")] == ["bo"]
@@ -376,7 +376,7 @@ async def test_a_board_that_never_says_who_it_is_goes_by_its_serial_number(stati
     assert record["chip"] == "A-17"
     await station.stop()
     await station.begin(serial_number="A-18")
-    await station.until(lambda: station.causes("board-00") == {Cause.MARK})
+    await station.until(lambda: station.causes("board-00") == {Cause.MAINTENANCE})
 
 
 TEXT, NUMBER = st.text(max_size=9), st.floats(-9, 9)
