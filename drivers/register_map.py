@@ -54,6 +54,8 @@ def joined(spans: Iterable[Span], largest_gap: int, largest_block: int) -> list[
 
 def raw(words: tuple[int, ...], place: Place | StatusWord) -> int | float:
     """The number in a register, as its type says."""
+    if place.type == "u16":
+        return words[0]
     wire = b"".join(word.to_bytes(2, "big") for word in words)
     if len(words) == 2:
         wire = bytes(wire[place.word_order.index(letter)] for letter in "ABCD")
@@ -177,6 +179,8 @@ class RegisterMapDriver:
 
 
 def _taken(words: Words, place: Place | StatusWord) -> tuple[int, ...]:
+    if place.words == 1:
+        return (words[place.table, place.address],)
     return tuple(words[place.table, place.address + i] for i in range(place.words))
 
 

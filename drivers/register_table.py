@@ -18,6 +18,7 @@ Address = Annotated[tables.Whole, Field(ge=0, le=65535)]
 WordOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 Type = Literal["u16", "i16", "u32", "i32", "f32"]
 FORMS: Final = {"u16": ">H", "i16": ">h", "u32": ">I", "i32": ">i", "f32": ">f"}
+WORDS: Final = {name: struct.calcsize(form) // 2 for name, form in FORMS.items()}
 # Modbus application protocol V1.1b3, section 6.3: at most 125 registers in one answer.
 REGISTERS_MAX: Final = 125
 FULL_SCALE: Final = "_full_scale"
@@ -61,7 +62,7 @@ class StatusWord(tables.Strict):
     @property
     def words(self) -> int:
         """Registers or bits it takes."""
-        return self.count if self.table in ("coil", "discrete") else struct.calcsize(FORMS[self.type]) // 2
+        return self.count if self.table in ("coil", "discrete") else WORDS[self.type]
 
     def signs(self, word: int) -> list[Sign]:
         """What the word says."""
@@ -84,7 +85,7 @@ class Place(tables.Strict):
     @property
     def words(self) -> int:
         """Registers it takes."""
-        return struct.calcsize(FORMS[self.type]) // 2
+        return WORDS[self.type]
 
 
 class NoValue(tables.Strict):
