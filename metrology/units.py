@@ -37,6 +37,8 @@ _FACTORS: Final = {
     ("umol/mol", "%"): 1e-4,
     ("mg/m3", "ug/m3"): 1e3,
     ("kg/h", "g/s"): 1 / 3.6,
+    ("kg/h", "t/h"): 1e-3,
+    ("m3/s", "m3/h"): 3600.0,
     ("L/min", "mL/min"): 1e3,
     ("psi", "kPa"): 6.894757293168361,  # 0.45359237 kg x 9.80665 m/s2 on a square inch
     ("bar", "kPa"): 1e2,
@@ -47,6 +49,9 @@ _FACTORS: Final = {
     ("m/s", "ft/min"): 60 / 0.3048,
 }
 
+# What a rate adds up to: the unit of an amount, hours times the rate.
+AMOUNTS: Final = {"kg/h": "kg", "m3/h": "m3"}
+
 # How people write the units that records spell in plain signs.
 SHOWN: Final = {
     "umol/mol": "ppm",
@@ -54,6 +59,9 @@ SHOWN: Final = {
     "mg/m3": "mg/m³",
     "ug/m3": "µg/m³",
     "ng/m3": "ng/m³",
+    "m3/h": "m³/h",
+    "m3/s": "m³/s",
+    "m3": "m³",
     "degC": "°C",
     "deg": "°",
 }

@@ -4,6 +4,7 @@ Rules (design, section 13.4). `hj-stack`: a minute needs 12 valid readings, an h
 hours (HJ 212-2017 formulas 23 to 25), means are unweighted means of valid lower means. `hj-ambient`: 75 % of the
 expected readings, 45 minutes, 20 hours (GB 3095-2012 table 4 for the day). `ghg`: a minute needs one valid reading,
 an hour 45 such minutes, a day 18 such hours; means are weighted by the number of readings.
+A series of a rate (kg/h, m3/h) has an amount: of a valid minute or hour, and of a day that of its valid hours.
 """
 
 import math
@@ -19,6 +20,7 @@ from metrology.periods import DAY_S, HOUR_S, MINUTE_S, period_start
 from metrology.quality import GOOD, Cause, Mark, Quality
 from metrology.reading import Average, Measurement
 from metrology.statistics import Moments, circular_mean, combine_circular, merge
+from metrology.units import AMOUNTS
 
 Rule = Literal["hj-stack", "hj-ambient", "ghg"]
 READINGS_MIN_STACK: Final = 12
@@ -185,6 +187,7 @@ class Averager:
             sd=moments.sd,
             rule=spec.rule,
             quality=_quality(enough, bucket.marks, start),
+            sum=_amount(spec, moments.mean, MINUTE_S) if enough else None,
             calibrations=tuple(sorted(bucket.calibrations)),
         )
 
@@ -239,8 +242,22 @@ def _joined(spec: SeriesSpec, start: datetime, period_s: int, members: Members, 
         sd=moments.sd,
         rule=spec.rule,
         quality=_quality(members.valid >= needed, (Mark(*mark, start) for mark in members.marks), start),
+        sum=_sum(spec, period_s, members, moments.mean, valid=members.valid >= needed),
         calibrations=members.calibrations,
     )
+
+
+def _amount(spec: SeriesSpec, rate: float | None, seconds: float) -> float | None:
+    """What a rate (kg/h, m3/h) comes to in so many seconds; None for other quantities."""
+    return rate * seconds / HOUR_S if rate is not None and spec.unit in AMOUNTS else None
+
+
+def _sum(spec: SeriesSpec, period_s: int, members: Members, mean: float | None, *, valid: bool) -> float | None:
+    """Amount of a period up to an hour where it is valid, and of a day the sum of its valid hours (formula 34)."""
+    if period_s <= HOUR_S:
+        return _amount(spec, mean, period_s) if valid else None
+    hours = [_amount(spec, hour.mean, HOUR_S) for hour in members.moments] if members.valid else []
+    return math.fsum(amount for amount in hours if amount is not None) if hours and hours[0] is not None else None
 
 
 def _quality(enough: bool, seen: Iterable[Mark], start: datetime) -> Quality:

@@ -172,3 +172,27 @@ def test_several_minutes_make_one_mean_by_the_rule_of_the_series(rule: Rule, val
     expected = float(np.mean(weighted)) if rule == "ghg" else mean
     assert joined.mean == pytest.approx(expected)
     assert (joined.period_s, joined.valid, joined.valid_fraction) == (300, valid == 4, valid / 5)
+
+
+def test_a_rate_has_an_amount_where_its_period_is_valid_and_a_day_that_of_its_valid_hours() -> None:
+    rate = SeriesSpec("stack1.so2_rate", "kg/h", "hj-stack", "mean", 60.0)
+    averager = Averager([rate], START)
+    for hour in range(24):
+        # Hour 5 has 44 valid minutes, all others 60; minute 0 of hour 6 has 11 readings.
+        for minute in range(44 if hour == 5 else 60):
+            for second in range(11 if (hour, minute) == (6, 0) else 12):
+                at = START + timedelta(hours=hour, minutes=minute, seconds=second)
+                reading = Reading("stack1", "so2_rate", 18.0 + hour, "kg/h", at)
+                averager.feed(Measurement(reading, reading.value))
+    closed = [average for several in averager.close(START + timedelta(days=1)) for average in several]
+    minutes = {one.start: one for one in closed if one.period_s == 60}
+    hours = [one for one in closed if one.period_s == 3600]
+    (day,) = [one for one in closed if one.period_s == 86400]
+    assert minutes[START].sum == pytest.approx(18.0 / 60)
+    assert minutes[START + timedelta(hours=6)].sum is None
+    assert hours[5].sum is None
+    assert hours[5].mean is not None
+    assert hours[6].sum == pytest.approx(24.0)
+    assert day.n == 23
+    assert day.sum == pytest.approx(sum(18.0 + hour for hour in range(24) if hour != 5))
+    assert all(one.sum is None for one in closed if one.mean is None)
