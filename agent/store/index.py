@@ -79,6 +79,9 @@ class Index:
         """
         rows = list(rows)
         entries = [entry(row) for row in rows if row.kind in INDEXED]
+        if not entries:
+            # Scans alone are no reason to write: a start after a crash reads at most those of a minute again.
+            return
         built = (rows[-1].epoch, rows[-1].seq + 1)
         try:
             with self._db:
