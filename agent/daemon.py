@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.changes import author, config_fields
 from agent.config import Config
+from agent.doctor.desk import ScanDesk
 from agent.firmware.jobs import Jobs
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
@@ -95,6 +96,7 @@ class Daemon:
             config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock
         )
         self.jobs = Jobs(store, self.event)
+        self.scans = ScanDesk(self)
         self.boards = self._board_parts() if self.sources.lines else None
         self.clock_watch = ClockWatch(clock, self.log, self.averager)
         self.uplinks: dict[str, Uplink] = uplinks(
@@ -147,6 +149,7 @@ class Daemon:
                     *(self.boards.runs if self.boards else ()),
                     self.calibrator.run,
                     self.jobs.run,
+                    self.scans.run,
                     writer.run,
                     self._checkpoints,
                     self._watchdog,

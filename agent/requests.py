@@ -100,6 +100,7 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         "calibrate-start": _start,
         "calibrate-abort": _abort,
         "maintenance": _maintenance,
+        "scan": lambda request: daemon.scans.serve(request, _text(request, "who")),
         **firmware_handlers(daemon, _text),
         **history_handlers(daemon),
     }

@@ -2,15 +2,18 @@
 
 import argparse
 import asyncio
+import getpass
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
+from agent.cli.scan_line import BAUDS, PARITIES
 from agent.cli.words import say
 from agent.doctor.asker import OtherMasterError
 from agent.doctor.orders import telling
-from agent.doctor.places import WAYS, Plan, places, setting
+from agent.doctor.places import WAYS, Place, Plan, places, setting
 from agent.doctor.probe import Probed
 from agent.doctor.probe import probe as probed
 from agent.doctor.propose import proposed, text
@@ -26,7 +29,7 @@ BAR_COLUMNS: Final = 78
 
 def scan(line: argparse.Namespace) -> int:
     """Print what was found; 1 where nothing was, or a line could not be asked."""
-    reports = _reports(line)
+    reports = _reports(line, lent=True)
     if reports is None:
         return 1
     blocks = proposed((report.place, report.found) for report in reports)
@@ -42,7 +45,7 @@ def scan(line: argparse.Namespace) -> int:
 
 def probe(line: argparse.Namespace) -> int:
     """Print what is known of every instrument at one place; 1 where there is none, or it could not be asked."""
-    reports = _reports(line)
+    reports = _reports(line, lent=False)
     if reports is None:
         return 1
     found = [one for report in reports for one in report.found]
@@ -64,8 +67,11 @@ def probe(line: argparse.Namespace) -> int:
     return int(not found or any(report.error or report.stopped for report in reports))
 
 
-def _reports(line: argparse.Namespace) -> list[Report] | None:
-    """What is at each place; None, and said, where the line names none."""
+def _reports(line: argparse.Namespace, *, lent: bool) -> list[Report] | None:
+    """What is at each place; None, and said, where the line names none.
+
+    With `lent` the lines of a running daemon are asked by it.
+    """
     try:
         wanted = places(line.places)
     except ValueError as error:
@@ -74,11 +80,42 @@ def _reports(line: argparse.Namespace) -> list[Report] | None:
     if not wanted:
         print(say("no-ports", line.lang), file=sys.stderr)
         return None
-    return asyncio.run(_scanned(line, wanted))
+    return asyncio.run(_scanned(line, wanted, lent))
 
 
-async def _scanned(line: argparse.Namespace, wanted: Iterable[Any]) -> list[Report]:
-    return [await scanned(place, _plan(line), _progress(str(place))) for place in wanted]
+async def _scanned(line: argparse.Namespace, wanted: Iterable[Place], lent: bool) -> list[Report]:
+    found = []
+    for place in wanted:
+        report = await _lent(line, place) if lent else None
+        found.append(report or await scanned(place, _plan(line), _progress(str(place))))
+    return found
+
+
+async def _lent(line: argparse.Namespace, place: Place) -> Report | None:
+    """What the daemon that owns the place found there; None where none does."""
+    request = {
+        "do": "scan", "place": place.name, "port": place.port, "who": line.who or getpass.getuser(),
+        "units": line.units, "ask": line.ask, "timeout_s": line.timeout, "bauds": line.bauds, "parities": line.parities,
+    }  # fmt: skip
+    show = _progress(str(place))
+    owner = None
+    try:
+        async for answer in ask(line.socket, request):
+            if (owner := answer["bus"]) is None:
+                return None
+            at = replace(place, bus=owner)
+            if "progress" in answer:
+                show(*answer["progress"])
+            elif "report" in answer:
+                told = answer["report"]
+                return Report(
+                    at, [Found.of(one) for one in told["found"]], told["tried"], told["stopped"], told["error"]
+                )
+            else:
+                return Report(at, error=answer.get("refused") or say(f"cut-{answer['cut']}", line.lang))
+    except RequestError as error:
+        return None if owner is None else Report(replace(place, bus=owner), error=str(error))
+    return Report(replace(place, bus=owner), error=say("cut-stop", line.lang))
 
 
 async def _probed(line: argparse.Namespace, found: list[Found]) -> list[Probed]:
@@ -92,7 +129,9 @@ async def _probed(line: argparse.Namespace, found: list[Found]) -> list[Probed]:
 
 def _plan(line: argparse.Namespace) -> Plan:
     ways = (line.ask,) if line.ask else WAYS
-    return Plan(line.bauds, line.parities, line.units, line.timeout, line.listen, line.bus_is_ours, ways)
+    return Plan(
+        line.bauds or BAUDS, line.parities or PARITIES, line.units, line.timeout, line.listen, line.bus_is_ours, ways
+    )
 
 
 def _progress(place: str) -> Progress:
@@ -112,7 +151,11 @@ def _tell(report: Report, line: argparse.Namespace) -> None:
         print(_told(place, one, line.lang))
     if report.error:
         print(f"{place}: {report.error}", file=sys.stderr)
-        if report.place.port is None and (station := asyncio.run(_station(line.socket))) is not None:
+        if (
+            report.place.bus is None
+            and report.place.port is None
+            and (station := asyncio.run(_station(line.socket))) is not None
+        ):
             print(say("daemon-owns", line.lang, station=station), file=sys.stderr)
     elif report.stopped:
         print(say(f"scan-{report.stopped}", line.lang, place=place, heard=report.heard), file=sys.stderr)
@@ -136,6 +179,7 @@ def _told(place: str, found: Found, lang: Lang) -> str:
     unit = "" if found.unit is None else " " + say("at-unit", lang, unit=found.unit)
     name = f"{known.title} ({known.driver})" if known.driver else say("unknown-instrument", lang)
     extra = [
+        say("configured", lang, name=found.configured) if found.configured else "",
         say("or-else", lang, names=", ".join(known.also)) if known.also else "",
         ", ".join(f"{key}={value}" for key, value in known.identity.items()),
         ", ".join(f"{key} {'-' if value is None else f'{value:g}'}" for key, value in known.values.items()),
@@ -145,7 +189,7 @@ def _told(place: str, found: Found, lang: Lang) -> str:
 
 def _propose(blocks: dict[str, Any], reports: list[Report], lang: Lang) -> None:
     """The blocks to paste, and what only the site can say, as comments between them."""
-    found = [one for report in reports for one in report.found]
+    found = [one for report in reports for one in report.found if not one.configured]
     if blocks["instruments"]:
         print(f"\n// {say('paste', lang)}")
     for one in found:

@@ -9,6 +9,7 @@ BAUDS: Final = (9600, 19200, 38400, 115200, 57600, 4800, 2400)
 # Addresses most instruments have, and those some makers ship; all are asked with `--units 1-247`.
 UNITS: Final = (*range(1, 33), 240, 254)
 UNIT_MAX: Final = 255
+PARITIES: Final = ("N", "E")
 
 
 def _units(text: str) -> tuple[int, ...]:
@@ -61,8 +62,8 @@ _SECONDS: Final = {"metavar": "SECONDS", "type": _seconds}
 ARGUMENTS: Final[dict[str, Argument]] = {
     "PLACE": ("places", {"metavar": "PLACE", "nargs": "*"}),
     "DEVICE": ("places", {"metavar": "DEVICE", "nargs": 1}),
-    "--bauds": ("--bauds", {"metavar": "BAUD,BAUD", "type": _bauds, "default": BAUDS}),
-    "--parities": ("--parities", {"metavar": "N,E,O", "type": _parities, "default": ("N", "E")}),
+    "--bauds": ("--bauds", {"metavar": "BAUD,BAUD", "type": _bauds}),
+    "--parities": ("--parities", {"metavar": "N,E,O", "type": _parities}),
     "--units": ("--units", {"metavar": "1-32,240", "type": _units, "default": UNITS}),
     "--ask": ("--ask", {"choices": ("modbus", "text")}),
     "--timeout": ("--timeout", {**_SECONDS, "default": 0.3}),
@@ -75,6 +76,6 @@ _LOOK: Final = (
     "--bauds", "--parities", "--units", "--ask", "--timeout", "--listen", "--bus-is-ours", "--socket", "--json",
 )  # fmt: skip
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    ("scan", "agent.cli.scan:scan", ("PLACE", *_LOOK)),
+    ("scan", "agent.cli.scan:scan", ("PLACE", *_LOOK, "--who")),
     ("probe", "agent.cli.scan:probe", ("DEVICE", "--questions", "--block", *_LOOK)),
 )

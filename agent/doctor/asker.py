@@ -1,6 +1,8 @@
 """Asks on a line that may not be ours: looks before each question whether another master speaks, and counts."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -60,9 +62,21 @@ class _Tap:
 
 
 class Asker:
-    """One line, open. `ours` is the word of a person that no other master is on it."""
+    """One line, open. `ours` is the word of a person that no other master is on it.
 
-    def __init__(self, wire: Wire, config: Bus, timeout_s: float, *, ours: bool) -> None:
+    `turn` is held for each question by itself: between two the line may be another's.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        config: Bus,
+        timeout_s: float,
+        *,
+        ours: bool,
+        turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> None:
+        self._turn = turn
         self._wire = _Tap(wire)
         self._line = line_for(config, self._wire)
         self._rtu = config.protocol == "modbus-rtu"
@@ -73,6 +87,10 @@ class Asker:
 
     async def ask(self, unit: int | None, step: Step) -> tuple[int, ...] | bytes:
         """One question. Raises OtherMasterError, and what `Line.ask` raises."""
+        async with self._turn():
+            return await self._asked(unit, step)
+
+    async def _asked(self, unit: int | None, step: Step) -> tuple[int, ...] | bytes:
         await self._look(unit, step.data if isinstance(step, Ask) else b"")
         tally, loop = self.tally, asyncio.get_running_loop()
         tally.asked += 1
@@ -96,14 +114,15 @@ class Asker:
 
     async def end_line(self, ending: bytes) -> None:
         """Send an empty line: what an instrument holds of questions that were none of its own ends there."""
-        await self._look(None, ending)
-        await self._wire.write(ending)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                while True:
-                    await self._wire.read()
-        except TimeoutError:
-            pass  # whatever it said of the rubbish has passed
+        async with self._turn():
+            await self._look(None, ending)
+            await self._wire.write(ending)
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    while True:
+                        await self._wire.read()
+            except TimeoutError:
+                pass  # whatever it said of the rubbish has passed
 
     async def answers(self, unit: int | None, step: Step) -> bool:
         """Tell whether anybody answers, be it with a refusal."""
@@ -144,6 +163,10 @@ class Asker:
 
     async def _said(self, unit: int, request: ModbusPDU) -> ModbusPDU | None:
         """The answer to one of the two questions; None for a refusal, silence or rubbish."""
+        async with self._turn():
+            return await self._heard(unit, request)
+
+    async def _heard(self, unit: int, request: ModbusPDU) -> ModbusPDU | None:
         await self._look(unit)
         framer = FramerRTU(DecodePDU(False)) if self._rtu else FramerSocket(DecodePDU(False))
         await self._wire.write(framer.buildFrame(request))

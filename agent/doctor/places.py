@@ -31,10 +31,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One serial port (`port` None) or TCP peer."""
+    """One serial port (`port` None) or TCP peer; `bus` is that of a running daemon which owns it."""
 
     name: str
     port: int | None = None
+    bus: str | None = None
 
     def __str__(self) -> str:
         return self.name if self.port is None else f"{self.name}:{self.port}"
@@ -61,7 +62,7 @@ def bus(wire: dict[str, Any], protocol: str) -> Bus:
 
 def setting(wire: dict[str, Any]) -> str:
     """A wire's setting for people."""
-    return "" if wire["kind"] == "tcp" else f"{wire['baud']} 8{wire['parity']}1"
+    return "" if wire["kind"] == "tcp" else f"{wire.get('baud', 9600)} 8{wire.get('parity', 'N')}1"
 
 
 def places(named: list[str]) -> list[Place]:

@@ -19,15 +19,17 @@ def proposed(found: Iterable[tuple[Place, list[Found]]]) -> dict[str, Any]:
     buses: dict[str, Any] = {}
     instruments: dict[str, Any] = {}
     for place, here in found:
-        fit = [one for one in here if one.known.driver is not None and not one.known.needs]
+        fit = [one for one in here if one.known.driver is not None and not one.known.needs and not one.configured]
         if not fit:
             continue
-        bus = _free(_word(Path(place.name).name if place.port is None else str(place)), buses)
-        buses[bus] = {"wire": fit[0].wire, "protocol": fit[0].protocol}
+        bus = place.bus
+        if bus is None:
+            bus = _free(_word(Path(place.name).name if place.port is None else str(place)), buses)
+            buses[bus] = {"wire": fit[0].wire, "protocol": fit[0].protocol}
         for one in fit:
             name = "-".join(filter(None, [_word(str(one.known.driver)), "" if one.unit is None else str(one.unit)]))
             instruments[_free(name, instruments)] = _instrument(one, bus)
-    return {"buses": buses, "instruments": instruments}
+    return ({"buses": buses} if buses or not instruments else {}) | {"instruments": instruments}
 
 
 def _instrument(found: Found, bus: str) -> dict[str, Any]:

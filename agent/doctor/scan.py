@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from agent.config import Bus
 from agent.doctor.asker import Asker, OtherMasterError
 from agent.doctor.identify import Known, identify
 from agent.doctor.listen import Heard, judged, listen
 from agent.doctor.places import Place, Plan, bus, setting
 from agent.doctor.signatures import Signature, signatures
+from agent.wires.bus import AskedBus
 from agent.wires.line import GarbledError, NoAnswerError
 from agent.wires.wire import Wire, WireError
 from agent.wires.wire_kinds import wire_of
@@ -28,17 +30,28 @@ Progress = Callable[[str, int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An instrument: where it is and what is known of it; `protocol` is that of its bus, `row` what it answered to."""
+    """An instrument: where it is and what is known of it; `protocol` is that of its bus, `row` what it answered to.
+
+    `configured` is its name in the running station, where it has one.
+    """
 
     wire: dict[str, Any]
     protocol: str
     unit: int | None
     known: Known
     row: Signature | None = None
+    configured: str | None = None
 
     def fields(self) -> dict[str, Any]:
         """For programs."""
-        return {"wire": self.wire, "protocol": self.protocol, "unit": self.unit, **self.known.fields()}
+        own = {"wire": self.wire, "protocol": self.protocol, "unit": self.unit, "configured": self.configured}
+        return {**own, **self.known.fields()}
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> "Found":
+        """From what `fields` gave, through JSON."""
+        known = Known(**{name: fields[name] for name in Known.__dataclass_fields__})
+        return cls(fields["wire"], fields["protocol"], fields["unit"], known, configured=fields["configured"])
 
 
 @dataclass(slots=True)
@@ -71,6 +84,27 @@ async def scan(place: Place, plan: Plan, progress: Progress) -> Report:
     except OtherMasterError as error:
         report.stopped, report.heard = "other-master", str(error)
     return report
+
+
+async def scan_lent(report: Report, config: Bus, owner: AskedBus, plan: Plan, progress: Progress) -> None:
+    """Ask on a line that stays its owner's: each question between two of the owner's, under the setting in use.
+
+    A plan without ways asks as the bus does.
+    """
+    wire = config.wire.model_dump(mode="json", exclude_unset=True)
+    modbus = config.protocol if config.protocol != "text" else "modbus-rtu"
+    for way in plan.ways or (config.protocol.partition("-")[0],):
+        protocol = "text" if way == "text" else modbus
+        asked = config.model_copy(update={"protocol": protocol})
+        asker = Asker(owner.wire, asked, plan.timeout_s, ours=True, turn=owner.lent)
+        report.tried.append(setting(wire))
+        try:
+            if protocol == "text":
+                await _texts(report, wire, asker, progress)
+            else:
+                await _units(report, wire, protocol, asker, plan, progress)
+        except WireError as error:
+            report.error = str(error)
 
 
 async def _settings(report: Report, plan: Plan, progress: Progress) -> None:
