@@ -10,6 +10,8 @@ SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 3600 * SECOND
 DAY: Final = 24 * HOUR
+# A value that the file's own flag rejects; other causes are those of metrology.quality.
+FLAGGED: Final = "flagged"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -23,7 +25,7 @@ class Sample(NamedTuple):
     value: float | None
     n: int = 1
     sd: float | None = None
-    cause: Cause | None = None
+    cause: str | None = None
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from calibration.recorded.repeats import Repeats
 from calibration.recorded.screen import Screen
 from drivers.recorded.columns import measured
 from drivers.recorded.text import Line
-from metrology.recorded import Refused, Row
+from metrology.recorded import Refused, Row, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ def rows(task: Task, summary: Summary) -> Iterator[Row]:
     drying = Drying(dry or DRY.get(task.format, ()), instead=bool(dry))
     screen = Screen(rules.ranges, round(rules.valve.flush_s * 1e6))
     repeats = Repeats()
+    names = _Names(task)
     places = {path: place for place, path in enumerate(task.files)}
     filled: set[str] = set()
     for path, row in together(task.files, lambda lines: _read(task, lines)):
@@ -48,7 +49,7 @@ def rows(task: Task, summary: Summary) -> Iterator[Row]:
         if repeats.seen(row, places[path]):
             summary.repeated += 1
             continue
-        marked = screen.add(_named(task, drying.add(row)))
+        marked = screen.add(names.add(drying.add(row)))
         summary.take(marked)
         yield marked
     summary.files = len(task.files)
@@ -81,19 +82,24 @@ def _read(task: Task, lines: Iterator[Line]) -> Iterator[Row | Refused]:
     return FORMATS[task.format](lines, rules, lambda name: every or name in asked | needed or measured(name))
 
 
-def _named(task: Task, row: Row) -> Row:
-    """The row with the names and factors of the rules, and with the species asked for only."""
-    renamed = task.rules.renamed
-    if renamed:
-        for place, one in enumerate(row.samples):
-            name, factor = renamed.get(one.species, (one.species, 1.0))
-            value = None if one.value is None else one.value * factor
-            spread = None if one.sd is None else one.sd * abs(factor)
-            row.samples[place] = one._replace(species=name, value=value, sd=spread)
-    wanted = task.species or (_declared(task.rules) if task.rules.columns else frozenset())
-    if wanted:
-        row.samples = [one for one in row.samples if one.species in wanted]
-    return row
+class _Names:
+    """Gives rows the names and factors of the rules, and leaves the species asked for only."""
+
+    def __init__(self, task: Task) -> None:
+        self._renamed = task.rules.renamed
+        self._wanted = task.species or (_declared(task.rules) if task.rules.columns else frozenset())
+
+    def add(self, row: Row) -> Row:
+        if self._renamed:
+            row.samples = [self._named(one) for one in row.samples]
+        if self._wanted:
+            row.samples = [one for one in row.samples if one.species in self._wanted]
+        return row
+
+    def _named(self, one: Sample) -> Sample:
+        name, factor = self._renamed.get(one.species, (one.species, 1.0))
+        value = None if one.value is None else one.value * factor
+        return one._replace(species=name, value=value, sd=None if one.sd is None else one.sd * abs(factor))
 
 
 def _declared(rules: Rules) -> frozenset[str]:

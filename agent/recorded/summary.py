@@ -41,7 +41,7 @@ class Summary:
         for sample in row.samples:
             cause = Cause.CALIBRATION if row.gas else sample.cause
             if cause is not None:
-                self.causes[cause.value] += 1
+                self.causes[str(cause)] += 1
             elif sample.value is not None:
                 self.values += 1
 

@@ -28,7 +28,7 @@ class Average(NamedTuple):
 @dataclass(slots=True)
 class _Cell:
     total: Total = field(default_factory=Total)
-    causes: set[Cause] = field(default_factory=set)
+    causes: set[str] = field(default_factory=set)
 
 
 class Averages:
@@ -83,7 +83,7 @@ class Averages:
 
 def _average(start: int, species: str, cell: _Cell) -> Average:
     total = cell.total
-    words = sorted(cause.value for cause in cell.causes)
+    words = sorted(map(str, cell.causes))
     if not total.n:
         return Average(start, species, None, None, 0, ";".join(words) or MISSING)
     return Average(start, species, total.mean, total.sd, total.n, ";".join(words) or GOOD)

@@ -1,7 +1,6 @@
 """Rows gathered into short bins: what plateaus are looked for in."""
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,45 +37,43 @@ class Binner:
         self._bin: Bin | None = None
         self._slot = 0
 
-    def add(self, row: Row) -> Iterator[Bin]:
+    def add(self, row: Row) -> list[Bin]:
         """Bins that are complete."""
-        if not self.width:
-            self._held.append(row)
-            if len(self._held) < _LEARN_ROWS:
-                return
-            yield from self._learnt()
-        else:
-            yield from self._put(row)
+        if self.width:
+            done = self._put(row)
+            return [done] if done is not None else []
+        self._held.append(row)
+        return self._learnt() if len(self._held) >= _LEARN_ROWS else []
 
-    def end(self) -> Iterator[Bin]:
+    def end(self) -> list[Bin]:
         """What is left."""
-        if self._held:
-            yield from self._learnt()
+        done = self._learnt() if self._held else []
         if self._bin is not None:
-            yield self._bin
+            done.append(self._bin)
             self._bin = None
+        return done
 
-    def _learnt(self) -> Iterator[Bin]:
+    def _learnt(self) -> list[Bin]:
         step = _step(self._held)
         self.width = max(WIDTH_MIN, READINGS * step) if step < SLOW else max(step // 2, 1)
         held, self._held = self._held, []
-        for row in held:
-            yield from self._put(row)
+        return [done for row in held if (done := self._put(row)) is not None]
 
-    def _put(self, row: Row) -> Iterator[Bin]:
-        slot, last = row.at // self.width, self._bin
-        if last is None or slot != self._slot or (row.port, row.gas) != (last.port, last.gas):
-            if last is not None:
-                yield last
+    def _put(self, row: Row) -> Bin | None:
+        slot, last, done = row.at // self.width, self._bin, None
+        if last is None or slot != self._slot or row.port != last.port or row.gas != last.gas:
+            done = last
             last = self._bin = Bin(row.at, row.at, row.port, row.gas)
             self._slot = slot
         last.end = max(last.end, row.at)
+        totals = last.totals
         for sample in row.samples:
             if sample.value is not None and sample.cause is None:
-                total = last.totals.get(sample.species)
+                total = totals.get(sample.species)
                 if total is None:
-                    total = last.totals[sample.species] = Total()
+                    total = totals[sample.species] = Total()
                 total.add(sample)
+        return done
 
 
 def _step(rows: list[Row]) -> int:

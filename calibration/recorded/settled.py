@@ -17,7 +17,7 @@ LEFT: Final = 0.25
 STEP: Final = 10.0
 # A step is also this many times what nine of ten neighbouring bins differ by: air has steps of its own.
 STEP_OF_AIR: Final = 4.0
-# No series is quieter than this share of its values: one that repeats a value to the last digit has no noise of its own.
+# No series is quieter than this share of its values: one that repeats a value to the last digit shows no noise.
 LEAST: Final = 1e-6
 # A run of settled bins is this long, and at least so many bins.
 RUN: Final = 45 * SECOND

@@ -38,7 +38,7 @@ def fresh(rows: Iterable[Row | Refused]) -> Iterator[Row | Refused]:
 
 
 def learnt(rows: Iterable[Row | Refused]) -> dict[str, dict[str, bool]]:
-    """For each species and code, whether a row of that code renews it; a species that never changes is always fresh."""
+    """For each species and code, whether a row of that code renews it; no codes for one that is always fresh."""
     last: dict[str, float | None] = {}
     seen: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     for row in rows:
@@ -55,7 +55,7 @@ def learnt(rows: Iterable[Row | Refused]) -> dict[str, dict[str, bool]]:
 
 def _judged(species: str, codes: dict[str, list[int]]) -> dict[str, bool]:
     if len(codes) < 2 or not any(changes for _, changes in codes.values()):
-        return dict.fromkeys(codes, True)
+        return {}
     return {
         code: changes / rows > _CHANGES_MIN if rows >= _ROWS_MIN else _by_table(species, code)
         for code, (rows, changes) in codes.items()
@@ -73,8 +73,8 @@ def _only_fresh(row: Row | Refused, codes: dict[str, dict[str, bool]]) -> Row | 
     if isinstance(row, Row) and row.code:
         kept = []
         for sample in row.samples:
-            known = codes.get(sample.species, {})
-            is_fresh = known.get(row.code)
+            known = codes.get(sample.species)
+            is_fresh = known.get(row.code) if known else None if known is None else True
             if is_fresh or (is_fresh is None and _by_table(sample.species, row.code)):
                 kept.append(sample)
         row.stale = len(row.samples) - len(kept)

@@ -22,9 +22,9 @@ def number(text: str, missing: frozenset[float] = SENTINELS) -> float | None:
         if text.strip().strip('"').lower() in WORDS:
             return None
         raise
-    if value in missing or not math.isfinite(value):
+    if not math.isfinite(value):
         return None
     # Python reads "1_0" as 10: no logger writes that.
     if "_" in text:
         raise ValueError(text)
-    return value
+    return None if value in missing else value

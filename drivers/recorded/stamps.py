@@ -67,7 +67,8 @@ class Reader:
 
     def __init__(self, made: "re.Pattern[str]") -> None:
         self._match = made.match
-        self._groups = made.groupindex
+        self._days = [name for name in "Yymdj" if name in made.groupindex]
+        self._rest = [name for name in ("H", "M", "S", "f", "p", "zone") if name in made.groupindex]
         self._day: tuple[tuple[str | None, ...], int] = ((), 0)
 
     def __call__(self, text: str) -> Stamp:
@@ -75,14 +76,15 @@ class Reader:
         found = self._match(text)
         if found is None:
             raise StampError(text)
-        got = found.groupdict()
-        key = (got.get("Y"), got.get("y"), got.get("m"), got.get("d"), got.get("j"))
+        key = found.group(0, *self._days)[1:]
         if key != self._day[0]:
-            self._day = (key, _day(*key, text))
+            self._day = (key, _day(dict(zip(self._days, key, strict=True)), text))
+        got = dict(zip(self._rest, found.group(0, *self._rest)[1:], strict=True)) if self._rest else {}
         return self._day[1] + _clock(got, text), _offset(got.get("zone"))
 
 
-def _day(year: str | None, short: str | None, month: str | None, day: str | None, count: str | None, text: str) -> int:
+def _day(got: Mapping[str, str | None], text: str) -> int:
+    year, short, count = got.get("Y"), got.get("y"), got.get("j")
     # Two digits of a year: 69 to 99 are of the last century, as POSIX has it.
     full = int(year) if year else int(short or 0) + (1900 if int(short or 0) >= 69 else 2000)
     try:
@@ -91,22 +93,21 @@ def _day(year: str | None, short: str | None, month: str | None, day: str | None
             if date.fromordinal(found).year != full:
                 raise StampError(text)
         else:
-            found = date(full, int(month or 0), int(day or 0)).toordinal()
+            found = date(full, int(got.get("m") or 0), int(got.get("d") or 0)).toordinal()
     except ValueError:
         raise StampError(text) from None
     return (found - _EPOCH) * DAY
 
 
 def _clock(got: Mapping[str, str | None], text: str) -> int:
-    hour, minute, second = (int(got.get(key) or 0) for key in ("H", "M", "S"))
-    half = (got.get("p") or "").lower()
-    if half:
-        hour = hour % 12 + (12 if half == "p" else 0)
+    hour, minute, second = int(got.get("H") or 0), int(got.get("M") or 0), int(got.get("S") or 0)
+    if half := got.get("p"):
+        hour = hour % 12 + (12 if half in "pP" else 0)
     # 24:00 is written for the end of a day, 60 for a leap second.
     if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
         raise StampError(text)
-    part = (got.get("f") or "").ljust(6, "0")[:6]
-    return hour * HOUR + minute * MINUTE + second * SECOND + int(part or 0)
+    part = got.get("f")
+    return hour * HOUR + minute * MINUTE + second * SECOND + (int(part.ljust(6, "0")[:6]) if part else 0)
 
 
 def _offset(zone: str | None) -> int | None:

@@ -12,7 +12,7 @@ from drivers.recorded.numbers import SENTINELS, number
 from drivers.recorded.stamps import Stamp, StampError
 from drivers.recorded.text import Line
 from metrology.quality import Cause
-from metrology.recorded import Refused, Row, Sample
+from metrology.recorded import FLAGGED, Refused, Row, Sample
 
 Split = Callable[[str], list[str]]
 _SHOWN: Final = 40
@@ -176,7 +176,7 @@ def _sample(plan: Plan, cell: Cell, value: float | None, cells: Sequence[str]) -
     count = plan.number(cells[cell.n], plan.missing) if cell.n >= 0 else 1.0
     spread = plan.number(cells[cell.sd], plan.missing) if cell.sd >= 0 else None
     n = 1 if count is None else round(count)
-    cause = None if cell.flag < 0 or cell.good(cells[cell.flag].strip()) else Cause.MARK
+    cause = None if cell.flag < 0 or cell.good(cells[cell.flag].strip()) else FLAGGED
     if value is None or n < 1:
         return Sample(cell.species, None, 1, None, cause)
     if spread is not None and (spread < 0 or n < 2):

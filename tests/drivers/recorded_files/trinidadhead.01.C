@@ -1,0 +1,11 @@
+Created:  8 Jul 19 08:05 GMT
+trinidadhead
+     Scale:  --   -- --  -- --  --   -- --  -- --            --           --       Tohoku   --       SIO-05   --       SIO-16   --       SIO-05   --       SIO-05   --       SIO-98   --       SIO-05   --       SIO-05   --     MPI-2009   --     CSIRO-94   -- 
+      Unit:  --   -- --  -- --  --   -- --  -- --            --           --          ppb   --          ppt   --          ppb   --          ppt   --          ppt   --          ppt   --          ppt   --          ppt   --          ppb   --          ppb   -- 
+       Year  yyyy mm dd  hh mi  ryyy rm rd  rh ri         Inlet     Standard          CH4 Flag       CFC-12 Flag          N2O Flag       CFC-11 Flag      CFC-113 Flag        CHCl3 Flag      CH3CCl3 Flag         CCl4 Flag           H2 Flag           CO Flag 
+2001.998094  2001 12 31  07 18  2001 12 31  07 18           air        J-055     1830.150 --B-      546.641 --B-      317.692 --B-      257.872 --B-       81.800 --B-       10.223 --B-       34.818 --B-       95.823 --B-          nan --B-          nan --B- 
+2001.998246  2001 12 31  08 38  2001 12 31  08 38           air        J-055     1829.130 --B-      546.800 --B-      317.512 --B-      257.727 --B-       81.470 --B-       10.375 --B-       34.827 --B-       95.970 --B-          nan --B-          nan --B- 
+2001.998398  2001 12 31  09 58  2001 12 31  09 58           air        J-055          nan *-B-      547.985 --B-      317.766 --B-      258.008 --B-       81.571 --B-       10.766 --B-       34.949 --B-       96.359 --B-          nan --B-          nan --B- 
+2001.998550  2001 12 31  11 18  2001 12 31  11 18           air        J-055     1854.771 --B-          nan T-B-          nan T-B-          nan T-B-          nan T-B-          nan T-B-          nan T-B-          nan T-B-          nan --B-          nan --B- 
+2001.998626  2001 12 31  11 58  2001 12 31  11 58           air        J-055     1845.346 --B-      549.464 --P-      317.979 --B-          nan --B-       81.579 --B-       12.642 --B-       35.072 --B-       95.812 --B-          nan --B-          nan --B- 
+2001.998702  2001 12 31  12 38  2001 12 31  12 38           air        J-055     1835.189 --B-      546.805 --B-      317.704 --B-          nan --B-       81.460 --B-       11.130 --B-       35.122 --B-       95.985 --B-          nan --B-          nan --B- 
