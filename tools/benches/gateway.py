@@ -29,7 +29,7 @@ from footprint import compiled, machine
 from gateway_figures import Figures, held, show, summary
 from gateway_load import Bed, Load
 from gateway_meter import spread
-from gateway_peers import peers
+from gateway_peers import INSTALLED, installed, peers
 from gateway_processes import Look, Wakes
 
 SHARED = {"shared": True, "delay_s": 0.005}
@@ -226,11 +226,20 @@ def main() -> int:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     parser.add_argument("--seconds", type=float, default=20.0, help="length of a window, of a cut, of a full disk")
     parser.add_argument("--profile", type=Path, help="write a profile of the last agent here (cProfile)")
-    parser.add_argument("--peers", action="store_true", help="run the peers that are installed, too")
+    parser.add_argument(
+        "--peers", nargs="?", const="all", default="", metavar="NAME,...",
+        help="run these of the installed peers, too; all of them where none is named",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args()
     if strangers := set(options.scenarios) - SCENARIOS.keys():
         parser.error(f"no scenario {', '.join(strangers)}; there are {', '.join(SCENARIOS)}")
+    there = installed() if options.peers else {}
+    wanted = list(there) if options.peers == "all" else [name for name in options.peers.split(",") if name]
+    if strangers := set(wanted) - INSTALLED.keys():
+        parser.error(f"no peer {', '.join(strangers)}; there are {', '.join(INSTALLED)}")
+    if missing := set(wanted) - there.keys():
+        parser.error(f"not installed: {', '.join(missing)}; docs/bench-gateway.md says how")
     os.environ["PATH"] += ":/usr/sbin"
     Bed.profile = options.profile
     compiled()
@@ -245,7 +254,9 @@ def main() -> int:
             except StartError as error:
                 print(f"{name}: {error}", *last_words(Path(folder) / name), sep="\n", file=sys.stderr)
                 failed.append(name)
-        others, seen = peers(set(names), options.seconds, Path(folder)) if options.peers else ({}, {})
+                continue
+            print(json.dumps({name: rows[name]}), file=sys.stderr, flush=True)
+        others, seen = peers(wanted, set(names), options.seconds, Path(folder))
     figures = summary(rows)
     if options.json:
         print(json.dumps({"machine": machine(), **figures, **others, "scenarios": rows, "peers": seen}))
