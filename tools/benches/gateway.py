@@ -234,7 +234,10 @@ def main() -> int:
     options = parser.parse_args()
     if strangers := set(options.scenarios) - SCENARIOS.keys():
         parser.error(f"no scenario {', '.join(strangers)}; there are {', '.join(SCENARIOS)}")
-    there = installed() if options.peers else {}
+    try:
+        there = installed() if options.peers else {}
+    except StartError as error:
+        parser.error(str(error))
     wanted = list(there) if options.peers == "all" else [name for name in options.peers.split(",") if name]
     if strangers := set(wanted) - INSTALLED.keys():
         parser.error(f"no peer {', '.join(strangers)}; there are {', '.join(INSTALLED)}")
@@ -256,7 +259,7 @@ def main() -> int:
                 failed.append(name)
                 continue
             print(json.dumps({name: rows[name]}), file=sys.stderr, flush=True)
-        others, seen = peers(wanted, set(names), options.seconds, Path(folder))
+        others, seen = peers({name: there[name] for name in wanted}, set(names), options.seconds, Path(folder))
     figures = summary(rows)
     if options.json:
         print(json.dumps({"machine": machine(), **figures, **others, "scenarios": rows, "peers": seen}))

@@ -114,13 +114,11 @@ def _behind(times: list[float]) -> list[float]:
 
 
 def peers(
-    wanted: list[str], scenarios: set[str], seconds: float, out: Path
+    wanted: dict[str, Path], scenarios: set[str], seconds: float, out: Path
 ) -> tuple[dict[str, Figures], dict[str, Any]]:
-    """The figures of each wanted peer, as far as the scenarios give them, and all that was seen of it."""
+    """The figures of each peer, by name and folder, as far as the scenarios give them, and all that was seen of it."""
     found, seen = {}, {}
-    for name, place in installed().items():
-        if name not in wanted:
-            continue
+    for name, place in wanted.items():
         print(f"{name} ...", file=sys.stderr, flush=True)
         peer = Peer(name, place.parent, out, seconds)
         found[name] = peer.figures(scenarios)
