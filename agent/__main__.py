@@ -3,7 +3,7 @@
 import sys
 from typing import Final
 
-from agent.cli import account_line, board_calibration, firmware, hj212_line, process_line, scan_line
+from agent.cli import account_line, board_calibration, firmware, hj212_line, process_line, qa_line, scan_line
 from host.commands import Argument, Program
 
 SOCKET: Final = "/run/plumeline/agent.sock"
@@ -29,6 +29,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     **board_calibration.ARGUMENTS,
     **hj212_line.ARGUMENTS,
     **process_line.ARGUMENTS,
+    **qa_line.ARGUMENTS,
     **scan_line.ARGUMENTS,
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
@@ -53,6 +54,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     *board_calibration.COMMANDS,
     *hj212_line.COMMANDS,
     *process_line.COMMANDS,
+    *qa_line.COMMANDS,
     *scan_line.COMMANDS,
 )
 

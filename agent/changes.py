@@ -14,7 +14,9 @@ from metrology.periods import iso
 
 # Keys of an instrument's block that are taken over while the station runs. Driver, bus, kind, rule and the set of its
 # series decide what others do with its values: uplinks, averages, sequences.
-RELOADED: Final = frozenset({"options", "unit", "poll_s", "expected_per_minute", "serial_number", "position", "series"})
+RELOADED: Final = frozenset(
+    {"options", "unit", "poll_s", "expected_per_minute", "serial_number", "declared", "position", "series"}
+)
 # A record is bounded (256 KiB): a document longer than this is told by its sum alone, and no more changes than these.
 DOCUMENT_BYTES_MAX: Final = 128 * 1024
 CHANGES_MAX: Final = 500

@@ -17,6 +17,7 @@ from agent.doctor.desk import ScanDesk
 from agent.firmware.jobs import Jobs
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
+from agent.qa.identity import Identities
 from agent.reload import Reloader
 from agent.requests import handlers
 from agent.store.index import Index
@@ -95,6 +96,7 @@ class Daemon:
         self.calibrator = Calibrator(
             config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock
         )
+        self.identities = Identities(config, self.intake, self.log, self.index, clock)
         self.jobs = Jobs(store, self.event)
         self.scans = ScanDesk(self)
         self.boards = self._board_parts() if self.sources.lines else None
@@ -148,6 +150,7 @@ class Daemon:
                     *(bus.run for bus in self.sources.streams.values()),
                     *(self.boards.runs if self.boards else ()),
                     self.calibrator.run,
+                    self.identities.run,
                     self.jobs.run,
                     self.scans.run,
                     writer.run,

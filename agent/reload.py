@@ -212,6 +212,7 @@ class Reloader:
         daemon.intake.ranges.update(ranges_of(one.config))
         daemon.serials.clear()
         daemon.serials.update(serials_of(one.config))
+        daemon.identities.set_anew(one.name, one.block)
         now = daemon.clock.now()
         before = {spec.series: spec.expected for spec in series_of(old)}
         for spec in series_of(one.config):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.firmware.requests import handlers as firmware_handlers
+from agent.qa.requests import handlers as qa_handlers
 from agent.history.daemon import handlers as history_handlers
 from host.control import Handler, RequestError
 from metrology.periods import iso
@@ -102,6 +103,7 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         "maintenance": _maintenance,
         "scan": lambda request: daemon.scans.serve(request, _text(request, "who")),
         **firmware_handlers(daemon, _text),
+        **qa_handlers(daemon, _text),
         **history_handlers(daemon),
     }
 

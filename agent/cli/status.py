@@ -113,10 +113,23 @@ class Reader:
     def _calibration(self, state: Answer) -> str:
         told = [f"{run['run']}: {self._say('phase.' + run['phase'])}, {run['port']}" for run in state["runs"]]
         told += [self._words("due", name=name, at=local(at)) for name, at in state["due"].items()]
+        told += [self._out_of_control(one) for one in state.get("out_of_control", {}).values()]
         told += [self._say("guarded", sequence=name, reason=reason) for name, reason in state["guards"].items()]
         if not state["runs"]:
             told += [self._say("held", valve=valve, by=by) for valve, by in state["held"].items()]
         return "; ".join(told) or self._words("no_calibration")
+
+    def _out_of_control(self, interval: Answer) -> str:
+        why = interval["why"][-1]
+        return self._say(
+            "out-of-control",
+            series=interval["series"],
+            since=local(interval["start"]),
+            role=why["role"],
+            percent=why["drift_percent"] or 0.0,
+            rules=why["rules"]["set"],
+            verified=self._say("verified" if interval["verified"] else "unverified"),
+        )
 
     def lock(self, state: Answer) -> str:
         """The maintenance lock."""
