@@ -89,7 +89,8 @@ class Averager:
     def feed(self, measurement: Measurement) -> None:
         """Take one measurement. A repeat of an old value (cause stale) is no member of any average."""
         reading = measurement.reading
-        if reading.series not in self._specs or Cause.STALE in reading.quality.causes:
+        series = reading.series
+        if series not in self._specs or Cause.STALE in reading.quality.causes:
             return
         if reading.at is not self._minute_of[0]:
             self._minute_of = (reading.at, period_start(reading.at, MINUTE_S))
@@ -98,9 +99,9 @@ class Averager:
             self.late += 1
             return
         buckets = self._minutes.setdefault(start, {})
-        bucket = buckets.get(reading.series)
+        bucket = buckets.get(series)
         if bucket is None:
-            bucket = buckets[reading.series] = _Bucket()
+            bucket = buckets[series] = _Bucket()
         if reading.quality.marks:
             bucket.marks |= {replace(mark, since=start) for mark in reading.quality.marks}
         if measurement.value is not None and reading.quality.valid:
