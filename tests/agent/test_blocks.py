@@ -28,6 +28,9 @@ def bare_station(folder: Path) -> dict[str, Any]:
     }
 
 
+VALVES = sorted((Path(__file__).resolve().parents[2] / "config" / "blocks" / "valves").glob("*.hjson"))
+
+
 @pytest.mark.parametrize("path", BLOCKS, ids=lambda path: path.stem)
 def test_a_block_put_into_a_station_is_clean(path: Path, tmp_path: Path) -> None:
     block = hjson.loads(path.read_text(encoding="utf-8"))
@@ -38,3 +41,12 @@ def test_a_block_put_into_a_station_is_clean(path: Path, tmp_path: Path) -> None
     checked = check_file(station, now=NOW)
     assert [str(problem) for problem in checked.problems] == []
     assert checked.config is not None
+
+
+@pytest.mark.parametrize("path", VALVES, ids=lambda path: path.stem)
+def test_a_valve_put_into_a_station_is_told_of_its_way_home_alone(path: Path, tmp_path: Path) -> None:
+    block = hjson.loads(path.read_text(encoding="utf-8"))
+    assert {valve["kind"] for valve in block["valves"].values()} == {path.stem}
+    station = tmp_path / "station.hjson"
+    station.write_text(json.dumps(bare_station(tmp_path) | block), encoding="utf-8")
+    assert [problem.code for problem in check_file(station, now=NOW).problems] == ["valve-no-passive-way"]

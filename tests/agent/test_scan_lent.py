@@ -228,6 +228,25 @@ async def test_a_daemon_that_stops_ends_the_scan_first(tmp_path: Path, root: Pat
     assert whats.index("scan-finished") < whats.index("stopped")
 
 
+async def test_who_takes_the_lock_ends_the_scan_of_another(tmp_path: Path, root: Path, units) -> None:
+    with on_a_pty(RtuLine(units).hear) as device:
+        station = Station(tmp_path, root, blocks(device, *LIVE))
+        async with station.running():
+            await station.until(lambda status: polls(status) > 3)
+            look = ("--units", "1-247", "--timeout", "1", "--who", "li", "--socket", station.socket)
+            asking = await station.program("scan", device, *look)
+            await station.until(lambda status: "maintenance" in status["values"]["one-3.co2"]["causes"])
+            lock = {"do": "maintenance", "on": True, "who": "wang", "reason": "pump", "until": None}
+            async for _ in ask(station.socket, lock):
+                pass
+            _, said = await asking.communicate()
+            assert asking.returncode == 1
+            assert "somebody took the maintenance lock" in said.decode()
+            await station.until(lambda status: status["values"]["one-3.co2"]["causes"] == [])
+    whats = [row.get("what") for row in station.logged() if row["kind"] == "event"]
+    assert whats.index("scan-finished") < whats.index("maintenance-lock")
+
+
 async def test_what_is_refused_is_said_and_asks_nothing(tmp_path: Path, root: Path, units) -> None:
     with on_a_pty(RtuLine(units).hear) as device:
         station = Station(tmp_path, root, blocks(device, *LIVE))
