@@ -24,15 +24,17 @@ def quantile(values: Sequence[float], part: float) -> float:
 def steady_noise(pieces: Sequence[Sequence[float]]) -> float:
     """Standard deviation of a bin's mean in the steadiest tenth of the series, in its unit.
 
-    Pieces are runs of neighbouring bins. Never below the resolution: half the least difference between two bins.
+    Pieces are runs of neighbouring bins. Never below the resolution: half of what bins differ by at least, where they
+    do differ now and then (two levels of a series that otherwise stands still say nothing of it).
     """
-    spreads, least = [], math.inf
+    spreads, changes, count = [], [], 0
     for piece in pieces:
         steps = [abs(after - before) for before, after in itertools.pairwise(piece)]
-        least = min((step for step in steps if step > 0.0), default=math.inf) if math.isinf(least) else least
+        changes += [step for step in steps if step > 0.0]
+        count += len(steps)
         cut = range(0, max(len(steps) - STRETCH // 2, 1), STRETCH)
         spreads += [median(part) for at in cut if (part := steps[at : at + STRETCH])]
-    floor = 0.0 if math.isinf(least) else least / 2.0
+    floor = quantile(changes, STEADY) / 2.0 if len(changes) > STEADY * count else 0.0
     return max(quantile(spreads, STEADY) * _SCALE, floor) if spreads else floor
 
 

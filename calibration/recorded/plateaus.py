@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from calibration.recorded.bins import Bin, Binner
-from calibration.recorded.settled import limits_of, settled, settled_tank, stretches
+from calibration.recorded.limits import limits_of, stretches
+from calibration.recorded.settled import settled, settled_tank
 from calibration.recorded.total import Total
 from metrology.recorded import Row
 
@@ -39,6 +40,7 @@ class Plateaus:
         self._typed = typed
         self._binner = Binner()
         self._bins: list[Bin] = []
+        self._given = -(1 << 62)
         self.count = 0
 
     def add(self, row: Row) -> Iterator[Plateau]:
@@ -59,8 +61,11 @@ class Plateaus:
         bins = sorted(self._bins, key=lambda one: one.start)
         cut = until
         for first, last in plateaus(bins, self._binner.width, typed=self._typed):
+            if bins[first].start <= self._given:
+                continue
             if last <= until:
                 self.count += 1
+                self._given = bins[last - 1].end
                 yield from _totals(bins[first:last])
             else:
                 cut = min(cut, max(first - _BEFORE, 0))

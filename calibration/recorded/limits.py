@@ -1,0 +1,111 @@
+"""What tells a plateau in one series: noise, steps, water, how long a run and a flush are."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from calibration.recorded.bins import Bin
+from calibration.recorded.noise import steady_noise, usual_change
+from metrology.recorded import MINUTE, SECOND
+
+# In standard deviations of a bin's mean.
+STEP: Final = 10.0
+# A step is also this many times what nine of ten neighbouring bins differ by: air has steps of its own.
+_STEP_OF_AIR: Final = 4.0
+# No series is quieter than this share of its values: one that repeats a value to the last digit shows no noise.
+_LEAST: Final = 1e-6
+# A run of settled bins is this long, and at least so many bins.
+_RUN: Final = 45 * SECOND
+RUN_BINS: Final = 3
+# A step comes at most this long before the gas has settled.
+_FLUSH_MAX: Final = 15 * MINUTE
+# Gas from a cylinder is dry: columns of water in percent and mmol/mol, and the least that tells air.
+_WATER: Final = {"h2o_reported": 0.5, "h2o": 0.5, "h2o(ppt)": 5.0, "h2o(mmol/mol)": 5.0}
+# Gas this much drier than the middle of the series is no air, where there is any water at all.
+_DRIER: Final = 0.3
+_DRY_NOISE: Final = 0.2
+_NO_GAS: Final = ("h2o", "cell", "cavity")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What tells a plateau in one series: noise of a bin's mean and a step by species, bins of a run and of a flush.
+
+    `levels` holds the mean of each bin by species, NaN where it has none; `gap` is the time between two stretches.
+    `water` is the column of water, and `wet` and `dry` are the values above and below which it tells.
+    """
+
+    levels: Mapping[str, Sequence[float]]
+    noise: Mapping[str, float]
+    step: Mapping[str, float]
+    run: int
+    flush: int
+    gap: int
+    water: str = ""
+    wet: float = math.inf
+    dry: float = -math.inf
+
+
+def limits_of(bins: Sequence[Bin], width: int) -> Limits:
+    """Limits of a series. Species that few bins have are left out, and the wet value where there is a dry one."""
+    counts: dict[str, int] = {}
+    for one in bins:
+        for name in one.totals:
+            counts[name] = counts.get(name, 0) + 1
+    most = max(counts.values(), default=0)
+    chosen = [
+        name
+        for name, count in counts.items()
+        if count * 2 > most and not name.startswith(_NO_GAS) and f"{name}_dry" not in counts
+    ]
+    levels = {
+        name: [one.totals[name].mean if name in one.totals else math.nan for one in bins] for name in chosen
+    }  # fmt: skip
+    gap = max(5 * width, MINUTE) if width >= SECOND else MINUTE
+    parts = {name: [full(series[a:b]) for a, b in stretches(bins, gap)] for name, series in levels.items()}
+    noise = {name: max(steady_noise(part), _LEAST * _size(part)) for name, part in parts.items()}
+    step = {name: max(STEP * noise[name], _STEP_OF_AIR * usual_change(part)) for name, part in parts.items()}
+    pitch = max(width, _pitch(bins))
+    run, flush = max(RUN_BINS, -(-_RUN // pitch)), max(RUN_BINS, _FLUSH_MAX // pitch)
+    return Limits(levels, noise, step, run, flush, gap, *_water(bins))
+
+
+def _water(bins: Sequence[Bin]) -> tuple[str, float, float]:
+    """Column of water, what tells air in it, and what tells a cylinder: much less than the middle of the series."""
+    for name, wet in _WATER.items():
+        found = [one.totals[name].mean for one in bins if name in one.totals]
+        if found:
+            middle = median(found)
+            return name, wet, _DRIER * middle if middle > _DRY_NOISE * wet else -math.inf
+    return "", math.inf, -math.inf
+
+
+def _size(parts: Sequence[Sequence[float]]) -> float:
+    return median(abs(value) for part in parts for value in part) if any(parts) else 0.0
+
+
+def _pitch(bins: Sequence[Bin]) -> int:
+    """Median time between bins, microseconds."""
+    steps = sorted(after.start - before.start for before, after in itertools.pairwise(bins))
+    return steps[len(steps) // 2] if steps else SECOND
+
+
+def stretches(bins: Sequence[Bin], gap: int) -> Iterator[tuple[int, int]]:
+    """Runs of bins on one port and one gas without a gap in time."""
+    first = 0
+    for at in range(1, len(bins) + 1):
+        if at == len(bins) or _parted(bins[at - 1], bins[at], gap):
+            yield first, at
+            first = at
+
+
+def _parted(before: Bin, after: Bin, gap: int) -> bool:
+    return (before.port, before.gas) != (after.port, after.gas) or after.start - before.end > gap
+
+
+def full(series: Sequence[float]) -> list[float]:
+    """The values of a series without its holes."""
+    return [value for value in series if not math.isnan(value)]

@@ -1,0 +1,87 @@
+"""Plateaus of tank gas: found in simulated recordings, not found where there are none."""
+
+import dataclasses
+
+import pytest
+
+from calibration.recorded.plateaus import BINS_MAX, Plateau, Plateaus
+from metrology.recorded import MINUTE, SECOND, Row, Sample
+from simulation.plateau_truth import CASES, Case, recording, score
+
+BY_NAME = {case.name: case for case in CASES}
+
+
+def search(rows: list[Row], *, typed: bool = False) -> list[Plateau]:
+    found = Plateaus(typed=typed)
+    plateaus = [one for row in rows for one in found.add(row)]
+    plateaus += found.end()
+    assert found.count * len({one.species for one in plateaus}) == len(plateaus)
+    return plateaus
+
+
+def of_co2(plateaus: list[Plateau]) -> list[tuple[float, float, float]]:
+    return [(one.start / 1e6, one.end / 1e6, one.mean) for one in plateaus if one.species == "co2_dry"]
+
+
+# Rates over many seeds are measured by tools/bench plateaus; two seeds of each case keep the tests fast.
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_tanks_are_found_and_their_means_are_right(case: Case) -> None:
+    for seed in (101, 102):
+        rows, truth = recording(case, seed)
+        result = score(truth, of_co2(search(rows)))
+        assert result.tanks >= 3
+        assert result.found >= 0.8 * result.tanks
+        assert result.false <= 2
+        assert max(map(abs, result.bias)) < max(0.05, case.noise[0])
+
+
+def test_air_alone_has_no_tank_in_it() -> None:
+    for seed in range(4):
+        rows, _ = recording(dataclasses.replace(BY_NAME["default"], tanks=()), seed)
+        assert search(rows) == []
+
+
+def test_wet_gas_is_no_tank() -> None:
+    rows = [
+        Row(at * SECOND, [Sample("co2", 400.0 + 50 * (at // 600 % 2) + at % 7 * 0.01), Sample("h2o_reported", 1.8)])
+        for at in range(6000)
+    ]
+    assert search(rows) == []
+    dry = [Row(row.at, [row.samples[0], Sample("h2o_reported", 0.002)]) for row in rows]
+    assert len(of_co2([one._replace(species="co2_dry") for one in search(dry) if one.species == "co2"])) == 10
+
+
+def test_where_the_file_says_what_flows_nothing_else_is_looked_at() -> None:
+    rows = [
+        Row(
+            at * MINUTE, [Sample("co2", 400.0 + at % 3 * 0.01 + (80.0 * 0.2**place if gas else 0.0), 19, 0.05)], gas=gas
+        )
+        for at in range(300)
+        for place, gas in [(at % 100 - 40, "std" if 40 <= at % 100 < 60 else "")]
+    ]
+    found = search(rows, typed=True)
+    assert len(found) == 3
+    assert all(one.n % 19 == 0 and one.n >= 19 * 12 for one in found)
+    assert all(abs(one.mean - 400.01) < 0.01 for one in found)
+    assert [one.start // MINUTE >= 44 for one in found] == [True] * 3
+    assert search([Row(row.at, row.samples) for row in rows], typed=True) == []
+
+
+def test_a_constant_series_has_no_plateau_and_a_steps_of_constants_do() -> None:
+    assert search([Row(at * SECOND, [Sample("co2", 400.0)]) for at in range(2000)]) == []
+    steps = [Row(at * SECOND, [Sample("co2", 100.0 * (at // 500))]) for at in range(2000)]
+    assert [round(one.mean) for one in search(steps)] == [0, 100, 200, 300]
+
+
+def test_a_long_recording_is_searched_in_parts() -> None:
+    rows, truth = recording(dataclasses.replace(BY_NAME["rows of minutes"], hours=24.0 * 16), 5)
+    assert len(rows) > BINS_MAX
+    result = score(truth, of_co2(search(rows)))
+    assert result.found == result.tanks
+    assert result.false == 0
+
+
+def test_nothing_comes_of_nothing() -> None:
+    assert search([]) == []
+    assert search([Row(0, [])]) == []
+    assert search([Row(0, [Sample("co2", 400.0)])]) == []
