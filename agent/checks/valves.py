@@ -18,7 +18,7 @@ def check_valve(name: str, valve: Valve, config: Config, find: Findings) -> None
     find.known("sample-port-unknown", valve.sample, valve.ports, "valves", name, "sample")
     _port_keys(name, valve, find)
     for key, kind in _OWN_KEYS.items():
-        if key in valve.model_fields_set and valve.kind != kind:
+        if getattr(valve, key) and valve.kind != kind:
             find.error("valve-key", "valves", name, key, at_key=True, key=key, kind=kind, found=valve.kind)
     _without_power(name, valve, find)
 
