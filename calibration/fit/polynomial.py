@@ -7,14 +7,14 @@ the curve (the residuals say that, and `chi_square` tests it). Errors in x: Gaus
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from calibration.fit.linear import FitError, Matrix, Vector, apply, dot, inverse, quadratic_form, sandwich
 
 __all__ = ["FitError", "Fitted", "Pair", "PolynomialFit", "fit", "least_squares", "mend"]
 _ROUNDS_MAX: Final = 100
-_TOLERANCE: Final = 1e-13
+_TOLERANCE: Final = 1e-14
 _RELATIVE_SIGMA: Final = 0.001
 
 
@@ -109,6 +109,12 @@ def fit(pairs: Sequence[Pair], degree: int = 1, *, errors_in_x: bool = True) -> 
     Raises FitError where there are too few different x, where a value is no number, or where nothing settles.
     """
     _refuse(pairs, degree)
+    centre = math.fsum(one.x for one in pairs) / len(pairs)
+    return _moved(_centred([one._replace(x=one.x - centre) for one in pairs], degree, errors_in_x), centre)
+
+
+def _centred(pairs: Sequence[Pair], degree: int, errors_in_x: bool) -> PolynomialFit:
+    """The fit about the mean x, where the numbers are well conditioned."""
     design = [powers(one.x, degree + 1) for one in pairs]
     y = [one.y for one in pairs]
     found = least_squares(design, y, [one.u_y for one in pairs])
@@ -116,12 +122,33 @@ def fit(pairs: Sequence[Pair], degree: int = 1, *, errors_in_x: bool = True) -> 
         return _finished(pairs, found, [one.x for one in pairs], [one.u_y for one in pairs])
     found = least_squares(design, y, [1.0] * len(y))
     true = [one.x for one in pairs]
+    reach = powers(max(abs(x) for x in true), degree + 1)
+    settled = _TOLERANCE * max(abs(one) for one in y)
     for _ in range(_ROUNDS_MAX):
         before = found.beta
         found, true, sigmas = _round(pairs, before, true)
-        if all(abs(a - b) <= _TOLERANCE * (1.0 + abs(a)) for a, b in zip(found.beta, before, strict=True)):
+        if all(abs(a - b) * r <= settled for a, b, r in zip(found.beta, before, reach, strict=True)):
             return _finished(pairs, found, true, sigmas)
     raise FitError(f"no fit after {_ROUNDS_MAX} rounds")
+
+
+def _moved(found: PolynomialFit, centre: float) -> PolynomialFit:
+    """The same curve in x itself: p(x - c) written in powers of x."""
+    shift = [(1.0, -centre, centre * centre), (0.0, 1.0, -2.0 * centre), (0.0, 0.0, 1.0)]
+    size = len(found.beta)
+    rows = [row[:size] for row in shift[:size]]
+
+    def turned(matrix: Matrix) -> Matrix:
+        half = [apply(matrix, row) for row in rows]
+        return tuple(tuple(dot(row, other) for other in half) for row in rows)
+
+    return replace(
+        found,
+        beta=apply(rows, found.beta),
+        covariance=turned(found.covariance),
+        from_y=turned(found.from_y),
+        from_x=turned(found.from_x),
+    )
 
 
 def _refuse(pairs: Sequence[Pair], degree: int) -> None:

@@ -4,10 +4,10 @@ Shape after the tables of the NOAA observatories (ccg_dataProcessing, insitu.con
 of a rule exclusive, defaults where no rule speaks. So data of last year are processed by last year's settings.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final, Literal, get_args, get_origin
 
 from calibration.models.water import WATER_MODELS, WaterCorrection
@@ -53,7 +53,7 @@ class Settings:
     loop_gap_s           readings further apart than this belong to two calibrations
     cal_flush_s          dropped at the start of each tank's visit; sample_flush_s: of air after a tank
     visit_minutes        fewest usable minutes of a visit; visit_slope: largest slope in it, per minute
-    stability            largest standard deviation of the minutes of a visit; none: not looked at
+    stability            largest standard deviation of the minutes of a visit; none: six times the usual
     response_from        which calibrations a value takes: mean of both neighbours, linear, nearest, previous
     cal_time_diff_s      a calibration this far away or farther is not used; max_ref_gap_s: the same for references
     baseline             uncertainty of the interpolated reference: `bridge` (random walk) or `noaa` (one left out)
@@ -151,12 +151,14 @@ class Rules:
         self.breaks = tuple(sorted(rule.start_s for rule in spoken if rule.key == BREAK))
         self._base = base or Settings()
         self._edges = sorted({edge for rule in self._rules for edge in (rule.start_s, rule.end_s)})
-        self._for = lru_cache(maxsize=1024)(self._settings)
+        self._spans: dict[int, Settings] = {}
 
     def at(self, at_s: float) -> Settings:
         """The settings of a moment; the same object between two edges."""
-        low = max((edge for edge in self._edges if edge <= at_s), default=float("-inf"))
-        return self._for(low)
+        span = bisect_right(self._edges, at_s)
+        if span not in self._spans:
+            self._spans[span] = self._settings(at_s)
+        return self._spans[span]
 
     def _settings(self, at_s: float) -> Settings:
         found: dict[str, Any] = {}
