@@ -1,5 +1,6 @@
 """Rows of recorded files, whatever their format: what the readers give and what averages and plateaus are made of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -35,7 +36,7 @@ class Row:
     `samples` holds fresh values only. `gas` is empty for air, else what the file itself says is flowing (`std`, `tgt`).
     `port` is the position of a valve, None where the file has none. `offset` is the zone written in the stamp,
     microseconds east of UTC. `notes` are causes that leave the values counted. `code` says which species the analyzer
-    has just renewed, `stale` how many values it only repeated. `line` counts from 1.
+    has just renewed, `repeated` are the values that it only shows again. `line` counts from 1.
     """
 
     at: int
@@ -46,7 +47,7 @@ class Row:
     notes: frozenset[Cause] = frozenset()
     code: str = ""
     line: int = 0
-    stale: int = 0
+    repeated: Sequence[Sample] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class Summary:
     def take(self, row: Row) -> None:
         """Count a row after all marks were set."""
         self.rows += 1
-        self.stale += row.stale
+        self.stale += len(row.repeated)
         for sample in row.samples:
             cause = Cause.CALIBRATION if row.gas else sample.cause
             if cause is not None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from calibration.water import CH4, CO2, dilution
-from metrology.recorded import SECOND, Row, Sample
+from metrology.recorded import MINUTE, Row, Sample
 
-# A wet value older than this is not of the same gas as the water (a CRDS renews each species within about 4 s).
-AGE_MAX: Final = 15 * SECOND
+# A wet value older than this belongs to other air than the water. A CRDS renews each species within about 4 s; in a
+# recorded log it stood still for a minute now and then.
+AGE_MAX: Final = 5 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ RELLA_CH4: Final = quadratic(*CH4)
 
 
 class Drying:
-    """Adds the dry values to rows; keeps one wet value per species.
+    """Adds the dry values to rows, made of the water just renewed and the wet value last renewed.
 
     Where the file has a dry value of its own, that one stays, unless `instead` says otherwise.
     """
@@ -54,15 +55,14 @@ class Drying:
         self._corrections = corrections
         self._instead = instead
         self._wets = {one.wet for one in corrections}
-        self._last: dict[str, tuple[Sample, int, str | None]] = {}
+        self._last: dict[str, tuple[Sample, int]] = {}
 
     def add(self, row: Row) -> Row:
-        """The row with its dry samples. A wet value of another port, or older than `AGE_MAX`, gives none."""
-        here: dict[str, Sample] = {}
-        for sample in row.samples:
-            if sample.species in self._wets:
-                self._last[sample.species] = (sample, row.at, row.port)
-            here[sample.species] = sample
+        """The row with its dry samples. A wet value older than `AGE_MAX` gives none."""
+        if not self._corrections:
+            return row
+        here = {sample.species: sample for sample in row.samples}
+        self._last.update((name, (here[name], row.at)) for name in self._wets & here.keys())
         for one in self._corrections:
             water = here.get(one.water)
             if self._instead and one.dry in here:
@@ -74,8 +74,11 @@ class Drying:
         return row
 
     def _put(self, row: Row, one: Correction, water: float) -> None:
-        wet, at, port = self._last.get(one.wet, (None, 0, None))
-        if wet is None or wet.value is None or port != row.port or not 0 <= row.at - at <= AGE_MAX:
+        wet, at = self._last.get(one.wet, (None, row.at))
+        # A row that repeats the wet value shows the last one, also where the row that renewed it was refused.
+        shown = next((sample for sample in row.repeated if sample.species == one.wet), None)
+        wet = wet if shown is None else shown
+        if wet is None or wet.value is None or not 0 <= row.at - at <= AGE_MAX:
             return
         try:
             value = one.form(wet.value, water)

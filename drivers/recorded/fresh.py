@@ -71,12 +71,13 @@ def _by_table(species: str, code: str) -> bool:
 
 def _only_fresh(row: Row | Refused, codes: dict[str, dict[str, bool]]) -> Row | Refused:
     if isinstance(row, Row) and row.code:
-        kept = []
+        kept, repeated = [], []
         for sample in row.samples:
             known = codes.get(sample.species)
             is_fresh = known.get(row.code) if known else None if known is None else True
             if is_fresh or (is_fresh is None and _by_table(sample.species, row.code)):
                 kept.append(sample)
-        row.stale = len(row.samples) - len(kept)
-        row.samples = kept
+            else:
+                repeated.append(sample)
+        row.samples, row.repeated = kept, repeated
     return row
