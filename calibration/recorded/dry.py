@@ -7,9 +7,8 @@ from typing import Final
 from calibration.water import CH4, CO2, dilution
 from metrology.recorded import MINUTE, Row, Sample
 
-# A wet value older than this belongs to other air than the water. A CRDS renews each species within about 4 s; in a
-# recorded log it stood still for a minute now and then.
-AGE_MAX: Final = 5 * MINUTE
+# A wet value that a row does not show again and that is older than this belongs to other air than the water.
+AGE_MAX: Final = MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,10 @@ class Drying:
         return row
 
     def _put(self, row: Row, one: Correction, water: float) -> None:
-        wet, at = self._last.get(one.wet, (None, row.at))
-        # A row that repeats the wet value shows the last one, also where the row that renewed it was refused.
+        # A row that repeats the wet value shows the analyzer's last one, also where the row that renewed it is not in
+        # the file, or was refused.
         shown = next((sample for sample in row.repeated if sample.species == one.wet), None)
-        wet = wet if shown is None else shown
+        wet, at = self._last.get(one.wet, (None, row.at)) if shown is None else (shown, row.at)
         if wet is None or wet.value is None or not 0 <= row.at - at <= AGE_MAX:
             return
         try:

@@ -122,7 +122,7 @@ def test_dry_values_take_the_wet_one_last_renewed() -> None:
     made = drying.add(row(SECOND, 2.0, species="h2o_reported"))
     assert made.samples[-1].species == "co2_dry"
     assert made.samples[-1].value == pytest.approx(410.285698, abs=1e-6)
-    assert len(drying.add(row(302 * SECOND, 2.0, species="h2o_reported")).samples) == 1, "the wet value is too old"
+    assert len(drying.add(row(62 * SECOND, 2.0, species="h2o_reported")).samples) == 1, "the wet value is too old"
     fresh = Drying([Correction("co2", "h2o_reported", "co2_dry", RELLA_CO2)])
     begun = row(0, 2.0, species="h2o_reported", repeated=[Sample("co2", 400.0)])
     assert fresh.add(begun).samples[-1].value == pytest.approx(410.285698, abs=1e-6), "shown again in the first row"
