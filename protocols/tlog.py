@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from nacl.exceptions import CryptoError
+from nacl.signing import SigningKey, VerifyKey
 
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
@@ -129,7 +129,7 @@ class Verifier:
 
     name: str
     key_id: bytes
-    key: Ed25519PublicKey
+    key: VerifyKey
 
     @classmethod
     def from_vkey(cls, vkey: str) -> "Verifier":
@@ -143,13 +143,13 @@ class Verifier:
             raise NoteError(f"verification key {name!r} is not Ed25519 (type 0x01, 32 bytes)")
         if bytes.fromhex(identity) != _key_id(name, data[1:]):
             raise NoteError(f"verification key {name!r}: the key id belongs to another name or key")
-        return cls(name, bytes.fromhex(identity), Ed25519PublicKey.from_public_bytes(data[1:]))
+        return cls(name, bytes.fromhex(identity), VerifyKey(data[1:]))
 
     def believes(self, text: str, signature: bytes) -> bool:
         """Whether the signature over the note text is this key's."""
         try:
-            self.key.verify(signature, text.encode())
-        except InvalidSignature:
+            self.key.verify(text.encode(), signature)
+        except CryptoError:
             return False
         return True
 
@@ -159,11 +159,11 @@ class Signer:
     """A private key by name; `vkey` is what the centre is told."""
 
     name: str
-    key: Ed25519PrivateKey
+    key: SigningKey
 
     @property
     def _public(self) -> bytes:
-        return self.key.public_key().public_bytes_raw()
+        return bytes(self.key.verify_key)
 
     @property
     def vkey(self) -> str:
@@ -174,7 +174,7 @@ class Signer:
     def sign(self, text: str) -> str:
         """The signed note of one signature. Raises NoteError where the text is no note text."""
         _check_text(text)
-        blob = _key_id(self.name, self._public) + self.key.sign(text.encode())
+        blob = _key_id(self.name, self._public) + self.key.sign(text.encode()).signature
         return f"{text}\n— {self.name} {base64.b64encode(blob).decode()}\n"
 
 
@@ -185,7 +185,7 @@ def signer_from_seed(text: str, name: str) -> Signer:
         raise NoteError(f"a seed has 32 bytes, this one {len(seed)}")
     if not _NAME.fullmatch(name):
         raise NoteError(f"key name {name!r}: no white space, no +")
-    return Signer(name, Ed25519PrivateKey.from_private_bytes(seed))
+    return Signer(name, SigningKey(seed))
 
 
 def _check_text(text: str) -> None:

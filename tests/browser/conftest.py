@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from nacl.signing import SigningKey
 
 from central.app import build
 from central.config import Attribution, Config, Meteorology, Station
@@ -30,7 +30,7 @@ from protocols.tlog import Signer
 START = datetime(2026, 6, 15, 0, 30, tzinfo=UTC)
 ORIGIN = Domain(34.8, 113.6, -700, -700, 700, 700)
 CELL_M = 100
-SIGNER = Signer("station", Ed25519PrivateKey.from_private_bytes(b"\x05" * 32))
+SIGNER = Signer("station", SigningKey(b"\x05" * 32))
 BOARDS = [(f"board-{n + 1:02d}", -400 + 200 * (n % 5), -400 + 200 * (n // 5)) for n in range(25) if n != 12]
 LEAK = (150.0, 80.0)
 

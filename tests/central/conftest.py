@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from nacl.signing import SigningKey
 
 from central.config import Outlet, Station
 from central.entries import Delivery, Entry
@@ -20,7 +20,7 @@ from protocols.record import decode, encode
 from protocols.tlog import Frontier, Signer, leaf_hash, make_checkpoint
 
 START = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
-SIGNER = Signer("tower", Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
+SIGNER = Signer("tower", SigningKey(b"\x07" * 32))
 PLACE = Position(latitude=34.75, longitude=113.62, height_m=3, datum="WGS-84")
 
 

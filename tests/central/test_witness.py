@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nacl.signing import SigningKey
 
 from central.store import Store
 from protocols.record import decode, encode
@@ -102,7 +102,7 @@ def test_a_forked_history_is_an_event_that_holds_both_roots(store: Store, make_l
 
 
 def _signer(seed: bytes = b"\x07" * 32) -> Signer:
-    return Signer("tower", Ed25519PrivateKey.from_private_bytes(seed))
+    return Signer("tower", SigningKey(seed))
 
 
 FORGER = _signer(b"\x08" * 32)

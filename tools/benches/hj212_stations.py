@@ -27,10 +27,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from demo_processes import Processes, StartError
 from demo_setup import free_port
 from footprint import machine
+from nacl.signing import SigningKey
 
 from host.sqlite import open_database
 from protocols.tlog import Signer
@@ -58,7 +58,7 @@ def configuration(out: Path, count: int, port: int) -> Path:
     """The centre's configuration with that many enrolled outlets, each with a secret file of its own."""
     secrets_folder = out / "secrets"
     secrets_folder.mkdir(mode=0o700)
-    vkey = Signer("bench", Ed25519PrivateKey.from_private_bytes(secrets.token_bytes(32))).vkey
+    vkey = Signer("bench", SigningKey(secrets.token_bytes(32))).vkey
     position = {"latitude": 31.2, "longitude": 121.5, "height_m": 45, "datum": "WGS-84"}
     stations = {}
     for index in range(count):
