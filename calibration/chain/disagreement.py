@@ -28,27 +28,30 @@ class _Mean:
 def disagreement(responses: Sequence[Response], degree: int, unit: str) -> tuple[list[Finding], frozenset[str]]:
     """Findings about the standards of a block, and the labels of those whose assigned value is wrong.
 
-    One at a time, as long as the rest can still contradict each other. Where no single standard explains it, or too few
-    are left to tell, the finding is `standards-disagree` and names all.
+    One at a time, as long as the rest can still contradict each other. Where several could be the wrong one, or too few
+    are left to tell, the finding is `standards-disagree` and names those.
     """
     means = _means(responses)
     wrong: set[str] = set()
     findings: list[Finding] = []
-    span = (responses[0].at_s, responses[-1].at_s) if responses else (0.0, 0.0)
     while len(means) > degree + 1:
         chi_square, dof = _chi_square(means, degree)
         if chi_square <= chi_square_quantile(_CONTRADICT, dof):
-            return findings, frozenset(wrong)
-        worst = _worst(means, degree) if dof > 1 else None
-        if worst is None:
-            names = ", ".join(one.tank.label for one in means)
-            text = f"assigned values contradict each other (chi-square {chi_square:.1f} on {dof}); which is wrong, open"
-            return [*findings, Finding("standards-disagree", names, *span, text=text)], frozenset(wrong)
-        rest = [one for one in means if one is not worst]
-        findings.append(_finding(worst, rest, responses, degree, unit))
-        wrong.add(worst.tank.label)
-        means = rest
+            break
+        suspects = _suspects(means, degree) if dof > 1 else []
+        if len(suspects) != 1:
+            findings.append(_open(suspects or means, responses, f"chi-square {chi_square:.1f} on {dof}"))
+            break
+        means = [one for one in means if one is not suspects[0]]
+        findings.append(_finding(suspects[0], means, responses, degree, unit))
+        wrong.add(suspects[0].tank.label)
     return findings, frozenset(wrong)
+
+
+def _open(suspects: Sequence[_Mean], responses: Sequence[Response], how_much: str) -> Finding:
+    names = ", ".join(one.tank.label for one in suspects)
+    text = f"assigned values contradict each other ({how_much}); which of these is wrong, is open"
+    return Finding("standards-disagree", names, responses[0].at_s, responses[-1].at_s, text=text)
 
 
 def _means(responses: Sequence[Response]) -> list[_Mean]:
@@ -80,15 +83,12 @@ def _fitted(means: Sequence[_Mean], degree: int) -> PolynomialFit | None:
         return None
 
 
-def _worst(means: Sequence[_Mean], degree: int) -> _Mean | None:
-    """The one standard without which the others agree, if there is clearly one."""
-    ranked = sorted(
-        ((_chi_square([other for other in means if other is not one], degree), place)
-         for place, one in enumerate(means))
-    )  # fmt: skip
-    (best, dof), place = ranked[0]
-    agrees = best <= chi_square_quantile(_CONTRADICT, dof)
-    return means[place] if agrees and ranked[1][0][0] - best > _CLEARLY else None
+def _suspects(means: Sequence[_Mean], degree: int) -> list[_Mean]:
+    """The standards without which the others agree, and none of the rest explains clearly better."""
+    left = [(_chi_square([other for other in means if other is not one], degree), one) for one in means]
+    best = min(chi_square for (chi_square, _), _ in left)
+    return [one for (chi_square, dof), one in left
+            if chi_square <= chi_square_quantile(_CONTRADICT, dof) and chi_square - best <= _CLEARLY]  # fmt: skip
 
 
 def _finding(worst: _Mean, rest: Sequence[_Mean], responses: Sequence[Response], degree: int, unit: str) -> Finding:
