@@ -12,6 +12,7 @@ from agent.config_firmware import Firmware
 from agent.config_gas import Cylinder, Guard, Sequence, Valve
 from agent.config_hj212 import Hj212Uplink
 from agent.config_qa import Declared, Qa
+from agent.config_stack import Stack
 from agent.config_wires import MqttWire, SerialWire, TcpWire, UdpWire
 from host.hjson import Strict
 from host.secrets import SecretRef
@@ -109,6 +110,7 @@ class Config(Strict):
     ledger: Ledger
     buses: dict[Name, Bus]
     instruments: dict[Name, Instrument]
+    stacks: dict[Name, Stack] = Field(default={})
     valves: dict[Name, Valve] = Field(default={})
     cylinders: dict[Name, Cylinder] = Field(default={})
     guards: dict[Name, Guard] = Field(default={})

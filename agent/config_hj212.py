@@ -25,6 +25,7 @@ class SentFactor(Factor):
     """A factor of a platform, what that platform may start for it, and minutes from sample to result (3018)."""
 
     converted: Series | None = None
+    emission: Series | None = None
     calibrate: Calibrate | None = None
     result_min: int | None = Field(default=None, ge=1, le=120)
 

@@ -27,7 +27,7 @@ from agent.uplinks.assembly import Parts, Uplink, uplinks
 from agent.values.intake import Intake
 from agent.values.live import Live
 from agent.values.periods import ClockWatch, PeriodWriter
-from agent.values.series import ranges_of, serials_of, series_of
+from agent.values.series import ranges_of, serials_of, series_of, stacks_of
 from agent.wires.bus import AskedBus, asked_buses
 from agent.wires.poller import Poller
 from agent.wires.sources import sources
@@ -88,7 +88,8 @@ class Daemon:
         self.averager = restored_averager(self.index, self.specs, self.started, offset_s)
         self.serials = serials_of(config)
         self.live = Live()
-        self.intake = Intake(self.log, self.live, self.averager, ranges_of(config))
+        self.stacks = stacks_of(config)
+        self.intake = Intake(self.log, self.live, self.averager, ranges_of(config), self.stacks)
         self.intake.coefficients.update(coefficients_in_force(self.index))
         self.buses: dict[str, AskedBus] = asked_buses(config, clock, self.event, make_wire)
         self.sources = sources(config, self.buses, self.intake.take, clock, self.event, make_wire)

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.firmware.requests import handlers as firmware_handlers
-from agent.qa.requests import handlers as qa_handlers
 from agent.history.daemon import handlers as history_handlers
+from agent.qa.requests import handlers as qa_handlers
 from host.control import Handler, RequestError
 from metrology.periods import iso
 from metrology.reading import Measurement
@@ -47,6 +47,7 @@ def status(daemon: "Daemon") -> dict[str, Any]:
             **{name: bus.status() for name, bus in daemon.sources.streams.items()},
         },
         "instruments": {name: poller.status() for name, poller in daemon.sources.pollers.items()},
+        "stacks": daemon.stacks.status() if daemon.stacks else {},
         "listeners": {bus: listener.status() for bus, listener in daemon.sources.listeners.items()},
         "uplinks": {name: uplink.status() for name, uplink in daemon.uplinks.items()},
         "calibration": daemon.calibrator.status(),

@@ -38,8 +38,11 @@ def check_hj212(name: str, uplink: Hj212Uplink, known_series: list[str], find: F
     for code, factor in uplink.factors.items():
         if not FACTOR_CODE.fullmatch(code):
             find.error("factor-code", *path, "factors", code, at_key=True)
-        if factor.converted is not None:
-            find.known("series-unknown", factor.converted, known_series, *path, "factors", code, "converted")
+        for key in ("converted", "emission"):
+            if (named := getattr(factor, key)) is not None:
+                find.known("series-unknown", named, known_series, *path, "factors", code, key)
+        if factor.emission is not None and not factor.emission.endswith("_rate"):
+            find.error("emission-no-rate", *path, "factors", code, "emission", series=factor.emission)
     for number, unit in uplink.status.items():
         if not UNIT_NUMBER.fullmatch(number):
             find.error("unit-number", *path, "status", number, at_key=True)

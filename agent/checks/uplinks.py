@@ -36,11 +36,13 @@ def check_uplinks(config: Config, infos: Mapping[str, DriverInfo], wall: datetim
 
 
 def _factors(name: str, uplink: Hj212Uplink, config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:
-    codes = {measurand.hj212_code: measurand for measurand in catalogue().values() if measurand.hj212_code}
+    # Of several measurands of one code the first is the plain one.
+    named = reversed(catalogue().values())
+    codes = {measurand.hj212_code: measurand for measurand in named if measurand.hj212_code}
     for code, factor in uplink.factors.items():
         path = ("uplinks", name, "factors", code)
         instrument, _, measurand = factor.series.partition(".")
-        if not find.known("series-unknown", instrument, config.instruments, *path, "series"):
+        if not find.known("series-unknown", instrument, [*config.instruments, *config.stacks], *path, "series"):
             continue
         if (info := infos.get(instrument)) is None:
             continue

@@ -112,7 +112,7 @@ def _unknown(line: argparse.Namespace, name: str, known: Sequence[str]) -> int:
 
 def _examples() -> Iterator[Path]:
     """Examples beside the sources, else where the wheel's shared data went."""
-    beside = Path(__file__).resolve().parent.parent / "config"
+    beside = Path(__file__).resolve().parents[2] / "config"
     if beside.is_dir():
         yield from beside.glob("*.hjson")
         return

@@ -70,7 +70,9 @@ def _mqtt(name: str, block: MqttUplink, config: Config, log: Log, clock: Clock, 
     alike: dict[tuple[str, str], BirthSeries] = {}
 
     def told(spec: SeriesSpec) -> BirthSeries:
-        kind = config.instruments[spec.series.partition(".")[0]].kind
+        source = config.instruments.get(spec.series.partition(".")[0])
+        # What a stack derives is regulated, whatever it is made of.
+        kind = source.kind if source else "regulated"
         return alike.setdefault((spec.unit, kind), BirthSeries(unit=spec.unit, kind=kind))
 
     birth = Birth(

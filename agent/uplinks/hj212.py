@@ -79,7 +79,10 @@ class Hj212Uplink:
         treatment = Treatment(config.status, self._edition)
         information = Information(config, facts, clock)
         wanted = frozenset(
-            series for factor in config.factors.values() for series in (factor.series, factor.converted) if series
+            series
+            for factor in config.factors.values()
+            for series in (factor.series, factor.converted, factor.emission)
+            if series
         )
         past = Past(index, log, wanted, simulated_allowed=allowed)
         self._selection = Selection(config, self._state, past, treatment, information, simulated_allowed=allowed)

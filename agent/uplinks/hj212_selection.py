@@ -49,7 +49,15 @@ class Selection:
         simulated_allowed: bool,
     ) -> None:
         self._factors: Sequence[Factor] = [
-            factor(code, f.series, unit=f.unit, decimals=f.decimals, state=f.state, converted=f.converted)
+            factor(
+                code,
+                f.series,
+                unit=f.unit,
+                decimals=f.decimals,
+                state=f.state,
+                converted=f.converted,
+                emission=f.emission,
+            )
             for code, f in config.factors.items()
         ]
         self._edition = Edition(config.edition)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.store.log import Log, Record
 from agent.values.averaging import Averager
@@ -17,6 +17,9 @@ from metrology.quality import Cause, Mark
 from metrology.reading import Measurement, Reading, Scan
 from protocols.record import scan_fields
 
+if TYPE_CHECKING:
+    from agent.values.derived import Derived
+
 SUBSCRIBER_SCANS_MAX: Final = 10_000
 
 Range = tuple[float, float]
@@ -24,9 +27,20 @@ _NONE: Final[frozenset[Mark]] = frozenset()
 
 
 class Intake:
-    """One for a station. `ranges` maps series to the declared range in the unit of the reading."""
+    """One for a station. `ranges` maps series to the declared range in the unit of the reading.
 
-    def __init__(self, log: Log, live: Live, averager: Averager, ranges: Mapping[str, Range]) -> None:
+    `stacks` gives scans that follow from the measurements of another: they are taken right behind it.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        live: Live,
+        averager: Averager,
+        ranges: Mapping[str, Range],
+        stacks: "Derived | None" = None,
+    ) -> None:
+        self._stacks = stacks
         self._log = log
         self._live = live
         self._averager = averager
@@ -49,6 +63,18 @@ class Intake:
     async def take(self, scan: Scan) -> None:
         """Take one scan. Returns when it is queued in the log; averages and latest values follow the record."""
         await self._log.room()
+        marked, measurements = self._put(scan)
+        if self._stacks is not None:
+            for derived in self._stacks.scans(measurements):
+                self._put(derived)
+        known = self.watermarks.get(scan.instrument)
+        self.watermarks[scan.instrument] = max(known, scan.at) if known else scan.at
+        self.scans += 1
+        for queue in self._subscribers[scan.instrument]:
+            queue.put_nowait(marked)
+
+    def _put(self, scan: Scan) -> tuple[Scan, list[Measurement]]:
+        """Judge a scan, queue its record, feed its measurements."""
         marked = replace(scan, readings=tuple(self._judged(reading) for reading in scan.readings))
         future = self._log.post("scan", scan_fields(marked))
         rows = marked.readings
@@ -56,11 +82,7 @@ class Intake:
         future.add_done_callback(lambda done: self._is_committed(done, measurements))
         for measurement in measurements:
             self._averager.feed(measurement)
-        known = self.watermarks.get(scan.instrument)
-        self.watermarks[scan.instrument] = max(known, scan.at) if known else scan.at
-        self.scans += 1
-        for queue in self._subscribers[scan.instrument]:
-            queue.put_nowait(marked)
+        return marked, measurements
 
     def replay(self, scan: Scan) -> None:
         """Take a scan that already lies in the log, after a restart: averages only."""

@@ -11,7 +11,8 @@ from metrology.units import STATES, State, UnitError, convert
 class Factor:
     """One row of a platform's profile; the unit on the wire is stated, never guessed from the code.
 
-    `converted` names the series at reference oxygen, whose values go as ZsRtd, ZsMin, ZsAvg and ZsMax.
+    `converted` names the series at reference oxygen, whose values go as ZsRtd, ZsMin, ZsAvg and ZsMax; `emission` that
+    of the rate (kg/h), whose amount goes as Cou.
     """
 
     code: str
@@ -21,6 +22,7 @@ class Factor:
     state: State | None
     molar_mass: float | None
     converted: str | None = None
+    emission: str | None = None
 
     def render(self, value: float, unit: str) -> str:
         """Decimal text of a value given in `unit`; this is the only place where a value is rounded.
@@ -45,6 +47,7 @@ def factor(
     decimals: int | None = None,
     state: str | None = None,
     converted: str | None = None,
+    emission: str | None = None,
 ) -> Factor:
     """Factor for a series `instrument.measurand`; what is None comes from the measurand catalogue.
 
@@ -61,6 +64,7 @@ def factor(
         state=STATES[state] if state else None,
         molar_mass=measurand.molar_mass,
         converted=converted,
+        emission=emission,
     )
     try:
         made.render(1.0, measurand.unit)

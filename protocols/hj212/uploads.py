@@ -52,15 +52,22 @@ class Upload:
 
 
 def average_item(
-    factor: Factor, average: Average, edition: Edition = Edition.HJ2017, *, converted: Average | None = None
+    factor: Factor,
+    average: Average,
+    edition: Edition = Edition.HJ2017,
+    *,
+    converted: Average | None = None,
+    emission: Average | None = None,
 ) -> Item:
     """Sub-values of one factor of 2051, 2061 or 2031. Without a mean there is the letter alone.
 
-    `converted` is the same period of the series at reference oxygen (the Zs values). Raises UnitError.
+    `converted` is the same period of the series at reference oxygen (the Zs values), `emission` that of the rate, whose
+    amount is sent. Raises UnitError.
     """
     pairs: list[tuple[str, str]] = []
-    if average.sum is not None:
-        pairs.append((f"{factor.code}-Cou", decimal(average.sum, factor.decimals)))
+    amount = (emission or average).sum
+    if amount is not None:
+        pairs.append((f"{factor.code}-Cou", decimal(amount, factor.decimals)))
     for prefix, one in (("", average), ("Zs", converted)):
         if one is not None:
             named = (("Min", one.minimum), ("Avg", one.mean), ("Max", one.maximum))
@@ -120,9 +127,9 @@ def average_items(
         average = averages.get(factor.series)
         if average is None:
             continue
-        converted = averages.get(factor.converted) if factor.converted else None
+        converted, emission = averages.get(factor.converted or ""), averages.get(factor.emission or "")
         try:
-            items.append(average_item(factor, average, edition, converted=converted))
+            items.append(average_item(factor, average, edition, converted=converted, emission=emission))
         except UnitError as error:
             problems.append(f"factor {factor.code} ({factor.series}): {error}")
     return tuple(items), problems

@@ -74,7 +74,7 @@ def place(text: str, around: str) -> tuple[int, int]:
     return len(lines), len(lines[-1]) + 1
 
 
-@pytest.mark.parametrize("example", ["stack", "tower", "field"])
+@pytest.mark.parametrize("example", ["stack", "emission", "tower", "field"])
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_examples_are_clean(root: Path, etc: Path, example: str, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
     path, _ = station(root, etc, example)

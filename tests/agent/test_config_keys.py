@@ -108,7 +108,7 @@ def test_the_schema_is_valid_and_tells_what_every_key_means(lang: Lang, capsys: 
     assert told == {row.key: row.meaning for row in explained(lang)}
 
 
-@pytest.mark.parametrize("example", ["stack", "tower", "field"])
+@pytest.mark.parametrize("example", ["stack", "emission", "tower", "field"])
 def test_examples_pass_the_schema(example: str, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document, _ = read(root / "config" / f"{example}.hjson")
     validator = Draft202012Validator(schema(capsys))
@@ -147,7 +147,7 @@ def test_the_schema_finds_what_is_wrong(what: str, root: Path, capsys: pytest.Ca
 
 def test_examples_are_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "example"]) == 0
-    assert capsys.readouterr().out.split() == ["field", "stack", "tower"]
+    assert capsys.readouterr().out.split() == ["emission", "field", "stack", "tower"]
     assert main(["config", "example", "tower"]) == 0
     assert capsys.readouterr().out == (root / "config" / "tower.hjson").read_text(encoding="utf-8")
     assert main(["--lang", "en", "config", "example", "senseair_s9"]) == 2
