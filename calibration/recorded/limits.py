@@ -3,8 +3,8 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, replace
+from statistics import median, stdev
 from typing import Final
 
 from calibration.recorded.bins import Bin
@@ -27,6 +27,9 @@ _WATER: Final = {"h2o_reported": 0.5, "h2o": 0.5, "h2o(ppt)": 5.0, "h2o(mmol/mol
 # Gas this much drier than the middle of the series is no air, where there is any water at all.
 _DRIER: Final = 0.3
 _DRY_NOISE: Final = 0.2
+# Plateaus that tell of the noise, and how much larger it must be to matter.
+_ENOUGH: Final = 3
+_LARGER: Final = 1.1
 _NO_GAS: Final = ("h2o", "cell", "cavity")
 
 
@@ -47,6 +50,23 @@ class Limits:
     water: str = ""
     wet: float = math.inf
     dry: float = -math.inf
+
+    def widened(self, found: Sequence[tuple[int, int]]) -> "Limits | None":
+        """Limits with the noise that plateaus found with these ones show; None where it is not larger, or too few are.
+
+        `found` holds the first bin of each and the one after its last.
+        """
+        if len(found) < _ENOUGH:
+            return None
+        noise = dict(self.noise)
+        for name, series in self.levels.items():
+            spreads = [stdev(part) for first, last in found if len(part := full(series[first:last])) > RUN_BINS]
+            if spreads:
+                noise[name] = max(noise[name], median(spreads))
+        if all(noise[name] <= _LARGER * self.noise[name] for name in noise):
+            return None
+        step = {name: max(self.step[name], STEP * own) for name, own in noise.items()}
+        return replace(self, noise=noise, step=step)
 
 
 def limits_of(bins: Sequence[Bin], width: int) -> Limits:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from calibration.recorded.bins import Bin, Binner
-from calibration.recorded.limits import limits_of, stretches
+from calibration.recorded.limits import Limits, limits_of, stretches
 from calibration.recorded.settled import settled, settled_tank
 from calibration.recorded.total import Total
 from metrology.recorded import Row
@@ -78,6 +78,13 @@ def plateaus(bins: Sequence[Bin], width: int, *, typed: bool) -> Iterator[tuple[
     limits = limits_of(bins, width)
     if not limits.levels:
         return
+    found = list(_searched(bins, limits, typed=typed))
+    # What plateaus show of slow noise was not in the differences of neighbours: with it they are looked for again.
+    wider = limits.widened(found)
+    yield from found if wider is None else _searched(bins, wider, typed=typed)
+
+
+def _searched(bins: Sequence[Bin], limits: Limits, *, typed: bool) -> Iterator[tuple[int, int]]:
     pieces = list(stretches(bins, limits.gap))
     for place, (first, last) in enumerate(pieces):
         if typed:
