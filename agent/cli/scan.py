@@ -217,3 +217,5 @@ def _describe(probed: Probed, lang: Lang) -> None:
     if probed.rows:
         counts = ", ".join(f"{order} {count}" for order, count in probed.fields()["plausible"].items())
         print("  " + say("plausible", lang, counts=counts, of=len(telling(probed.rows))))
+    for single in probed.singles:
+        print(f"  {single.address:5d}  u16 {single.u16:6d}  i16 {single.i16:6d}")

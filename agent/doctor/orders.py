@@ -34,6 +34,28 @@ class Row:
         return {"address": self.address, "measurand": self.measurand, "orders": orders}
 
 
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One register by itself, of an unknown map: without and with a sign."""
+
+    address: int
+    u16: int
+
+    @property
+    def i16(self) -> int:
+        """The same bits as two's complement."""
+        return self.u16 - 0x10000 if self.u16 & 0x8000 else self.u16
+
+    def fields(self) -> dict[str, int]:
+        """For programs."""
+        return {"address": self.address, "u16": self.u16, "i16": self.i16}
+
+
+def singles(words: Words) -> list[Single]:
+    """What was read, register by register."""
+    return [Single(address, word) for (_, address), word in sorted(words.items(), key=lambda item: item[0][1])]
+
+
 def map_of(driver: str) -> RegisterMap:
     """The register map behind a driver's name."""
     return tables.load("maps", driver, RegisterMap)

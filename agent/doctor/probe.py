@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from agent.doctor.asker import Asker, Tally
-from agent.doctor.orders import Row, Words, rows, score, wanted
+from agent.doctor.orders import Row, Single, Words, rows, score, singles, wanted
 from agent.doctor.places import Plan, bus
 from agent.doctor.scan import PRESENCE, Found, Progress, opened
 from agent.wires.line import GarbledError, NoAnswerError
@@ -23,6 +23,7 @@ class Probed:
     found: Found
     tally: Tally
     rows: list[Row]
+    singles: list[Single]
 
     def histogram(self) -> dict[str, int]:
         """Answers by response time: `"<5 ms"`."""
@@ -41,7 +42,7 @@ class Probed:
         return {
             **self.found.fields(), "asked": self.tally.asked, "errors_percent": self.errors(),
             "response_times": self.histogram(), "registers": [row.fields() for row in self.rows],
-            "plausible": score(self.rows) if self.rows else {},
+            "plausible": score(self.rows) if self.rows else {}, "singles": [one.fields() for one in self.singles],
         }  # fmt: skip
 
 
@@ -56,13 +57,16 @@ async def probe(
         return None
     async with opened(found.wire) as line:
         asker = Asker(line, bus(found.wire, found.protocol), plan.timeout_s, ours=plan.ours)
-        shown = [] if found.protocol == "text" else await _orders(asker, found, block)
+        words = {} if found.protocol == "text" else await _words(asker, found, block)
         step = _step(found, block)
         asker.tally = Tally()
         for number in range(questions):
             progress(f"unit {found.unit}", number, questions, 1)
             await asker.answers(found.unit, step)
-    return Probed(found, asker.tally, shown)
+    known = None if block else found.known.driver
+    table = next(iter(words), ("holding", 0))[0]
+    shown = rows(known, block or next(one for one in BLOCK if one.table == table), words) if words else []
+    return Probed(found, asker.tally, shown, [] if known else singles(words))
 
 
 def _step(found: Found, block: ReadRegisters | None) -> Step:
@@ -73,10 +77,11 @@ def _step(found: Found, block: ReadRegisters | None) -> Step:
     return next(iter(wanted(known, block or PRESENCE)), PRESENCE)
 
 
-async def _orders(asker: Asker, found: Found, block: ReadRegisters | None) -> list[Row]:
+async def _words(asker: Asker, found: Found, block: ReadRegisters | None) -> Words:
+    """The registers of the first table that answers; none of a unit that refuses them all."""
     known = None if block else found.known.driver
+    words: Words = {}
     for one in (block,) if block else BLOCK:
-        words: Words = {}
         for step in wanted(known, one):
             try:
                 answer = await asker.ask(found.unit, step)
@@ -84,5 +89,5 @@ async def _orders(asker: Asker, found: Found, block: ReadRegisters | None) -> li
                 continue
             words |= {(step.table, step.address + at): int(word) for at, word in enumerate(answer)}
         if words:
-            return rows(known, one, words)
-    return []
+            break
+    return words

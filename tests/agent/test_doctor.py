@@ -374,6 +374,11 @@ async def test_a_unit_nobody_knows_and_its_registers_under_each_order() -> None:
     assert max(best, key=best.get) == "ABCD"
     assert best["ABCD"] == 4 > best["DCBA"]
     assert device.written == 0
+    # 101.325 as an IEEE 754 single is 42CAA666h: of its two registers the second is negative as a signed one.
+    singles = {one["address"]: one for one in probed.fields()["singles"]}
+    assert singles[2] == {"address": 2, "u16": 0x42CA, "i16": 0x42CA}
+    assert singles[3] == {"address": 3, "u16": 0xA666, "i16": 0xA666 - 0x10000}
+    assert len(singles) == 8
 
 
 async def test_a_known_unit_under_each_order_its_times_and_errors() -> None:
