@@ -173,10 +173,13 @@ class BoardCalibration:
 
     async def _put_in_force(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            await self._log.append("calibration", row.record())
+            await self._log.room()
+            recorded = self._log.post("calibration", row.record())
+            # In force with its place in the log: what follows it there is corrected by it.
             self.tables.add(row)
             for board in [name for name, chip in self.chips.chips.items() if chip == row.chip]:
                 self._bind(board)
+            await recorded
 
     async def _prepared(self, wanted: Mapping[str, Any], who: str, reason: str) -> Row:
         chip, board = await self._chip(wanted)

@@ -1,14 +1,15 @@
 """What a start reads back from the log: the gap since the last record, open averages, coefficients in force."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from agent.store.index import Index
 from agent.store.log import Log
 from agent.values.averaging import Averager, SeriesSpec
 from agent.values.intake import Intake
-from calibration.correction import Coefficients, succeed
+from calibration.correction import Coefficients, coefficients_of, succeed
 from metrology.periods import DAY_S, HOUR_S, MINUTE_S, iso, parse_iso, period_start
 from protocols import record
 
@@ -49,7 +50,8 @@ def restored_averager(index: Index, specs: list[SeriesSpec], now: datetime, day_
     for lower, upper in ((HOUR_S, DAY_S), (MINUTE_S, HOUR_S)):
         since = period_start(until, upper, day_offset_s)
         for fields in index.averages(lower, iso(since), iso(until)):
-            averager.restore(record.averages_of(fields))
+            # A later revision is no second member of the hour that is open.
+            averager.restore(one for one in record.averages_of(fields) if one.revision == 0)
     return averager
 
 
@@ -72,8 +74,11 @@ def coefficients_in_force(index: Index) -> dict[str, Coefficients]:
     for fields in index.newest("calibration", "coefficients", COEFFICIENTS_MAX):
         if "chip" in fields:
             continue
-        found[fields["series"]].append(
-            Coefficients(fields["id"], fields["series"], fields["zero"], fields["slope"], parse_iso(fields["from"]))
-        )
+        found[fields["series"]].append(coefficients_of(fields))
     chained = {series: succeed(rows) for series, rows in found.items()}
     return {series: newest for series, newest in chained.items() if newest}
+
+
+def coefficients_of(fields: Mapping[str, Any]) -> Coefficients:
+    """The correction that a record of a run's coefficients put in force."""
+    return Coefficients(fields["id"], fields["series"], fields["zero"], fields["slope"], parse_iso(fields["from"]))
