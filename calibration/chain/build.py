@@ -16,20 +16,11 @@ from calibration.chain.checks import checks, unexplained
 from calibration.chain.control import Interval
 from calibration.chain.data import Check, Finding, Flag, Minute, Reference, ResponseUsed, Standard, Tank, Target
 from calibration.chain.disagreement import disagreement
+from calibration.chain.flushing import flushed
 from calibration.chain.leak import find_leaks
 from calibration.chain.path import Curves, Path
 from calibration.chain.periods import Budgeting
-from calibration.chain.visits import (
-    Prepared,
-    Shelf,
-    Visit,
-    judged,
-    mark_segments,
-    minute_noise,
-    prepare,
-    segments,
-    visits,
-)
+from calibration.chain.visits import Prepared, Shelf, Visit, prepare, segments
 from calibration.models.bracket import Bracket
 from calibration.models.reference import Point, Track, likeliest_walk, random_walk
 from calibration.models.response import Response, Responses, coefficient_walk
@@ -55,21 +46,20 @@ class Built:
 class _Builder:
     """The steps of `build`, and what each leaves for the next."""
 
-    def __init__(self, minutes: Sequence[Minute], tanks: Sequence[Tank], rules: Rules, unit: str) -> None:
+    def __init__(
+        self, minutes: Sequence[Minute], tanks: Sequence[Tank], rules: Rules, unit: str, step_s: float
+    ) -> None:
         self.rules, self.unit, self.shelf = rules, unit, Shelf(tanks)
         self.prepared = prepare(minutes, rules)
         parts = segments(self.prepared)
-        mark_segments(self.prepared, parts, rules)
-        raw = visits(self.prepared, parts, self.shelf, rules)
-        self.noise = minute_noise(raw)
-        self.visits = judged(raw, self.noise, rules)
+        cut = flushed(self.prepared, parts, self.shelf, rules, step_s)
+        self.visits, self.noise, self.rest = cut.visits, cut.noise, cut.rest
         self.edges = sorted({*self.shelf.edges(), *rules.breaks})
         self.begin = minutes[0].at_s if minutes else 0.0
         self.end = minutes[-1].at_s + 1.0 if minutes else 0.0
-        self.findings: list[Finding] = []
+        self.findings: list[Finding] = list(cut.findings)
         self.intervals: list[Interval] = []
-        self.terms: list[Term] = []
-        self.rest = 0.0
+        self.terms: list[Term] = list(cut.terms)
 
     def blocks(self, of: type[Tank]) -> Blocks:
         """Usable visits of a kind of tank by block."""
@@ -91,16 +81,6 @@ class _Builder:
             labels = dict.fromkeys(one.tank.label for one in block)
             for label in labels:
                 yield [one for one in block if one.tank.label == label]
-
-    def flushed(self) -> None:
-        """Name a flush that is too short, and give it a term."""
-        found = steadiness.short_flush(self.visits, self.noise) if self.visits else None
-        if found and found.size is not None:
-            self.findings.append(found)
-            self.rest = found.size / 100.0
-            apart = [one for one in self.visits if one.before is not None]
-            squares = math.fsum(((one.before or 0.0) - one.mean) ** 2 / one.n**2 for one in apart) / len(apart)
-            self.terms.append(Term("gas left from before", self.rest * math.sqrt(squares), "slow", "short-flush"))
 
     def leaks(self) -> None:
         """Take visits that hold air out, and the time between the good ones around them."""
@@ -145,7 +125,7 @@ class _Builder:
             settings = self.rules.at(block[0].at_s)
             findings, labels = disagreement(block, settings.degree, self.unit)
             self.findings += findings
-            wrong |= labels if settings.wrong_standard == "leave-out" else set()
+            wrong |= labels if settings.wrong_standard == "leave-out" and not self.rest else set()
         found = self._fitted(cut, tracks, frozenset(wrong)) if wrong else found
         self.findings += [
             Finding("rejected-calibration", "calibration", one.at_s, one.at_s, text=one.rejected)
@@ -236,10 +216,9 @@ def _cut(track: Sequence[Visit[Tank]], moments: Sequence[float]) -> Iterator[lis
             yield piece
 
 
-def build(minutes: Sequence[Minute], tanks: Sequence[Tank], rules: Rules, unit: str) -> Built:
+def build(minutes: Sequence[Minute], tanks: Sequence[Tank], rules: Rules, unit: str, step_s: float) -> Built:
     """All steps in order. Raises ValueError as `calibrate` does."""
-    one = _Builder(minutes, tanks, rules, unit)
-    one.flushed()
+    one = _Builder(minutes, tanks, rules, unit, step_s)
     one.leaks()
     tracks = one.references()
     found: list[Found] = []

@@ -28,7 +28,7 @@ def calibrate(
     standard or target has no assigned value; data that cannot be calibrated come back flagged, with findings that say
     why.
     """
-    built = build(minutes, tanks, rules, unit)
+    built = build(minutes, tanks, rules, unit, step_s)
     values = _values(built.prepared, built.path, built.intervals)
     found = tuple(periods(minutes, built.prepared.dry, values, built.budgeting, period_s, step_s))
     return Result(tuple(values), found, built.checks, built.responses, built.findings, built.budgeting.noise)

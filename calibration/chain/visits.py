@@ -118,7 +118,7 @@ def segments(prepared: Prepared) -> list[Segment]:
     return found
 
 
-def mark_segments(prepared: Prepared, parts: Sequence[Segment], rules: Rules) -> None:
+def mark_segments(prepared: Prepared, parts: Sequence[Segment], rules: Rules, extra_s: float = 0.0) -> None:
     """Put FLUSH on what follows a switch to air and STANDARD on all that is not air."""
     for part in parts:
         start = prepared.minutes[part.first].at_s
@@ -126,7 +126,7 @@ def mark_segments(prepared: Prepared, parts: Sequence[Segment], rules: Rules) ->
             for place in range(part.first, part.last):
                 prepared.flags[place] |= STANDARD
         elif part.fresh:
-            end = start + rules.at(start).sample_flush_s
+            end = start + rules.at(start).sample_flush_s + extra_s
             for place in range(part.first, part.last):
                 if prepared.minutes[place].at_s >= end:
                     break
@@ -152,15 +152,17 @@ class Shelf:
         return sorted(one for one in moments if math.isfinite(one))
 
 
-def visits(prepared: Prepared, parts: Sequence[Segment], shelf: Shelf, rules: Rules) -> list[Visit[Tank]]:
-    """Every stay on a known tank with a usable minute, in order of time."""
+def visits(
+    prepared: Prepared, parts: Sequence[Segment], shelf: Shelf, rules: Rules, extra_s: float = 0.0
+) -> list[Visit[Tank]]:
+    """Every stay on a known tank with a usable minute after its flush and `extra_s` more, in order of time."""
     found = []
     for place, part in enumerate(parts):
         start = prepared.minutes[part.first].at_s
         tank = shelf.at(part.source, start)
         if tank is None:
             continue
-        used = _used(prepared, part, start + rules.at(start).cal_flush_s)
+        used = _used(prepared, part, start + rules.at(start).cal_flush_s + extra_s)
         if used:
             before = _edge(prepared, parts[place - 1], last=True) if place and part.fresh else []
             around = _air(prepared, parts, place, 0.5 * (used[0][0] + used[-1][0]))
