@@ -4,9 +4,12 @@ import argparse
 import contextlib
 import json
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from agent.cli.words import say
-from agent.recorded.output import AVERAGES, PLATEAUS, average, plateau, table
+from agent.recorded.chain import ChainError
+from agent.recorded.output import AVERAGES, PLATEAUS, average, number, plateau, table
 from agent.recorded.rules import Rules
 from agent.recorded.run import Task, results
 from agent.recorded.summary import Summary
@@ -33,6 +36,9 @@ def process(line: argparse.Namespace) -> int:
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         return 2
+    except ChainError as error:
+        print(say("process.long", line.lang, limit=error), file=sys.stderr)
+        return 2
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -54,5 +60,17 @@ def _told(summary: Summary, lang: Lang) -> list[str]:
         lines.append(say("process.refused", lang, why=say(f"process.why.{why}", lang), count=count))
     for file, one in summary.findings:
         lines.append(f"{file}:{one.line}: {say(f'process.why.{one.why}', lang)} {one.detail}".rstrip())
+    for species, one in summary.calibration.items():
+        lines += _calibrated(species, one, lang)
     lines += [say("process.empty", lang, file=file) for file in summary.empty]
+    return lines
+
+
+def _calibrated(species: str, one: Mapping[str, Any], lang: Lang) -> list[str]:
+    told = {name: one[name] for name in ("calibrations", "periods")}
+    rest = {"rejected": len(one["rejected"]), "uncertainty": number(one["uncertainty"])}
+    lines = [say("process.calibrated", lang, species=species, **told, **rest)]
+    for found in one["findings"]:
+        words = (found["what"], found["about"], number(found["size"]), found["unit"], found["text"])
+        lines.append("  " + " ".join(word for word in words if word))
     return lines

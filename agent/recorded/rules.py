@@ -1,9 +1,10 @@
 """The rules file of `plumeline process` (HJSON): columns, time, water, valve, plausible ranges; all may be absent."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from calibration.models.rules import Rule, read
 from calibration.recorded.dry import RELLA_CH4, RELLA_CO2, Correction, by_dilution, quadratic
 from drivers.recorded.csv_table import Column as Declared
 from drivers.recorded.csv_table import Map
@@ -93,6 +94,25 @@ class Water(Strict):
         return Correction(wet, self.water.lower(), self.dry.lower() or f"{wet}_dry", form)
 
 
+class Assigned(Strict):
+    """The value of a cylinder for one species, in the unit the file has it in; `uncertainty` is standard (k = 1)."""
+
+    value: float
+    uncertainty: float = Field(ge=0)
+    unit: str = ""
+    scale: Lower
+
+
+class Tank(Strict):
+    """A cylinder: its role, the ports or the words of the gas column that mean it, its assigned values by species."""
+
+    role: Literal["reference", "standard", "target"] = "standard"
+    number: str = ""
+    ports: list[str] = Field(default=[])
+    gases: list[str] = Field(default=[])
+    assigned: dict[str, Assigned] = Field(default={})
+
+
 class Rules(Strict):
     """All of a rules file. `columns` names the measurements; without it they are told by the names in the header."""
 
@@ -106,6 +126,19 @@ class Rules(Strict):
     gas: Gas | None = None
     valve: Valve = Field(default=Valve())
     water: list[Water] = Field(default=[])
+    standards: dict[str, Tank] = Field(default={})
+    calibration: list[dict[str, Any]] = Field(default=[])
+
+    @field_validator("calibration", mode="after")
+    @classmethod
+    def _dated_rules_can_be_read(cls, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        read(rows)
+        return rows
+
+    @property
+    def dated(self) -> tuple[Rule, ...]:
+        """The dated rules of the calibration chain."""
+        return read(self.calibration)
 
     @property
     def map(self) -> Map:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from agent.recorded.chain import Chain
 from agent.recorded.files import together
 from agent.recorded.formats import DRY, FORMATS
 from agent.recorded.rules import Rules
@@ -57,12 +58,18 @@ def rows(task: Task, summary: Summary) -> Iterator[Row]:
 
 
 def results(task: Task, summary: Summary, *, plateaus: bool = False) -> Iterator[Average | Plateau]:
-    """Averages of all rows, oldest first, and the plateaus of tank gas between them where they are asked for."""
+    """Averages of all rows, oldest first, and plateaus of tank gas between them where they are asked for.
+
+    Calibrated averages come last, where the rules have standards. Raises OSError, ChainError.
+    """
     made = Averages(task.period)
+    chain = Chain(task.rules) if task.rules.standards else None
     tanks = Plateaus(typed=task.format.startswith("gcwerks") or task.rules.gas is not None) if plateaus else None
     for row in rows(task, summary):
         made.add(row)
         yield from made.ready()
+        if chain is not None:
+            chain.add(row)
         if tanks is not None:
             yield from tanks.add(row)
     yield from made.end()
@@ -70,6 +77,9 @@ def results(task: Task, summary: Summary, *, plateaus: bool = False) -> Iterator
     if tanks is not None:
         yield from tanks.end()
         summary.plateaus = tanks.count
+    if chain is not None:
+        yield from chain.results(task.period)
+        summary.calibration = chain.told
 
 
 def _read(task: Task, lines: Iterator[Line]) -> Iterator[Row | Refused]:

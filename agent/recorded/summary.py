@@ -27,6 +27,7 @@ class Summary:
     causes: Counter[str] = field(default_factory=Counter)
     findings: list[tuple[str, Refused]] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     def refuse(self, file: str, one: Refused) -> None:
         """Count a line or a cell that was refused; the first ones are kept with their places."""
@@ -55,4 +56,5 @@ class Summary:
                 {"file": file, "line": one.line, "why": one.why, "detail": one.detail} for file, one in self.findings
             ],
             "empty": self.empty,
+            "calibration": self.calibration,
         }  # fmt: skip

@@ -1,0 +1,74 @@
+"""Recorded files through the calibration chain by a rules file."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.__main__ import main
+
+RULES = """{
+    time: { columns: ["time"], counts: "epoch_s" }
+    columns: { "CO2": { range: [300, 600] } }
+    valve: { column: "port" }
+    standards: {
+        S1: { ports: ["2"], number: "D1001", assigned: { co2: { value: 380.00, uncertainty: 0.02, scale: "X2019" } } }
+        S2: { ports: ["3"], number: "D1002", assigned: { co2: { value: 420.00, uncertainty: 0.02, scale: "X2019" } } }
+        S3: { ports: ["4"], number: "D1003", assigned: { co2: { value: 460.00, uncertainty: 0.02, scale: "X2019" } } }
+        T1: { role: "target", ports: ["5"], assigned: { co2: { value: 410.00, uncertainty: 0.02, scale: "X2019" } } }
+    }
+    calibration: [
+        { set: { standards: ["S1", "S2", "S3"], cal_flush_s: 240, sample_flush_s: 240, response_from: "linear" } }
+    ]
+}"""
+AIR = 405.0
+
+
+def recorded(path: Path) -> None:
+    """Four days of minutes: air of a known amount, standards every 12 h, an analyzer that reads wrong and drifts."""
+    rng = np.random.default_rng(4)
+    with path.open("w") as file:
+        file.write("time,CO2,port\n")
+        for minute in range(4 * 1440):
+            turn = minute % 720
+            port, true = next(
+                (place, value)
+                for place, (last, value) in enumerate(
+                    ((15, 380.0), (30, 420.0), (45, 460.0), (60, 410.0), (720, AIR)), 2
+                )
+                if turn < last
+            )
+            shown = true * 1.003 - 0.8 + 0.3 * minute / 1440 + rng.normal(0, 0.02)
+            file.write(f"{1.7e9 // 3600 * 3600 + 60 * minute:.0f},{shown:.4f},{port if port < 6 else 1}\n")
+
+
+def test_calibrated_averages_come_after_the_plain_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, rules, out = tmp_path / "tower.csv", tmp_path / "rules.hjson", tmp_path / "out.csv"
+    recorded(data)
+    rules.write_text(RULES)
+    line = ["process", str(data), "--format", "csv", "--rules", str(rules), "--out", str(out)]
+    assert main([*line, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["summary"]["calibration"]["co2"]
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["species"] == "co2_cal"]
+    valid = [float(row["mean"]) for row in rows if row["mean"]]
+    assert len(valid) > 80
+    # Before the second calibration there is drift on one side only of it: linear between two is exact.
+    assert np.abs(np.array(valid) - AIR).max() < 0.1
+    assert abs(np.mean(valid) - AIR) < 0.02
+    assert told["calibrations"] == 8
+    assert all(check["passed"] for check in told["checks"])
+    assert 0.005 < told["uncertainty"] < 0.2
+    assert main(line) == 0
+    assert "co2: 8 calibrations used" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_of_the_chain_is_a_mistake_in_the_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = tmp_path / "rules.hjson"
+    rules.write_text(RULES.replace("response_from", "response_form"))
+    assert main(["process", str(rules), "--format", "csv", "--rules", str(rules)]) == 2
+    assert "response_form" in capsys.readouterr().err
