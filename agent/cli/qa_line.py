@@ -13,6 +13,8 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "qa --who": ("--who", {"metavar": "PERSON", "required": True}),
     "--period": ("--period", {"metavar": "PERIOD", "required": True}),
     "--verdict": ("--verdict", {"choices": LEVELS, "required": True}),
+    "performance FILE": ("recorded", {"metavar": "FILE", "nargs": "+"}),
+    "performance --rules": ("--rules", {"metavar": "RULES", "required": True}),
     "qa --series": ("--series", {"metavar": "NAME,NAME", "default": ""}),
 }
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
@@ -25,4 +27,5 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         ("--period", "--verdict", "qa --series", "qa --who", "--reason", "--socket", "--json"),
     ),
     ("qa list", "agent.cli.qa:listed", ("--socket", "--json")),
+    ("performance", "agent.cli.performance:performance", ("performance FILE", "performance --rules", "--json")),
 )
