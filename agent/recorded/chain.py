@@ -37,7 +37,6 @@ class Chain:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._ports = {port: name for name, one in rules.standards.items() for port in one.ports}
         self._gases = {word.lower(): name for name, one in rules.standards.items() for word in one.gases}
         self._minutes: dict[int, _Minute] = {}
         self.species = sorted({species for one in rules.standards.values() for species in one.assigned})
@@ -46,7 +45,7 @@ class Chain:
     def add(self, row: Row) -> None:
         """Take one row. Raises ChainError for more than a year of minutes."""
         key = row.at // MINUTE
-        source = self._source(row)
+        source = self._gases.get(row.gas, row.gas) or AIR
         minute = self._minutes.get(key)
         if minute is None:
             if len(self._minutes) >= MINUTES_MAX:
@@ -57,12 +56,6 @@ class Chain:
         for sample in row.samples:
             if sample.value is not None and sample.cause is None:
                 minute.totals.setdefault(sample.species, Total()).add(sample)
-
-    def _source(self, row: Row) -> str:
-        """AIR, a tank's name, or the file's word for gas that is neither."""
-        if row.gas:
-            return self._gases.get(row.gas, row.gas)
-        return self._ports.get(row.port, AIR) if row.port is not None else AIR
 
     def results(self, period: int) -> Iterator[Average]:
         """Calibrated averages over periods of `period` microseconds; what the chain found is left in `told`."""

@@ -38,6 +38,7 @@ def rows(task: Task, summary: Summary) -> Iterator[Row]:
     screen = Screen(rules.ranges, round(rules.valve.flush_s * 1e6))
     repeats = Repeats()
     names = _Names(task)
+    ports: dict[str | None, str] = {port: name for name, one in rules.standards.items() for port in one.ports}
     places = {path: place for place, path in enumerate(task.files)}
     filled: set[str] = set()
     for path, row in together(task.files, lambda lines: _read(task, lines)):
@@ -45,6 +46,8 @@ def rows(task: Task, summary: Summary) -> Iterator[Row]:
             summary.refuse(path, row)
             continue
         filled.add(path)
+        if row.port in ports:
+            row.gas = ports[row.port]
         if task.utc:
             row.at -= next((one for one in (rules.time.offset, row.offset) if one is not None), 0)
         if repeats.seen(row, places[path]):
@@ -64,7 +67,7 @@ def results(task: Task, summary: Summary, *, plateaus: bool = False) -> Iterator
     """
     made = Averages(task.period)
     chain = Chain(task.rules) if task.rules.standards else None
-    tanks = Plateaus(typed=task.format.startswith("gcwerks") or task.rules.gas is not None) if plateaus else None
+    tanks = Plateaus(typed=_typed(task)) if plateaus else None
     for row in rows(task, summary):
         made.add(row)
         yield from made.ready()
@@ -80,6 +83,12 @@ def results(task: Task, summary: Summary, *, plateaus: bool = False) -> Iterator
     if chain is not None:
         yield from chain.results(task.period)
         summary.calibration = chain.told
+
+
+def _typed(task: Task) -> bool:
+    """True where the file, or the rules, say which rows are air."""
+    ports = any(one.ports for one in task.rules.standards.values())
+    return task.format.startswith("gcwerks") or task.rules.gas is not None or ports
 
 
 def _read(task: Task, lines: Iterator[Line]) -> Iterator[Row | Refused]:
