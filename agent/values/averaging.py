@@ -160,7 +160,7 @@ class Averager:
             start = period_start(end - timedelta(seconds=1), period_s, self._day_offset_s)
             if start + timedelta(seconds=period_s) == end and (members := self._lower.pop((period_s, start), None)):
                 closed.append(
-                    [self._upper(s, start, period_s, members.get(s.series, Members())) for s in self._specs.values()]
+                    [_upper(s, start, period_s, members.get(s.series, Members())) for s in self._specs.values()]
                 )
                 for average in closed[-1]:
                     self._collect(average)
@@ -201,9 +201,15 @@ class Averager:
             start = max(start, held)
         return readings + spec.expected * ((end - start).total_seconds() / MINUTE_S)
 
-    def _upper(self, spec: SeriesSpec, start: datetime, period_s: int, members: Members) -> Average:
-        needed = MINUTES_MIN if period_s == HOUR_S else HOURS_MIN[spec.rule]
-        return _joined(spec, start, period_s, members, needed, LOWER[period_s][1])
+
+def upper(spec: SeriesSpec, start: datetime, period_s: int, lower: Iterable[Average]) -> Average:
+    """An hour of its minutes, or a day of its hours."""
+    return _upper(spec, start, period_s, Members(lower))
+
+
+def _upper(spec: SeriesSpec, start: datetime, period_s: int, members: Members) -> Average:
+    needed = MINUTES_MIN if period_s == HOUR_S else HOURS_MIN[spec.rule]
+    return _joined(spec, start, period_s, members, needed, LOWER[period_s][1])
 
 
 def several_minutes(members: list[Average], start: datetime, minutes: int) -> Average:
