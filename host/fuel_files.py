@@ -58,8 +58,8 @@ def read_books(path: str, lang: Lang, offset: timedelta = timedelta(hours=8)) ->
             elif lot := _lot(sheet, number, row):
                 co2_of(lot)
                 lots.append(lot)
-        except (FuelError, ValueError) as error:
-            sheet.refuse(number, None, "sheet-row", reason=error)
+        except FuelError as error:
+            sheet.refuse(number, None, f"fuel-{error.code}", **error.values)
     sheet.done()
     return Books(lots, others)
 
@@ -106,8 +106,11 @@ def _lot(sheet: Sheet, number: int, row: Mapping[str, Any]) -> FuelLot | None:
     moistures = {name: row.get(f"moisture_{name}_percent") for name in ("ar", "ad")}
     for name in {"ar": (), "ad": ("ar", "ad"), "d": ("ar",)}[cast(Literal["ar", "ad", "d"], basis)]:
         if carbon and moistures[name] is None:
-            raise FuelError(f"carbon on basis {basis} needs moisture_{name}_percent")
+            raise FuelError("moisture", basis=basis, name=f"moisture_{name}_percent")
     if carbon:
+        for name, value in moistures.items():
+            if not 0.0 <= (value or 0.0) < 100.0:
+                raise FuelError("bounds", name=f"moisture_{name}_percent", value=value, limit=100)
         factor = as_received(1.0, basis, moistures["ar"] or 0.0, moistures["ad"] or 0.0)
         carbon = Given(carbon.value * factor, carbon.u * factor, carbon.origin, carbon.source, carbon.verified)
     amount = _given(row, "amount", "amount_u_percent", "amount")
@@ -134,8 +137,12 @@ def _other(row: Mapping[str, Any]) -> OtherCarbon:
     kind = OTHERS[row["fuel"].lower()]
     amount = _given(row, "amount", "amount_u_percent", "amount")
     assert amount is not None, "a required column"
-    if row["end"] <= row["start"] or amount.value < 0.0:
-        raise ValueError("it ends before it begins, or its amount is negative")
+    if row["end"] <= row["start"]:
+        raise FuelError("times", fuel=row["fuel"])
+    for name, limit in (("amount", None), ("caco3_percent", 100.0), ("conversion_percent", 100.0)):
+        value = row.get(name)
+        if value is not None and not 0.0 <= value <= (limit or value):
+            raise FuelError("bounds", name=name, value=value, limit=limit or "+")
     co2 = amount
     if kind == "limestone":
         stated = row.get("caco3_percent")
@@ -154,6 +161,14 @@ def _other(row: Mapping[str, Any]) -> OtherCarbon:
     return OtherCarbon(row["unit"], kind, row["start"], row["end"], co2, row.get("lot") or "")
 
 
+class _BadHourError(ValueError):
+    """An hour that cannot be, and where it is said."""
+
+    def __init__(self, column: str, code: str) -> None:
+        super().__init__(code)
+        self.column, self.code = column, code
+
+
 def read_measured(path: str, lang: Lang, offset: timedelta = timedelta(hours=8)) -> dict[str, Measured]:
     """Hours of CO2 by unit. An hour without `state` is valid where it has an amount, else missing.
 
@@ -165,12 +180,12 @@ def read_measured(path: str, lang: Lang, offset: timedelta = timedelta(hours=8))
     for number, row in sheet.rows():
         try:
             hour = _hour(sheet, number, row)
-        except ValueError as error:
-            sheet.refuse(number, "co2_t", "sheet-row", reason=error)
+        except _BadHourError as error:
+            sheet.refuse(number, error.column, error.code)
             continue
         known = hours.setdefault(row["unit"], {})
         if hour and hour.start in known:
-            sheet.refuse(number, "start", "sheet-row", reason="this hour came before")
+            sheet.refuse(number, "start", "hour-twice")
         elif hour:
             known[hour.start] = hour
             if row.get("energy_kWh") is not None:
@@ -184,12 +199,14 @@ def read_measured(path: str, lang: Lang, offset: timedelta = timedelta(hours=8))
 
 def _hour(sheet: Sheet, number: int, row: Mapping[str, Any]) -> Hour | None:
     if period_start(row["start"], HOUR_S) != row["start"]:
-        raise ValueError("an hour begins on the hour")
+        raise _BadHourError("start", "hour-start")
     amount = row.get("co2_t")
     usual = "valid" if amount is not None else "missing"
     state = _word(sheet, number, "state", row.get("state"), STATES, usual)
     if state is None:
         return None
+    if (amount is not None) != (state is HourState.VALID):
+        raise _BadHourError("co2_t", "hour-amount")
     kg = None if amount is None else amount * 1000.0
     terms = tuple(
         Term(name, abs(kg or 0.0) * row[column] / 100.0, "common", "declared with the measured hours")

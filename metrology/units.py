@@ -42,6 +42,7 @@ _FACTORS: Final = {
     ("L/min", "mL/min"): 1e3,
     ("psi", "kPa"): 6.894757293168361,  # 0.45359237 kg x 9.80665 m/s2 on a square inch
     ("bar", "kPa"): 1e2,
+    ("MPa", "kPa"): 1e3,
     ("%", "mmol/mol"): 1e1,
     ("m/s", "km/h"): 3.6,
     ("m/s", "knot"): 3600 / 1852,

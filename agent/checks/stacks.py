@@ -22,29 +22,33 @@ POLL_S_MAX: Final = 2.0
 def check_stacks(
     config: Config, series: Mapping[str, DriverInfo], now: datetime, find: Findings
 ) -> dict[str, DriverInfo]:
-    """Check every stack. Gives what each derives, as a driver declares it; one with errors is left out."""
+    """Check every stack. Gives what each derives, as a driver declares it."""
     known = {f"{name}.{one}": unit for name, info in series.items() for one, unit in info.measurands.items()}
     found = {}
     for name, block in config.stacks.items():
-        before = len(find.problems)
         if name in config.instruments:
             line = find.line("instruments", name)
             find.error("stack-name-taken", "stacks", name, at_key=True, name=name, line=line)
         _inputs(name, block, known, find)
         _gases(name, block, known, find)
         _needs(name, block, find)
-        if len(find.problems) > before and any(one.severity == "error" for one in find.problems[before:]):
-            continue
-        try:
-            plan = plan_of(name, block, config.station.day_start_utc_offset_h)
-        except FilingError as error:
-            find.error("kv-filing", "stacks", name, "kv", at_key=True, reason=error)
-            continue
-        if plan.kv.at(now) is None:
-            find.warn("kv-not-yet", "stacks", name, "kv", at_key=True)
+        _filings(name, block, config, now, find)
         _rates(name, block, config, find)
+        # What it gives does not depend on its coefficients, and others may name it whatever is wrong with them.
+        plan = plan_of(name, block.model_copy(update={"kv": []}), 0.0)
         found[name] = DriverInfo("stack", name, "stream", "stream", plan.measurands, "", "")
     return found
+
+
+def _filings(name: str, block: Stack, config: Config, now: datetime, find: Findings) -> None:
+    try:
+        plan = plan_of(name, block, config.station.day_start_utc_offset_h)
+    except FilingError as error:
+        # Persons and values are a matter of the shape.
+        find.error(f"kv-{error.code}", "stacks", name, "kv", at_key=True)
+        return
+    if plan.kv.at(now) is None:
+        find.warn("kv-not-yet", "stacks", name, "kv", at_key=True)
 
 
 def _inputs(name: str, block: Stack, known: Mapping[str, str], find: Findings) -> None:

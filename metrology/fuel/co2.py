@@ -21,7 +21,16 @@ Ratio = Literal["atomic", "44/12"]
 
 
 class FuelError(ValueError):
-    """A lot that gives no CO2: an unknown fuel without values, or a value out of its bounds."""
+    """A lot that gives no CO2: an unknown fuel without values, or a value out of its bounds.
+
+    `code` and `values` are for whoever says it to a person: `oxidation`, `unit`, `carbon`, `bounds`, `moisture`,
+    `times`.
+    """
+
+    def __init__(self, code: str, **values: object) -> None:
+        super().__init__(f"{code}: {values}")
+        self.code = code
+        self.values = values
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +67,9 @@ def _values(lot: FuelLot, default: FuelDefault | None) -> tuple[Form, dict[str, 
     """The form a lot allows, with its values."""
     oxidation = lot.oxidation or (default.oxidation if default else None)
     if oxidation is None:
-        raise FuelError(f"{lot.fuel}: no oxidation factor, and no default for this fuel")
+        raise FuelError("oxidation", fuel=lot.fuel)
     if default and default.amount_unit != lot.amount_unit:
-        raise FuelError(f"{lot.fuel} is counted in {default.amount_unit}, not in {lot.amount_unit}")
+        raise FuelError("unit", fuel=lot.fuel, known=default.amount_unit, unit=lot.amount_unit)
     values = {"amount": lot.amount, "oxidation": oxidation}
     if lot.carbon_fraction:
         return "carbon", {**values, "carbon_fraction": lot.carbon_fraction}
@@ -75,18 +84,18 @@ def _values(lot: FuelLot, default: FuelDefault | None) -> tuple[Form, dict[str, 
     for form, name, given in candidates:
         if heat and given:
             return form, {**values, "ncv_GJ": heat, name: given}
-    raise FuelError(f"{lot.fuel}: neither carbon content nor heat value with a factor, and no default for this fuel")
+    raise FuelError("carbon", fuel=lot.fuel)
 
 
 def _check(lot: FuelLot, values: Mapping[str, Given]) -> None:
     for name, one in values.items():
         limit = 1.0 if name in {"oxidation", "carbon_fraction"} else float("inf")
         if not 0.0 <= one.value <= limit:
-            raise FuelError(f"{lot.fuel}: {name} {one.value:g} is outside 0 to {limit:g}")
+            raise FuelError("bounds", name=name, value=one.value, limit=limit)
     if lot.biomass_fraction and not 0.0 <= lot.biomass_fraction.value <= 1.0:
-        raise FuelError(f"{lot.fuel}: biomass share {lot.biomass_fraction.value:g} is outside 0 to 1")
+        raise FuelError("bounds", name="biomass_fraction", value=lot.biomass_fraction.value, limit=1.0)
     if lot.end <= lot.start:
-        raise FuelError(f"{lot.fuel}: ends before it begins")
+        raise FuelError("times", fuel=lot.fuel)
 
 
 def _one_scale(budget: Budget) -> Budget:

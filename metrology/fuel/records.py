@@ -124,7 +124,7 @@ def as_received(
     Moistures in percent: C_ar = C_ad (100 - M_ar) / (100 - M_ad), C_ar = C_d (100 - M_ar) / 100 (GB/T 35985-2018).
     """
     if not (0.0 <= moisture_ar < 100.0 and 0.0 <= moisture_ad < 100.0):
-        raise ValueError("moisture is a percentage below 100")
+        raise ValueError("moisture is a percentage from 0 to below 100")
     return {
         "ar": carbon_percent,
         "ad": carbon_percent * (100.0 - moisture_ar) / (100.0 - moisture_ad),

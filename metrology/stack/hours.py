@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from metrology.budget import Budget
+from metrology.periods import HOUR_S
+from metrology.quality import Cause
+from metrology.reading import Average
 from metrology.stack.emission_budget import SLOW, Summed, sum_over_time
 
 
@@ -45,6 +48,25 @@ class Hour:
     def ran(self) -> bool:
         """Whether the source ran."""
         return self.state is not HourState.STOPPED
+
+
+def hour_of(
+    average: Average, *, budget: Budget | None = None, suspect: bool = False, last_passed: datetime | None = None
+) -> Hour:
+    """The hour that an hourly average of a rate stands for. Raises ValueError for another period.
+
+    Valid where it is and has an amount; else by its causes: stopped, out of control, missing.
+    """
+    if average.period_s != HOUR_S:
+        raise ValueError(f"{average.series}: a period of {average.period_s} s is no hour")
+    if average.valid and average.sum is not None:
+        return Hour(average.start, HourState.VALID, average.sum, budget, suspect)
+    causes = average.quality.causes
+    if Cause.STOPPED in causes:
+        return Hour(average.start, HourState.STOPPED)
+    if Cause.OUT_OF_CONTROL in causes:
+        return Hour(average.start, HourState.OUT_OF_CONTROL, last_passed=last_passed)
+    return Hour(average.start, HourState.MISSING)
 
 
 @dataclass(frozen=True, slots=True)

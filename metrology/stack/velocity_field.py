@@ -19,7 +19,11 @@ COVERAGE: Final = 2.0
 
 
 class FilingError(ValueError):
-    """A filing that may not be made."""
+    """A filing that may not be made. `code`: `person`, `value`, `back-dated` or `order`."""
+
+    def __init__(self, code: str, what: str) -> None:
+        super().__init__(what)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,13 @@ class History:
     def file(self, one: VelocityCoefficient) -> "History":
         """The history with one more. Raises FilingError for a filing without a person, or that reaches back."""
         if not (one.filed_by.strip() and one.authority.strip() and one.reason.strip()):
-            raise FilingError("a filing names who files it, by what authority and why")
+            raise FilingError("person", "a filing names who files it, by what authority and why")
         if one.reference not in REFERENCE_PERCENT or not 0.0 < one.value < 10.0 or one.repeatability < 0.0:
-            raise FilingError("Kv is a positive number with an uncertainty and a known reference")
+            raise FilingError("value", "Kv is a positive number with an uncertainty and a known reference")
         if one.valid_from < one.filed:
-            raise FilingError("a coefficient holds from its filing on, never before it")
+            raise FilingError("back-dated", "a coefficient holds from its filing on, never before it")
         if self.coefficients and one.valid_from <= self.coefficients[-1].valid_from:
-            raise FilingError("the last coefficient begins later")
+            raise FilingError("order", "the last coefficient begins later")
         return History((*self.coefficients, one))
 
 

@@ -87,7 +87,7 @@ def test_everything_wrong_is_said_with_its_row_and_column(tmp_path: Path) -> Non
     )
     assert problems(write(tmp_path, text)) == [
         (2, 5, "sheet-number"), (3, 3, "sheet-time"), (4, 2, "sheet-cell-empty"), (5, 7, "sheet-word"),
-        (6, 1, "sheet-row"), (7, 1, "sheet-row"), (8, 1, "sheet-row"), (9, 5, "sheet-number"),
+        (6, 1, "fuel-moisture"), (7, 1, "fuel-times"), (8, 1, "fuel-oxidation"), (9, 5, "sheet-number"),
     ]  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def test_hours_are_whole_single_and_valid_only_with_an_amount(tmp_path: Path) ->
     )
     found = problems(write(tmp_path, text), read_measured)
     assert found == [
-        (2, 3, "sheet-row"), (4, 2, "sheet-row"), (5, 3, "sheet-row"), (6, 3, "sheet-row"), (7, 4, "sheet-word")
+        (2, 2, "hour-start"), (4, 2, "hour-twice"), (5, 3, "hour-amount"), (6, 3, "hour-amount"), (7, 4, "sheet-word")
     ]  # fmt: skip
     good = read_measured(
         write(tmp_path, "机组,时间,二氧化碳t,状态\nA,2026-01-01 00:00,1.5,有效\nA,2026-01-01 01:00,,停运\n"), "zh"

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrology.budget import Budget, Term
-from metrology.stack.hours import Hour, HourState, total, total_with_uncertainty
+from metrology.quality import Cause, Mark, Quality
+from metrology.reading import Average
+from metrology.stack.hours import Hour, HourState, hour_of, total, total_with_uncertainty
 from metrology.stack.substitution import percentile, quarter_of, rule_for, rules, substitute
 from metrology.stack.validity import capture_percent, judge, judge_month, judge_quarter, rule
 
@@ -66,6 +68,23 @@ def test_a_total_says_what_it_counts_and_what_is_missing() -> None:
     budget = Budget((Term("x", 3.0, "common", "test"),))
     summed = total_with_uncertainty([Hour(START + n * HOUR, V, 1.0, budget) for n in (1, 0)])
     assert (summed.value, summed.total_u) == (2.0, 6.0)
+
+
+def average(amount: float | None, *causes: Cause, period_s: int = 3600) -> Average:
+    quality = Quality.of(*(Mark(cause, "test", START) for cause in causes))
+    return Average("main.co2_rate", "kg/h", START, period_s, 60, 1.0, 10.0, 9.0, 11.0, 0.1, "hj-stack", quality, amount)
+
+
+def test_an_hour_follows_from_its_average() -> None:
+    assert hour_of(average(10.0), suspect=True) == Hour(START, V, 10.0, suspect=True)
+    assert hour_of(average(None, Cause.INCOMPLETE)).state is M
+    assert hour_of(average(None, Cause.INCOMPLETE, Cause.STOPPED, Cause.COMMUNICATION)).state is S
+    failed = hour_of(average(None, Cause.INCOMPLETE, Cause.OUT_OF_CONTROL), last_passed=START - HOUR)
+    assert (failed.state, failed.last_passed) == (X, START - HOUR)
+    # An amount beside a cause that makes it invalid is none.
+    assert hour_of(average(10.0, Cause.FAULT)).amount is None
+    with pytest.raises(ValueError, match="no hour"):
+        hour_of(average(10.0, period_s=60))
 
 
 def test_the_percentile_is_by_nearest_rank() -> None:
