@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from calibration.recorded.bins import Bin, Binner
 from calibration.recorded.limits import Limits, limits_of, stretches
-from calibration.recorded.settled import settled, settled_tank
+from calibration.recorded.settled import settled, settled_tank, varies
 from calibration.recorded.total import Total
 from metrology.recorded import Row
 
@@ -20,6 +20,8 @@ BINS_MAX: Final = 20000
 BINS_KEPT: Final = 8000
 # Bins before an unfinished plateau that are kept with it: the step that began it.
 _BEFORE: Final = 200
+# Visits of a port that tell whether it has one gas on it.
+_VISITS_MIN: Final = 3
 
 
 class Plateau(NamedTuple):
@@ -86,12 +88,23 @@ def plateaus(bins: Sequence[Bin], width: int, *, typed: bool) -> Iterator[tuple[
 
 def _searched(bins: Sequence[Bin], limits: Limits, *, typed: bool) -> Iterator[tuple[int, int]]:
     pieces = list(stretches(bins, limits.gap))
-    for place, (first, last) in enumerate(pieces):
-        if typed:
+    if typed:
+        for first, last in pieces:
             if bins[first].gas:
                 yield from settled_tank(bins, first, last, limits)
-        else:
-            yield from settled(bins, pieces, place, limits)
+        return
+    found = [one for place in range(len(pieces)) for one in settled(bins, pieces, place, limits)]
+    inlets = _inlets(bins, found, limits)
+    yield from (one for one in found if bins[one[0]].port not in inlets)
+
+
+def _inlets(bins: Sequence[Bin], found: Sequence[tuple[int, int]], limits: Limits) -> set[str]:
+    """Ports that have air on them, however steady: what is seen there differs from visit to visit."""
+    visits: dict[str, list[tuple[int, int]]] = {}
+    for first, last in found:
+        if (port := bins[first].port) is not None:
+            visits.setdefault(port, []).append((first, last))
+    return {port for port, own in visits.items() if len(own) >= _VISITS_MIN and varies(own, limits)}
 
 
 def _totals(bins: Sequence[Bin]) -> Iterator[Plateau]:

@@ -11,6 +11,8 @@ from calibration.recorded.limits import RUN_BINS, STEP, Limits, full
 # In standard deviations of a bin's mean: what is still the level, and what is left of a flush.
 LEVEL: Final = 4.0
 LEFT: Final = 0.25
+# Levels of one port that differ by more than this many standard deviations of a bin's mean are not of one gas.
+OTHER: Final = 20.0
 # On a port of its own, so much of a stretch is settled.
 SETTLED_SHARE: Final = 0.4
 
@@ -28,6 +30,15 @@ def settled_tank(bins: Sequence[Bin], first: int, last: int, limits: Limits) -> 
             start = max(start, _reach(series, first, anchor, median(end), LEVEL * noise))
     if any(one.totals for one in bins[start:last]):
         yield start, last
+
+
+def varies(visits: Sequence[tuple[int, int]], limits: Limits) -> bool:
+    """True where some gas is not the same in all visits (first bin, bin after the last): no cylinder does that."""
+    for name, series in limits.levels.items():
+        levels = [median(own) for first, last in visits if (own := full(series[first:last]))]
+        if levels and max(levels) - min(levels) > OTHER * limits.noise[name]:
+            return True
+    return False
 
 
 def _reach(series: Sequence[float], first: int, anchor: int, level: float, width: float) -> int:

@@ -45,9 +45,10 @@ def words(column: str) -> list[str]:
 def gas_of(column: str) -> str | None:
     """The gas a column is about, None for no gas."""
     known = gases()
-    for word in words(column):
+    for place, word in enumerate(words(column)):
         plain = word if word in known else _ISOTOPE.sub("", word)
-        if plain in known:
+        # "No" after another word is a number: "Record No".
+        if plain in known and not (plain == "no" and place):
             return plain
     return None
 

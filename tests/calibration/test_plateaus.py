@@ -85,3 +85,16 @@ def test_nothing_comes_of_nothing() -> None:
     assert search([]) == []
     assert search([Row(0, [])]) == []
     assert search([Row(0, [Sample("co2", 400.0)])]) == []
+
+
+def test_inlets_of_a_tower_are_no_tanks_however_steady() -> None:
+    levels = {"1": (400.0, 402.0, 405.0, 401.0), "2": (410.0, 412.5, 409.0, 411.0), "3": (430.0,) * 4}
+    rows = [
+        Row((turn * 1800 + place * 600 + at) * SECOND, [Sample("co2", level + at % 5 * 0.01)], port=port)
+        for turn in range(4)
+        for place, port in enumerate(levels)
+        for level in levels[port][turn : turn + 1]
+        for at in range(600)
+    ]
+    found = search(rows)
+    assert [round(one.mean) for one in found] == [430] * 4
