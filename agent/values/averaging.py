@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, cast
 
+from agent.values.amounts import amount, amount_of
 from agent.values.members import Members
 from metrology.measurand import Averaging, catalogue
 from metrology.periods import DAY_S, HOUR_S, MINUTE_S, period_start
 from metrology.quality import GOOD, Cause, Mark, Quality
 from metrology.reading import Average, Measurement
 from metrology.statistics import Moments, circular_mean, combine_circular, merge
-from metrology.units import AMOUNTS
 
 Rule = Literal["hj-stack", "hj-ambient", "ghg"]
 READINGS_MIN_STACK: Final = 12
@@ -188,7 +188,7 @@ class Averager:
             sd=moments.sd,
             rule=spec.rule,
             quality=_quality(enough, bucket.marks, start),
-            sum=_amount(spec, moments.mean, MINUTE_S) if enough else None,
+            sum=amount(spec.unit, moments.mean, MINUTE_S) if enough else None,
             calibrations=tuple(sorted(bucket.calibrations)),
         )
 
@@ -249,22 +249,9 @@ def _joined(spec: SeriesSpec, start: datetime, period_s: int, members: Members, 
         sd=moments.sd,
         rule=spec.rule,
         quality=_quality(members.valid >= needed, (Mark(*mark, start) for mark in members.marks), start),
-        sum=_sum(spec, period_s, members, moments.mean, valid=members.valid >= needed),
+        sum=amount_of(spec.unit, period_s, members, moments.mean, valid=members.valid >= needed),
         calibrations=members.calibrations,
     )
-
-
-def _amount(spec: SeriesSpec, rate: float | None, seconds: float) -> float | None:
-    """What a rate (kg/h, m3/h) comes to in so many seconds; None for other quantities."""
-    return rate * seconds / HOUR_S if rate is not None and spec.unit in AMOUNTS else None
-
-
-def _sum(spec: SeriesSpec, period_s: int, members: Members, mean: float | None, *, valid: bool) -> float | None:
-    """Amount of a period up to an hour where it is valid, and of a day the sum of its valid hours (formula 34)."""
-    if period_s <= HOUR_S:
-        return _amount(spec, mean, period_s) if valid else None
-    hours = [_amount(spec, hour.mean, HOUR_S) for hour in members.moments] if members.valid else []
-    return math.fsum(amount for amount in hours if amount is not None) if hours and hours[0] is not None else None
 
 
 def _quality(enough: bool, seen: Iterable[Mark], start: datetime) -> Quality:
