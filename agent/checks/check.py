@@ -18,6 +18,7 @@ from agent.checks.findings import Findings
 from agent.checks.firmware import check_firmware
 from agent.checks.gas import check_gas
 from agent.checks.instruments import check_instruments, infos, used
+from agent.checks.qa import check_qa
 from agent.checks.stacks import check_stacks
 from agent.checks.uplinks import check_uplinks
 from agent.checks.wires import check_wires
@@ -69,6 +70,7 @@ def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None,
     series |= check_stacks(config, series, now, find)
     check_gas(config, series, now, find)
     check_guards(config, series, find)
+    check_qa(config, series, find)
     check_uplinks(config, series, wall or now, find)
     check_startable(config, find)
     check_firmware(config, find)

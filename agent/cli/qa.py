@@ -9,6 +9,7 @@ from agent.cli.status import NOTHING, local
 from agent.cli.words import say
 from host.problems import Lang
 from host.table import table
+from metrology.periods import HOUR_S, parse_iso
 
 
 def instruments(line: argparse.Namespace) -> int:
@@ -43,6 +44,35 @@ def signoff(line: argparse.Namespace) -> int:
 def listed(line: argparse.Namespace) -> int:
     """All sign-offs, in the order of their making."""
     return int(dialogue(line, {"do": "qa-signoffs"}, lambda found: _signed(found, line.lang)) is None)
+
+
+def intervals(line: argparse.Namespace) -> int:
+    """Every time a series was out of control, and what is suspect before it; 1 where one still is."""
+    answer = dialogue(line, {"do": "qa-intervals"}, lambda found: _intervals(found, line.lang))
+    return int(answer is None or any(one["end"] is None for one in answer["intervals"]))
+
+
+def _intervals(found: Answer, lang: Lang) -> str:
+    rows = []
+    for one in found["intervals"]:
+        first, end = one["why"][0], one["end"] or found["now"]
+        suspect = NOTHING if one["suspect_from"] is None else hours(one["suspect_from"], one["start"])
+        percent = first["drift_percent"]
+        rows.append((
+            one["series"], local(one["start"]), local(one["end"]) if one["end"] else say("still", lang),
+            hours(one["start"], end), suspect, f"{first['role']}, {first['gas']}",
+            NOTHING if percent is None else f"{percent:+.2f} %", say(f"reason.{first['reason']}", lang),
+            first["rules"]["set"], say("verified" if one["verified"] else "unverified", lang),
+        ))  # fmt: skip
+    if not rows:
+        return say("always-in-control", lang)
+    head = ("series", "from", "to", "hours", "suspect", "check", "drift", "why", "rules", "seen")
+    return table([say(f"head.{word}", lang) for word in head], rows, (3, 4, 6))
+
+
+def hours(start: str, end: str) -> str:
+    """Hours between two times of records."""
+    return f"{(parse_iso(end) - parse_iso(start)).total_seconds() / HOUR_S:.1f}"
 
 
 def _instruments(found: Mapping[str, Any], lang: Lang) -> str:

@@ -26,6 +26,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         "agent.cli.qa:signoff",
         ("--period", "--verdict", "qa --series", "qa --who", "--reason", "--socket", "--json"),
     ),
+    ("qa intervals", "agent.cli.qa:intervals", ("--socket", "--json")),
     ("qa list", "agent.cli.qa:listed", ("--socket", "--json")),
     ("performance", "agent.cli.performance:performance", ("performance FILE", "performance --rules", "--json")),
 )

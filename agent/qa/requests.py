@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.qa.control import told
 from agent.qa.signoff import SignOffs
+from calibration.qa.control import out_of_control
 from host.control import Handler, RequestError
 from metrology.periods import HOUR_S, iso
 
@@ -15,9 +17,10 @@ SERIES_MAX: Final = 1000
 
 def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) -> dict[str, Handler]:
     """Handlers by name; `text` takes a text out of a request, or refuses."""
-    assert daemon.index is not None, "made with the daemon"
+    index = daemon.index
+    assert index is not None, "made with the daemon"
     offset_s = int(daemon.config.station.day_start_utc_offset_h * HOUR_S)
-    sign_offs = SignOffs(daemon.log, daemon.index, [one.series for one in daemon.specs], daemon.clock, offset_s)
+    sign_offs = SignOffs(daemon.log, index, [one.series for one in daemon.specs], daemon.clock, offset_s)
 
     async def _instruments(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         yield {"instruments": daemon.identities.status()}
@@ -44,7 +47,12 @@ def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) ->
         listed = await sign_offs.listed()
         yield {"signed": [{"at": iso(one.at), "who": one.who, **one.fields()} for one in listed]}
 
+    async def _intervals(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        found = await daemon.log.call(lambda: out_of_control(told(index)))
+        yield {"intervals": [one.fields() for one in found], "now": iso(daemon.clock.now())}
+
     return {
+        "qa-intervals": _intervals,
         "instruments": _instruments,
         "instrument-confirm": _confirm,
         "qa-adjusted": _adjusted,

@@ -1,11 +1,19 @@
 """Out of control at a running station: real valve coils, the real log, a clock moved by hand."""
 
+import asyncio
+import base64
+import contextlib
+import json
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.qa.control import told
 from calibration.qa.control import out_of_control
+from host.control import RequestError, ask
 from metrology.quality import Cause, letter
 
 # The rig's analyzer reads 404 on the zero gas of 402 and 600 on a span gas of 604, of a full scale of 1000.
@@ -159,3 +167,89 @@ async def test_coefficients_that_are_refused_leave_a_research_series_out_of_cont
     await run(one)
     assert one.intake.coefficients == {}
     assert await now(one) == {Cause.OUT_OF_CONTROL}
+
+
+class Process:
+    """The daemon as a process, its world 300 times as fast; the analyzer's register holds 3, whatever gas it gets."""
+
+    def __init__(self, folder: Path, root: Path, document: dict[str, Any]) -> None:
+        key = folder / "key"
+        key.write_bytes(base64.b64encode(bytes(range(32))))
+        key.chmod(0o600)
+        self.folder, self.root, self.document, self.world = folder, root, document, 1772438400.0
+        self.socket = document["socket"] = str(folder / "agent.sock")
+        document["store"] = {"path": str(folder / "store"), "commit_ms": 5, "quota_GB": 1000}
+        document["station"]["simulated"] = True
+
+    async def start(self) -> None:
+        file = self.folder / "station.hjson"
+        file.write_text(json.dumps(self.document))
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agent", "run", str(file), "--clock", f"{time.time()},{self.world},300",
+            cwd=self.root, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+
+    async def asked(self, what: str, **members: Any) -> dict[str, Any]:
+        async for answer in ask(self.socket, {"do": what, **members}):
+            return answer
+        raise AssertionError("no answer")
+
+    async def until(self, condition: Any) -> dict[str, Any]:
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(RequestError):
+                    if condition(status := await self.asked("status")):
+                        return status
+                assert self.process.returncode is None, await self.process.communicate()
+                await asyncio.sleep(0.02)
+
+    async def end(self) -> None:
+        self.process.terminate()
+        async with asyncio.timeout(20):
+            _, said = await self.process.communicate()
+        assert self.process.returncode == 0, said
+        self.world += 86400
+
+    async def command(self, *words: str) -> str:
+        made = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agent", "--lang", "en", *words, "--socket", self.socket, cwd=self.root,
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        return (await made.communicate())[0].decode()
+
+
+def causes_of(status: dict[str, Any]) -> list[str]:
+    return list(status["values"].get("ndir.co2", {}).get("causes", ["none yet"]))
+
+
+async def test_a_daemon_says_what_is_out_of_control_and_still_says_so_after_a_restart(
+    tmp_path: Path, root: Path, config_for: Any, serve_modbus: Any
+) -> None:
+    peer = await serve_modbus(1, 2)
+    document = config_for(tmp_path, peer.port, "regulated").model_dump(mode="json", exclude_none=True)
+    document["instruments"]["ndir"] |= {"poll_s": 60, "expected_per_minute": 12}
+    document["sequences"]["daily"]["recovery_s"] = 60
+    document["cylinders"]["span"]["expires"] = "2030-01-01"
+    one = Process(tmp_path, root, document)
+    await one.start()
+    try:
+        await one.until(lambda s: not s["calibration"]["held"] and causes_of(s) == [])
+        await one.asked("calibrate-start", name="daily", who="li")
+        await one.until(lambda s: causes_of(s) == ["out_of_control"])
+        shown = await one.command("status")
+        assert "ndir.co2 out of control since" in shown
+        assert "limit of hj75, unverified" in shown
+        await one.end()
+        await one.start()
+        await one.until(lambda s: causes_of(s) == ["out_of_control"])
+        listed = await one.command("qa", "intervals")
+        assert "still" in listed
+        assert "hj75" in listed
+        (found,) = json.loads(await one.command("qa", "intervals", "--json"))["intervals"]
+        assert (found["series"], found["end"], found["suspect_from"]) == ("ndir.co2", None, None)
+        assert [row["role"] for row in found["why"]] == ["zero", "span", "target"]
+        await one.end()
+    finally:
+        if one.process.returncode is None:
+            one.process.kill()
+            await one.process.communicate()

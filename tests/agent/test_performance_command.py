@@ -44,7 +44,7 @@ def rules(**changes: Any) -> dict[str, Any]:
         "references": [
             {"series": "so2", "reference": "rm", "tolerance_s": 60, "u": 0.2, "u_reference": 0.3},
             {"series": "so2", "reference": "rm", "runs": [
-                {"from": f"2026-03-0{day}T01:30", "to": f"2026-03-0{day}T01:40"} for day in range(1, DAYS + 1)]},
+                {"from": f"2026-03-0{day}T01:34", "to": f"2026-03-0{day}T01:40"} for day in range(1, DAYS + 1)]},
         ],
         **changes,
     }  # fmt: skip
