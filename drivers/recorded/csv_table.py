@@ -14,7 +14,10 @@ from metrology.recorded import Refused, Row
 
 # Lines of units or kinds that loggers write under the names (Campbell TOA5 has two).
 _UNDER_MAX: Final = 5
-_DATES: Final = ("datetime", "date_time", "timestamp", "date/time", "time_stamp", "time", "date")
+_DATES: Final = (
+    "datetime", "date_time", "date time", "timestamp", "date/time", "time_stamp",
+    "数据时间", "监测时间", "采样时间", "日期时间", "时间", "time", "date",
+)  # fmt: skip
 _UNIX: Final = ("epoch_time", "epoch", "unixtime", "unix_time", "unix")
 
 
@@ -98,6 +101,7 @@ class _Header:
             stamp=_stamp(declared, [place[name] for name in clock], clock),
             cells=cells,
             split=split,
+            clock=place[clock[0]] if len(clock) == 1 else -1,
             gas=(lambda row: _gas(row[kind], declared.air)) if kind >= 0 else lambda row: "",
             port=place.get(declared.port, -1) if declared.port else -1,
             missing=declared.missing,
@@ -139,8 +143,9 @@ def _gas(word: str, air: frozenset[str]) -> str:
 def _clock(names: Sequence[str]) -> list[str]:
     """Columns of the stamp by their names: date and time, one of both, or a Unix time."""
     plain = {name.split("(")[0].strip().lstrip("#").strip(): name for name in names}
-    if "date" in plain and "time" in plain:
-        return [plain["date"], plain["time"]]
+    for day, clock in (("date", "time"), ("日期", "时间")):
+        if day in plain and clock in plain:
+            return [plain[day], plain[clock]]
     return [plain[name] for name in (*_DATES, *_UNIX) if name in plain][:1]
 
 

@@ -50,6 +50,8 @@ class _Header:
         if len(self._above) != len(below):
             return None
         place = {name: at for at, (above, name) in enumerate(zip(self._above, below, strict=True)) if above == "-"}
+        if not place.keys() >= {"date", "time"}:
+            return None
         found: dict[str, dict[str, int]] = {}
         for at, (above, name) in enumerate(zip(self._above, below, strict=True)):
             if above != "-":

@@ -62,7 +62,7 @@ class _Header:
         cells = [
             Cell(name, at) for at, name in enumerate(names) if at not in (clock, day) and self._wanted(name)
         ]  # fmt: skip
-        return Plan(len(names), self._stamp(day, clock), cells, split)
+        return Plan(len(names), self._stamp(day, clock), cells, split, clock if day < 0 else -1)
 
     def _stamp(self, day: int, clock: int) -> Callable[[Sequence[str]], Stamp]:
         reader: Reader | None = None
@@ -71,7 +71,7 @@ class _Header:
         def stamp(cells: Sequence[str]) -> Stamp:
             nonlocal reader, last, midnights
             own = cells[clock]
-            dated = f"{cells[day]} {own}" if day >= 0 else own if _DATED.match(own) else f"{self._day} {own}"
+            dated = f"{cells[day]} {own}" if day >= 0 else own if set(own) & set("-/") else f"{self._day} {own}"
             if reader is None:
                 reader = sniffed(dated, _ORDERS)
             at, zone = reader(dated)

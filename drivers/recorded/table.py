@@ -39,13 +39,15 @@ class Cell:
 class Plan:
     """How the rows under one header are read. A row with another number of cells than `width` is refused.
 
-    `stamp` takes the cells; `gas`, `port`, `code` and `notes` say what the cells hold beside the values.
+    `stamp` takes the cells; `clock` is a lone column of it, whose date and time are two cells among white space; `gas`,
+    `port`, `code` and `notes` say what the cells hold beside the values.
     """
 
     width: int
     stamp: Callable[[Sequence[str]], Stamp]
     cells: Sequence[Cell]
     split: Split
+    clock: int = -1
     gas: Callable[[Sequence[str]], str] = lambda cells: ""
     port: int = -1
     code: int = -1
@@ -113,7 +115,7 @@ class Rows:
             return
         cells = plan.split(text)
         if len(cells) != plan.width:
-            cells = _trimmed(cells, plan.width) or (spaces(text) if plan.split is not spaces else cells)
+            cells = _mended(plan, text, cells)
         try:
             if len(cells) != plan.width:
                 raise StampError(text)
@@ -143,9 +145,15 @@ class Rows:
         return Refused(place, "time", _shown(text))
 
 
-def _trimmed(cells: list[str], width: int) -> list[str] | None:
-    """A row whose separators run on past the last cell."""
-    return cells[:width] if len(cells) > width and not any(cells[width:]) else None
+def _mended(plan: Plan, text: str, cells: list[str]) -> list[str]:
+    """A row whose separators run on past the last cell, that has none of them, or whose stamp was split."""
+    if len(cells) > plan.width and not any(cells[plan.width :]):
+        return cells[: plan.width]
+    cells = spaces(text)
+    at = plan.clock
+    if at >= 0 and len(cells) == plan.width + 1:
+        return [*cells[:at], f"{cells[at]} {cells[at + 1]}", *cells[at + 2 :]]
+    return cells
 
 
 def _shown(text: str) -> str:

@@ -118,6 +118,24 @@ def test_a_time_of_day_goes_on_after_midnight() -> None:
     assert [iso(row.at) for row in found] == ["2024-03-01T23:59:59", "2024-03-02T00:00:00", "2024-03-02T00:00:01"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Date,Time,CO2 (ppm),H2O (mmol/mol)\n2014-07-15,14:05:08,412.35,11.2\n",
+        "Timestamp CO2(ppm) H2O(ppt)\n2014-07-15 14:05:08 412.35 11.2\n",
+        "Timestamp\tCO2(ppm)\tH2O(ppt)\n7/15/2014 2:05:08 PM\t412.35\t11.2\n",
+        "Date(Y-M-D)\tTime(H:M:S)\tCO2(ppm)\tH2O(ppt)\n2014-07-15  14:05:08  412.35  11.2\n",
+        "System_Date_(Y-M-D);System_Time_(h:m:s);CO2_(umol_mol-1);H2O_(mmol_mol-1)\n2014/07/15;14:05:08;412.35;11.2;\n",
+        '(2014-07-15)\n"Date(Y-M-D)","Time(H:M:S)","CO2(ppm)","H2O(ppt)"\n"2014-07-15","14:05:08","412.35","11.2"\n',
+    ],
+)
+def test_logs_of_other_programs_versions(text: str) -> None:
+    (row,) = list(li840a_log.read(lines([text.encode()])))
+    assert isinstance(row, Row)
+    assert iso(row.at) == "2014-07-15T14:05:08"
+    assert list(values(row).values()) == [412.35, 11.2]
+
+
 def test_the_bare_wire_of_a_licor_with_stamps_before_it() -> None:
     text = "".join(
         f"2024-03-01 10:00:0{second} <li840><data><celltemp>51.5</celltemp><cellpres>98.1</cellpres>"
@@ -289,7 +307,7 @@ def test_which_columns_are_measurements() -> None:
     b"DATE TIME species CO2", b"2020-01-01 00:00:00 1 400", b"date time type port C stdev N", b"- - - - co2 co2 co2",
     b"200101 000000 air 1 400 1 9", b"Date(Y-M-D)\tTime(H:M:S)\tCO2(ppm)", b"<li840><co2>4</co2></li840>", b"time,co2",
     b"yyyy mm dd hh mi co2 flag", b"2020 01 01 00 00 1 --", b"9999-99-99 99:99:99 1 1e999", b"2020-01-01,nan",
-    b"\xff\xfe",
+    b"- co2 co2 co2", b"\xff\xfe",
 ])), max_size=12), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.sampled_from(sorted(READERS)))  # fmt: skip
 @settings(max_examples=300, deadline=None)
 def test_no_line_of_garbage_raises(parts: list[bytes], end: bytes, name: str) -> None:
