@@ -17,7 +17,8 @@ import serial
 from cobs import cobs
 
 from agent.config import Instrument
-from agent.config_gas import Cylinder, Valve
+from agent.config_cylinders import Cylinder
+from agent.config_gas import Valve
 from metrology.measurand import catalogue
 from simulation.__main__ import main
 from simulation.faults import Faults
