@@ -19,10 +19,10 @@ from agent.checks.firmware import check_firmware
 from agent.checks.gas import check_gas
 from agent.checks.instruments import check_instruments, infos, used
 from agent.checks.qa import check_qa
-from agent.checks.stacks import check_stacks
+from agent.checks.stacks import check_stacks, flow_source
 from agent.checks.uplinks import check_uplinks
 from agent.checks.wires import check_wires
-from agent.config import Config
+from agent.config import Config, Instrument
 from agent.config_hj212 import Hj212Uplink
 from agent.config_wires import MqttWire
 from host.hjson import read, validate
@@ -39,6 +39,9 @@ YEARS_KEPT: Final = 5
 YEAR_S: Final = 366 * 86400
 # A row's leaf hash, number, kind, and its share of SQLite's pages, beside the body itself.
 ROW_BYTES: Final = 90
+# A number as instruments give it, and one as it is computed: they differ in their digits.
+READ: Final = 1234.5678
+COMPUTED: Final = 1234.5678901234567
 # One row of an average record, for each series, with its share of the members around it.
 AVERAGE_BYTES: Final = 170
 AVERAGES_PER_YEAR: Final = 366 * (1440 + 24 + 1)
@@ -133,19 +136,27 @@ def _store(config: Config, find: Findings) -> None:
 
 def _quota(config: Config, known: Mapping[str, DriverInfo], series: Mapping[str, DriverInfo], find: Findings) -> None:
     """Everything is kept five years by law: compare what the configured rates will write with the quota."""
-    needed_GB = (
-        YEARS_KEPT * sum(_bytes_per_year(config, name, info, series[name]) for name, info in known.items()) / 1e9
-    )
+    a_year = [
+        _bytes_per_year(name, info, series[name], _per_minute(config.instruments[name]), READ)
+        for name, info in known.items()
+    ]
+    for name, block in config.stacks.items():
+        source = config.instruments.get(flow_source(block))
+        if source:
+            a_year.append(_bytes_per_year(name, series[name], series[name], _per_minute(source), COMPUTED))
+    needed_GB = YEARS_KEPT * sum(a_year) / 1e9
     if needed_GB > config.store.quota_GB:
         years = YEARS_KEPT * config.store.quota_GB / needed_GB
         find.warn("quota-short", "store", "quota_GB", needed=f"{needed_GB:.0f}", years=f"{years:.1f}")
 
 
-def _bytes_per_year(config: Config, name: str, info: DriverInfo, series: DriverInfo) -> float:
-    instrument = config.instruments[name]
+def _per_minute(instrument: Instrument) -> float:
+    return instrument.expected_per_minute or (60 / instrument.poll_s if instrument.poll_s else 60)
+
+
+def _bytes_per_year(name: str, info: DriverInfo, series: DriverInfo, per_minute: float, like: float) -> float:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    scan = Scan(name, at, tuple(Reading(name, one, 1234.5678, unit, at) for one, unit in info.measurands.items()))
+    scan = Scan(name, at, tuple(Reading(name, one, like, unit, at) for one, unit in info.measurands.items()))
     body = encode({"v": 1, "epoch": 1, "seq": 10**8, "kind": "scan", "t": at.isoformat(), **scan_fields(scan)})
-    per_minute = instrument.expected_per_minute or (60 / instrument.poll_s if instrument.poll_s else 60)
     averages = len(series.measurands) * AVERAGES_PER_YEAR * AVERAGE_BYTES
     return (len(body) + ROW_BYTES) * per_minute * YEAR_S / 60 + averages

@@ -40,6 +40,12 @@ def check_stacks(
     return found
 
 
+def flow_source(block: Stack) -> str:
+    """Name of the instrument whose readings set the pace; empty where there is none."""
+    named = (block.inputs[role].series for role in (VELOCITY, DIFFERENTIAL) if role in block.inputs)
+    return next((series.partition(".")[0] for series in named if series), "")
+
+
 def _filings(name: str, block: Stack, config: Config, now: datetime, find: Findings) -> None:
     try:
         plan = plan_of(name, block, config.station.day_start_utc_offset_h)

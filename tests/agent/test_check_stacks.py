@@ -121,3 +121,8 @@ def test_every_sentence_exists_in_both_languages(root: Path, tmp_path: Path, lan
     problems = check_file(path, now=NOW, lang=lang).problems  # type: ignore[arg-type]
     assert {one.code for one in problems} == {"stack-pitot-missing", "kv-back-dated"}
     assert all(one.what and one.remedy for one in problems)
+
+
+def test_what_is_derived_is_counted_against_the_quota(root: Path, tmp_path: Path) -> None:
+    quota = ("quota_GB: 300", "quota_GB: 200")
+    assert ("warning", "quota-short", "store.quota_GB") in codes(root, tmp_path, quota)
