@@ -65,9 +65,8 @@ class Daemon:
         self._polling: dict[str, asyncio.Task[None]] = {}
         self.reloader = Reloader(self, path)
         store = Path(config.store.path)
-        store.mkdir(parents=True, exist_ok=True)
         segments = store / "segments"
-        segments.mkdir(exist_ok=True)
+        segments.mkdir(parents=True, exist_ok=True)
         station = config.station
         simulated = station.simulated or clock.rate != 1.0
         offset_s = int(station.day_start_utc_offset_h * HOUR_S)

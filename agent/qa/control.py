@@ -103,6 +103,16 @@ class OutOfControl:
         return {series: one.fields() for series, one in sorted(self._control.open.items())}
 
 
+async def all_told(log: Log, index: Index) -> list[Interval]:
+    """Every interval of the station's life; pages are read one by one, and commits go on in between."""
+    control, ended, after = Control(), list[Interval](), BEFORE_ALL
+    while rows := await log.call(index.told, "calibration", WHATS, after, AFTER_ALL, PAGE):
+        for fields in rows:
+            ended += [one for one in control.take(fields) if isinstance(one, Interval) and one.end is not None]
+        after = rows[-1]["t"]
+    return sorted([*ended, *control.open.values()], key=lambda one: (one.start, one.series))
+
+
 def told(index: Index) -> Iterator[dict[str, Any]]:
     """All calibration records of a station that the fold knows, oldest first, a page at a time."""
     after = BEFORE_ALL

@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.qa.control import told
+from agent.qa.control import all_told
 from agent.qa.signoff import SignOffs
-from calibration.qa.control import out_of_control
 from host.control import Handler, RequestError
 from metrology.periods import HOUR_S, iso
 
@@ -48,7 +47,7 @@ def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) ->
         yield {"signed": [{"at": iso(one.at), "who": one.who, **one.fields()} for one in listed]}
 
     async def _intervals(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        found = await daemon.log.call(lambda: out_of_control(told(index)))
+        found = await all_told(daemon.log, index)
         yield {"intervals": [one.fields() for one in found], "now": iso(daemon.clock.now())}
 
     return {

@@ -10,7 +10,7 @@ and wherever they are read.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from calibration.qa.charts import Cusum
 from calibration.qa.checks import Check, RecordId, check_of
@@ -22,6 +22,8 @@ from metrology.periods import iso, parse_iso
 Reason = Literal["limit", "repeated", "drift", "precision"]
 Standing = Literal["good", "suspect", "out"]
 _Key = tuple[str, Role]
+# Failed checks an interval names: the first, and the newest of the others.
+WHY_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Finding:
 class Interval:
     """Out of control in [start, end); `end` None: still. Suspect in [suspect_from, start), None where that is empty.
 
-    `why` holds the checks that failed, the first first; `restored` is the record of the run that ended it.
+    `why` holds the checks that failed (WHY_MAX of them at most), the first first; `restored` is the record of the run
+    that ended it.
     """
 
     series: str
@@ -164,7 +167,9 @@ class Control:
         else:
             start = min(start, known.start)
             earlier = [one for one in (known.suspect_from, good_at) if one is not None and one < start]
-            interval = replace(known, start=start, suspect_from=min(earlier, default=None), why=(*known.why, finding))
+            interval = replace(
+                known, start=start, suspect_from=min(earlier, default=None), why=_kept((*known.why, finding))
+            )
         self.open[check.series] = interval
         return interval
 
@@ -191,6 +196,10 @@ class Control:
         for series in dict.fromkeys(series for series, _ in by_role):
             if series in self.open and not any(r.failed for (of, _), r in self._roles.items() if of == series):
                 yield replace(self.open.pop(series), end=at, restored=by)
+
+
+def _kept(why: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return why if len(why) <= WHY_MAX else (why[0], *why[1 - WHY_MAX :])
 
 
 def _good(finding: Finding) -> bool:

@@ -173,6 +173,15 @@ def test_a_record_of_an_older_version_is_judged_as_it_was() -> None:
     assert (rules.rule_set, rules.out) == ("hj75", 10.0)
 
 
+def test_an_interval_names_a_bounded_number_of_its_failed_checks() -> None:
+    book = diary()
+    for day in range(100):
+        book.run(24 * day, 6.0, None)
+    (found,) = out_of_control(book.records)
+    assert len(found.why) == 20
+    assert (found.why[0].check.at, found.why[-1].check.at) == (hour(0), hour(24 * 99))
+
+
 runs = st.lists(
     st.tuples(st.floats(-12, 12), st.floats(-12, 12), st.booleans(), st.booleans(), st.booleans()), max_size=12
 )
