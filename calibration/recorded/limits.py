@@ -22,8 +22,12 @@ _RUN: Final = 45 * SECOND
 RUN_BINS: Final = 3
 # A step comes at most this long before the gas has settled.
 _FLUSH_MAX: Final = 15 * MINUTE
-# Gas from a cylinder is dry: columns of water in percent and mmol/mol, and the least that tells air.
-_WATER: Final = {"h2o_reported": 0.5, "h2o": 0.5, "h2o(ppt)": 5.0, "h2o(mmol/mol)": 5.0}
+# Gas from a cylinder is dry: the least water that tells air, by words in the name of its column (percent without any).
+_WET: Final = (("ppt", 5.0), ("mmol", 5.0), ("ppm", 5000.0), ("umol", 5000.0), ("%", 0.5), ("", 0.5))
+_WET_MMOL: Final = 5.0
+# No air has more percent of water than this: such a column is in mmol/mol, whatever its name says.
+_PERCENT_MAX: Final = 6.0
+_NO_WATER: Final = ("(c)", "dew", "_c")
 # Gas this much drier than the middle of the series is no air, where there is any water at all.
 _DRIER: Final = 0.3
 _DRY_NOISE: Final = 0.2
@@ -95,11 +99,15 @@ def limits_of(bins: Sequence[Bin], width: int) -> Limits:
 
 def _water(bins: Sequence[Bin]) -> tuple[str, float, float]:
     """Column of water, what tells air in it, and what tells a cylinder: much less than the middle of the series."""
-    for name, wet in _WATER.items():
+    names = {name for one in bins for name in one.totals if name.startswith("h2o") and not name.endswith(_NO_WATER)}
+    # What the analyzer reports comes before what it fitted, the plainest name first.
+    for name in sorted(names, key=lambda one: (one != "h2o_reported", len(one), one)):
         found = [one.totals[name].mean for one in bins if name in one.totals]
-        if found:
-            middle = median(found)
-            return name, wet, _DRIER * middle if middle > _DRY_NOISE * wet else -math.inf
+        middle = median(found)
+        wet = next(limit for word, limit in _WET if word in name)
+        if wet < _WET_MMOL and middle > _PERCENT_MAX:
+            wet = _WET_MMOL
+        return name, wet, _DRIER * middle if middle > _DRY_NOISE * wet else -math.inf
     return "", math.inf, -math.inf
 
 

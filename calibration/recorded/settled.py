@@ -165,12 +165,12 @@ def _is_tank(
     At one of its sides the series may begin or end instead.
     """
     water = _median_water(bins[start:end], limits)
-    if water > limits.wet:
-        return False
     first, last = pieces[place]
     if water < limits.dry:
         back = _wetter(bins[end : end + 2 * RUN_BINS], limits)
         return back or end == last or _leaves(start, end, last, limits, air=False)
+    if water > limits.wet:
+        return False
     if bins[first].port is not None and len({bins[one].port for one, _ in pieces}) > 1:
         return end >= last - 2 and end - start >= SETTLED_SHARE * (last - first)
     entry = any(_entered(series, first, start, end, name, limits) for name, series in limits.levels.items())
