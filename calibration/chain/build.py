@@ -5,6 +5,7 @@ the calibrations, and the standard whose assigned value they contradict; then th
 """
 
 import math
+import statistics
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,20 +84,31 @@ class _Builder:
                 yield [one for one in block if one.tank.label == label]
 
     def leaks(self) -> None:
-        """Take visits that hold air out, and the time between the good ones around them."""
+        """Take visits that hold air out, and the time between the good ones around them.
+
+        Where air is close to the tank a leak cannot be seen, so the visits next to it are not trusted either.
+        """
         usable = [one for one in self.visits if not one.trouble]
         for leak in find_leaks(usable, self.walk(), max(0.002, 2.0 * self.rest)):
-            bad = {one.at_s for one in self.visits if leak.from_s <= one.at_s <= leak.to_s}
+            margin = self._pause()
+            low, high = leak.from_s - margin, leak.to_s + margin
+            bad = {one.at_s for one in self.visits if low <= one.at_s <= high}
             self.visits = steadiness.troubled(self.visits, bad, "holds air")
             kind = Reference if self.blocks(Reference) else Tank
             good = [one.at_s for one in self.visits if isinstance(one.tank, kind) and not one.trouble]
-            from_s = max((t for t in good if t < leak.from_s), default=self.begin)
-            to_s = min((t for t in good if t > leak.to_s), default=self.end)
+            from_s = max((t for t in good if t < low), default=self.begin)
+            to_s = min((t for t in good if t > high), default=self.end)
             self.intervals.append(Interval(from_s, to_s, Flag.LEAK))
             text = f"tank readings follow the air: {', '.join(leak.tanks)}"
             self.findings.append(
                 Finding("leak", "valve", leak.from_s, leak.to_s, 100.0 * leak.share, 196.0 * leak.u, "%", text)
             )
+
+    def _pause(self) -> float:
+        """The usual time between two visits of the kind of tank that is read most, and a little more."""
+        tracks = [track for kind in (Reference, Tank) for track in self._tracks_of(kind) if len(track) > 1]
+        gaps = [b.at_s - a.at_s for a, b in pairwise(tracks[0])] if tracks else []
+        return 1.1 * statistics.median(gaps) if gaps else 0.0
 
     def references(self) -> dict[int, Track]:
         """Tracks of the reference without outliers; steps and drift named."""

@@ -8,6 +8,7 @@ beginning and end show as a jump by e (air - tank). Method of ours; limits below
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,6 +29,9 @@ _LEAKS_MAX: Final = 5
 # No change of a reading counts for more than five sigma: a jump of the analyzer is not air.
 _CAP: Final = 25.0
 _JUMPS_MAX: Final = 20
+# A single tank counts where it follows the air by this many standard uncertainties.
+_FOLLOWS: Final = 3.0
+_Row = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class _Change(NamedTuple):
 
 def find_leaks(visits: Sequence[Visit[Tank]], walk: float, least: float = LEAST) -> list[Leak]:
     """Intervals in which tanks held air, the surest first; `walk` is the analyzer's own variance per second."""
-    tracks = {label: _changes(found, walk) for label, found in _by_tank(visits).items()}
+    tracks = _without_drift({label: _changes(found, walk) for label, found in _by_tank(visits).items()})
     found: list[Leak] = []
     while len(found) < _LEAKS_MAX:
         share = _surest(sorted((one for track in tracks.values() for one in track), key=lambda c: c.at_s), least)
@@ -66,6 +70,18 @@ def find_leaks(visits: Sequence[Visit[Tank]], walk: float, least: float = LEAST)
         tracks = {label: [c for c in track if c.at_s < leak.from_s or c.before_s > leak.to_s]
                   for label, track in tracks.items()}  # fmt: skip
     return found
+
+
+def _without_drift(tracks: dict[str, list[_Change]]) -> dict[str, list[_Change]]:
+    """The changes less a steady drift: by the median rate of the longer half of them, which a leak does not move."""
+    rows = sorted((one.at_s - one.before_s, one.reading) for track in tracks.values() for one in track)
+    if not rows:
+        return tracks
+    rate = statistics.median(reading / seconds for seconds, reading in rows[len(rows) // 2 :])
+    return {
+        label: [one._replace(reading=one.reading - rate * (one.at_s - one.before_s)) for one in track]
+        for label, track in tracks.items()
+    }
 
 
 def _by_tank(visits: Sequence[Visit[Tank]]) -> dict[str, list[Visit[Tank]]]:
@@ -132,30 +148,33 @@ def _likeliest(changes: Sequence[_Change], least: float) -> tuple[int, int, floa
 
 
 def _localized(tracks: dict[str, list[_Change]], share: float) -> Leak | None:
-    """Where the leak of a given share lies, over all tanks; None where no reading is better explained by it."""
+    """Where the leak of a given share lies, over all tanks; None where no reading is better explained by it.
+
+    A change of gain moves a tank that is unlike the air when it begins and ends, as a leak does; but in between the
+    reading does not follow the air. So a tank counts only where it does.
+    """
     times: list[float] = []
     labels: list[str] = []
-    fitted: list[tuple[float, float, float]] = []
+    fitted: list[_Row] = []
+    within: list[_Row] = []
     for label, track in tracks.items():
         inside = _states(track, share)
-        rows = _regressors(track, inside)
-        if _sure(rows):
+        between = _regressors(track, inside, ends=False)
+        size, u = _regression(between)
+        if len(between) >= CHANGES_MIN and size >= _FOLLOWS * u:
             moments = [track[0].before_s, *(one.at_s for one in track)]
             times += [t for t, leaking in zip(moments, inside, strict=True) if leaking]
             labels.append(label)
-            fitted += rows
-    if not times:
+            fitted += _regressors(track, inside, ends=True)
+            within += between
+    size, u = _regression(within)
+    if len(within) < CHANGES_MIN or size < SURE * u:
         return None
     size, u = _regression(fitted)
     return Leak(min(times), max(times), size, u, tuple(labels))
 
 
-def _sure(rows: Sequence[tuple[float, float, float]]) -> bool:
-    size, u = _regression(rows)
-    return len(rows) >= CHANGES_MIN and size >= SURE * u
-
-
-def _regression(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+def _regression(rows: Sequence[_Row]) -> tuple[float, float]:
     """Share of air and its standard uncertainty, through zero."""
     weight = math.fsum(x * x / v for _, x, v in rows)
     if not weight:
@@ -163,10 +182,13 @@ def _regression(rows: Sequence[tuple[float, float, float]]) -> tuple[float, floa
     return math.fsum(y * x / v for y, x, v in rows) / weight, 1.0 / math.sqrt(weight)
 
 
-def _regressors(track: Sequence[_Change], inside: Sequence[bool]) -> list[tuple[float, float, float]]:
-    """Change of the reading, what a leak of share 1 would have made of it, and variance."""
-    return [(one.reading, (one.apart_after if after else 0.0) - (one.apart_before if before else 0.0), one.variance)
-            for one, before, after in zip(track, inside[:-1], inside[1:], strict=True) if before or after]  # fmt: skip
+def _regressors(track: Sequence[_Change], inside: Sequence[bool], *, ends: bool) -> list[_Row]:
+    """Change of the reading, what a leak of share 1 would have made of it, and variance; with or without its ends."""
+    return [
+        (one.reading, (one.apart_after if after else 0.0) - (one.apart_before if before else 0.0), one.variance)
+        for one, before, after in zip(track, inside[:-1], inside[1:], strict=True)
+        if (before and after) or (ends and (before or after))
+    ]
 
 
 def _states(track: Sequence[_Change], share: float) -> list[bool]:
