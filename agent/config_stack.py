@@ -1,6 +1,6 @@
 """The shape of a stack in a station's configuration: what its velocity, flow and emission are derived from."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -8,6 +8,8 @@ from agent.config_gas import Day
 from host.hjson import Strict
 from host.shapes import Name, Series
 
+# A text that says something.
+Said = Annotated[str, Field(pattern=r"\S")]
 StackRole = Literal[
     "velocity", "differential_pressure", "temperature", "static_pressure", "barometer", "moisture", "oxygen",
     "oxygen_wet",
@@ -25,9 +27,9 @@ class FiledKv(Strict):
     determined: Day
     filed: Day
     valid_from: Day
-    filed_by: str = Field(min_length=1)
-    authority: str = Field(min_length=1)
-    reason: str = Field(min_length=1)
+    filed_by: Said
+    authority: Said
+    reason: Said
 
 
 class StackInput(Strict):

@@ -15,6 +15,8 @@ from metrology.stack.velocity_field import FilingError
 from metrology.units import STACK_DRY, UnitError, convert
 
 NEEDED: Final = ("temperature", "static_pressure", "barometer")
+# What the shape of a filing leaves to be said of it.
+FILING: Final = {"back-dated": "kv-back-dated", "order": "kv-order"}
 # A CEMS is asked every second; more than two seconds apart, few lost answers void a minute (design, section 13.4).
 POLL_S_MAX: Final = 2.0
 
@@ -50,8 +52,7 @@ def _filings(name: str, block: Stack, config: Config, now: datetime, find: Findi
     try:
         plan = plan_of(name, block, config.station.day_start_utc_offset_h)
     except FilingError as error:
-        # Persons and values are a matter of the shape.
-        find.error(f"kv-{error.code}", "stacks", name, "kv", at_key=True)
+        find.error(FILING[error.code], "stacks", name, "kv", at_key=True)
         return
     if plan.kv.at(now) is None:
         find.warn("kv-not-yet", "stacks", name, "kv", at_key=True)

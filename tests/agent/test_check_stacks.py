@@ -80,6 +80,7 @@ MAIN = "stacks.main"
         (('emission: "main.so2_rate"', 'emission: "main.so2_std"'), "error", "emission-no-rate",
          "uplinks.authority.factors.a21026.emission"),
         (('filed: "2026-03-05"', 'filed: "2026-03-07"'), "error", "kv-back-dated", f"{MAIN}.kv"),
+        (('filed_by: "Li Wei"', 'filed_by: " "'), "error", "wrong-form", f"{MAIN}.kv.0.filed_by"),
         ((KV, 'valid_from: "2027-01-01"'), "warning", "kv-not-yet", f"{MAIN}.kv"),
         (('temperature: { series: "cems.stack_temperature" }',
           'temperature: { series: "cems.stack_temperature", max_age_s: 1.5 }'), "warning", "stack-age-short",
