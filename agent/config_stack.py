@@ -9,7 +9,7 @@ from host.hjson import Strict
 from host.shapes import Name, Series
 
 # A text that says something.
-Said = Annotated[str, Field(pattern=r"\S")]
+Said = Annotated[str, Field(pattern="[^ ]")]
 StackRole = Literal[
     "velocity", "differential_pressure", "temperature", "static_pressure", "barometer", "moisture", "oxygen",
     "oxygen_wet",
