@@ -68,7 +68,7 @@ def _told(summary: Summary, lang: Lang) -> list[str]:
 
 def _calibrated(species: str, one: Mapping[str, Any], lang: Lang) -> list[str]:
     told = {name: one[name] for name in ("calibrations", "periods")}
-    rest = {"rejected": len(one["rejected"]), "uncertainty": number(one["uncertainty"])}
+    rest = {"rejected": len(one["rejected"]), "uncertainty": number(one["uncertainty"]) or "-"}
     lines = [say("process.calibrated", lang, species=species, **told, **rest)]
     for found in one["findings"]:
         words = (found["what"], found["about"], number(found["size"]), found["unit"], found["text"])

@@ -179,13 +179,18 @@ def _is_tank(
 
 
 def _entered(series: Sequence[float], first: int, start: int, end: int, name: str, limits: Limits) -> bool:
-    """True where, before the run, the gas stood a step away and came by one."""
-    level, step = median(full(series[start:end])), limits.step[name]
-    fast = False
+    """True where the gas stood a step away, and came to the level of the run fast and without turning back."""
+    level, step, noise = median(full(series[start:end])), limits.step[name], limits.noise[name]
+    fast, apart = False, 0.0
     for at in range(start - 1, max(first, start - limits.flush) - 1, -1):
         fast = fast or abs(series[at + 1] - series[at]) >= step / 2
-        if fast and abs(series[at] - level) >= step:
+        off = abs(series[at] - level)
+        if fast and off >= step:
             return True
+        # Backwards in time the tail of a flush only grows: what falls again is air.
+        if off < apart - LEVEL * noise:
+            return False
+        apart = max(apart, off)
     return False
 
 
