@@ -34,11 +34,15 @@ class OwnLimit(Strict):
 
 
 class Qa(Strict):
-    """How checks of an instrument are judged. `sd`: standard deviations for charts, by measurand and role."""
+    """How checks of an instrument are judged. `sd`: standard deviations for charts, by measurand and role.
+
+    `chart` is the one of en14181, CUSUM where absent.
+    """
 
     rules: Literal["hj75", "40cfr60", "40cfr75", "en14181", "wmo", "wmo-south"] | None = None
     limits: list[OwnLimit] = Field(default=[])
     sd: dict[str, dict[Role, Limit]] = Field(default={})
+    chart: Literal["cusum", "shewhart", "ewma"] | None = None
 
 
 class Declared(Strict):

@@ -12,7 +12,7 @@ def policy_of(instrument: Instrument) -> Policy:
         return DEFAULT[instrument.kind]
     rule_set = declared.rules or DEFAULT[instrument.kind].rule_set
     sd = {(measurand, role): value for measurand, row in declared.sd.items() for role, value in row.items()}
-    return Policy(rule_set, tuple(_row(one) for one in declared.limits), sd)
+    return Policy(rule_set, tuple(_row(one) for one in declared.limits), sd, declared.chart)
 
 
 def _row(one: OwnLimit) -> Row:

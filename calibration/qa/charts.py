@@ -6,7 +6,7 @@ control: limits recomputed from drifting data widen themselves. Deviations and `
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 # QAL3 of EN 14181, in units of s and s squared: constants as printed in ABB OI/EL3000-EN, page 160. The recursion and
@@ -116,10 +116,26 @@ def cusum(deviations: Iterable[float], sd: float) -> Iterator[Cusum]:
 
 @dataclass(frozen=True, slots=True)
 class Ewma:
-    """Exponentially weighted mean after a check, and the limit it must stay within (exact for the count so far)."""
+    """Exponentially weighted mean after `count` checks (Roberts, Technometrics 1, 1959): weight 0 < w <= 1.
 
-    value: float
-    limit: float
+    `value` is in the unit of the deviations, `limit_sd` in standard deviations of the mean, exact for the count so far.
+    """
+
+    sd: float
+    weight: float = EWMA_WEIGHT
+    limit_sd: float = EWMA_LIMIT
+    value: float = 0.0
+    count: int = 0
+
+    def after(self, deviation: float) -> "Ewma":
+        """The state after one more check."""
+        return replace(self, value=self.value + self.weight * (deviation - self.value), count=self.count + 1)
+
+    @property
+    def limit(self) -> float:
+        """How far the mean may be from 0."""
+        share = self.weight / (2.0 - self.weight) * (1.0 - (1.0 - self.weight) ** (2 * self.count))
+        return self.limit_sd * self.sd * math.sqrt(share)
 
     @property
     def alarm(self) -> bool:
@@ -130,11 +146,10 @@ class Ewma:
 def ewma(
     deviations: Iterable[float], sd: float, weight: float = EWMA_WEIGHT, limit_sd: float = EWMA_LIMIT
 ) -> Iterator[Ewma]:
-    """The chart after each check (Roberts, Technometrics 1, 1959): weight 0 < w <= 1, limit in sd of the mean."""
+    """The chart after each check. Raises ValueError for a weight or a standard deviation that is none."""
     if not 0 < weight <= 1:
         raise ValueError(f"weight {weight} must be above 0 and at most 1")
-    value = 0.0
-    for count, deviation in enumerate(deviations, 1):
-        value += weight * (deviation - value)
-        share = weight / (2.0 - weight) * (1.0 - (1.0 - weight) ** (2 * count))
-        yield Ewma(value, limit_sd * _above_zero(sd) * math.sqrt(share))
+    state = Ewma(_above_zero(sd), weight, limit_sd)
+    for deviation in deviations:
+        state = state.after(deviation)
+        yield state

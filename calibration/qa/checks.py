@@ -4,7 +4,8 @@ Every judgement is in the record itself (`rules`), made by the rules in force wh
 version without it is judged by HJ 75's rows, as that version judged it.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
@@ -105,3 +106,17 @@ def configured(rules: Judgement, limit: float) -> Judgement:
     """The same with a limit of the site for what passes, in the unit of the reading; control is lost beyond both."""
     out = None if rules.out is None else max(rules.out, limit)
     return Judgement(rules.rule_set, CONFIGURED, True, None, limit, out, rules.count, rules.back_dates)
+
+
+SD_CHECKS_MIN: Final = 20
+
+
+def sd_in_control(checks: Iterable[Check], series: str, role: Role) -> float | None:
+    """Standard deviation for a chart from good checks about their certified values; None for fewer than SD_CHECKS_MIN.
+
+    About the certified value, not about their own mean: a lasting offset widens it, and is not hidden.
+    """
+    found = [one.deviation for one in checks if (one.series, one.role) == (series, role) and one.good]
+    if len(found) < SD_CHECKS_MIN:
+        return None
+    return math.sqrt(math.fsum(one * one for one in found) / len(found))

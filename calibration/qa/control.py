@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from calibration.qa.charts import Cusum
+from calibration.qa.charts import Cusum, Ewma
 from calibration.qa.checks import Check, RecordId, check_of
-from calibration.qa.rules import Verdict
+from calibration.qa.rules import Chart, Verdict
 from calibration.sequence import Role
 from metrology.periods import iso, parse_iso
 
@@ -28,7 +28,7 @@ WHY_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check and what it came to, with what went before; `adjust_by` is QAL3's proposal in the unit of the check."""
+    """One check and what it came to, with what went before; `adjust_by` is a chart's proposal, in its unit."""
 
     check: Check
     verdict: Verdict
@@ -85,7 +85,7 @@ class _Role:
     failed: bool = False
     good_at: datetime | None = None
     beyond: int = 0
-    chart: Cusum | None = None
+    chart: Cusum | Ewma | None = None
 
 
 class Control:
@@ -130,27 +130,14 @@ class Control:
         rules, role = check.rules, self._role(check.series, check.role)
         if rules is None:
             return Finding(check, "unjudged", None)
-        if rules.chart == "cusum" and rules.sd and check.stable:
-            return self._charted(check, role, rules.sd)
+        if rules.chart != "limits" and rules.sd and check.stable:
+            return _charted(check, role, rules.chart, rules.sd)
         role.beyond = role.beyond + 1 if rules.passes is not None and abs(check.deviation) > rules.passes else 0
         if check.verdict == "out-of-control":
             return Finding(check, "out-of-control", "limit")
         if rules.count is not None and role.beyond >= rules.count:
             return Finding(check, "out-of-control", "repeated")
         return Finding(check, check.verdict, None)
-
-    def _charted(self, check: Check, role: _Role, sd: float) -> Finding:
-        if role.chart is None or role.chart.sd != sd:
-            role.chart = Cusum(sd)
-        role.chart = role.chart.after(check.deviation)
-        match role.chart.alarm:
-            case "precision":
-                return Finding(check, "out-of-control", "precision")
-            case "drift":
-                return Finding(check, "adjust", "drift", role.chart.adjustment)
-        zone = check.verdict
-        # A single check beyond 3 s is shown as a warning: the chart alone decides.
-        return Finding(check, "warning" if zone == "adjust" else zone, None)
 
     def _opened(self, finding: Finding) -> Interval:
         check = finding.check
@@ -196,6 +183,25 @@ class Control:
         for series in dict.fromkeys(series for series, _ in by_role):
             if series in self.open and not any(r.failed for (of, _), r in self._roles.items() if of == series):
                 yield replace(self.open.pop(series), end=at, restored=by)
+
+
+def _charted(check: Check, role: _Role, chart: Chart, sd: float) -> Finding:
+    """A check judged by its chart, which alone decides: a single reading beyond 3 s on a chart of sums only warns."""
+    if chart == "shewhart":
+        beyond = check.verdict == "adjust"
+        return Finding(check, check.verdict, "drift" if beyond else None, -check.deviation if beyond else None)
+    kind = Ewma if chart == "ewma" else Cusum
+    if not isinstance(role.chart, kind) or role.chart.sd != sd:
+        role.chart = kind(sd)
+    role.chart = state = role.chart.after(check.deviation)
+    if isinstance(state, Ewma):
+        if state.alarm:
+            return Finding(check, "adjust", "drift", -state.value)
+    elif state.alarm == "precision":
+        return Finding(check, "out-of-control", "precision")
+    elif state.alarm == "drift":
+        return Finding(check, "adjust", "drift", state.adjustment)
+    return Finding(check, "warning" if check.verdict == "adjust" else check.verdict, None)
 
 
 def _kept(why: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -19,8 +19,8 @@ RuleSet = Literal["hj75", "40cfr60", "40cfr75", "en14181", "wmo", "wmo-south"]
 RULE_SETS: Final[tuple[RuleSet, ...]] = ("hj75", "40cfr60", "40cfr75", "en14181", "wmo", "wmo-south")
 # The word `adjust` is a failure: beyond what passes, not yet out of control. `unjudged`: no row speaks of it.
 Verdict = Literal["pass", "warning", "adjust", "out-of-control", "unjudged"]
-Chart = Literal["limits", "cusum"]
-# Shewhart's lines, in standard deviations, which a row of chart `cusum` shows beside its sums.
+Chart = Literal["limits", "cusum", "shewhart", "ewma"]
+# Shewhart's lines, in standard deviations, which a row with a chart shows whichever chart decides.
 WARN_SD: Final = 2.0
 ACT_SD: Final = 3.0
 CONFIGURED: Final = "configuration"
@@ -135,12 +135,13 @@ class Policy:
     """The rules of one instrument: a rule set, rows of the station that come before its rows, `sd` for charts.
 
     `sd` maps (measurand, role) to the standard deviation of the analyzer in the unit of the series, from its type
-    approval or from at least 20 checks in control.
+    approval or from at least 20 checks in control. `chart` takes the place of the one that rows with a chart name.
     """
 
     rule_set: str
     own: tuple[Row, ...] = ()
     sd: Mapping[tuple[str, Role], float] = field(default_factory=dict)
+    chart: Chart | None = None
 
     def judgement(self, measurand: str, role: Role, full_scale: float, assigned: float, unit: str) -> Judgement | None:
         """The limits of a check in `unit`; None where no row speaks of it."""
@@ -149,7 +150,8 @@ class Policy:
             if row.role == role and (not row.measurands or measurand in row.measurands):
                 try:
                     if _holds(row, full_scale, assigned, unit):
-                        return _judgement(row, full_scale, unit, self.sd.get((measurand, role)))
+                        chart = row.chart if row.chart == "limits" else self.chart or row.chart
+                        return _judgement(row, full_scale, unit, self.sd.get((measurand, role)), chart)
                 except UnitError:
                     continue  # a row in mole fractions says nothing of a mass concentration
         return None
@@ -160,14 +162,14 @@ def _holds(row: Row, full_scale: float, assigned: float, unit: str) -> bool:
     return scale and (row.assigned_to_percent is None or assigned <= row.assigned_to_percent / 100.0 * full_scale)
 
 
-def _judgement(row: Row, full_scale: float, unit: str, sd: float | None) -> Judgement:
+def _judgement(row: Row, full_scale: float, unit: str, sd: float | None, chart: Chart) -> Judgement:
     def limit(percent: float | None, absolute: float | None) -> float | None:
         found = [] if percent is None else [percent / 100.0 * full_scale]
         found += [] if absolute is None else [convert(absolute, row.unit or unit, unit)]
         return max(found, default=None)
 
     warn, passes = limit(row.warn_percent, row.warn_absolute), limit(row.pass_percent, row.pass_absolute)
-    if row.chart == "cusum" and sd is not None:
+    if chart != "limits" and sd is not None:
         warn, passes = WARN_SD * sd, ACT_SD * sd
     return Judgement(
         row.rule_set,
@@ -178,7 +180,7 @@ def _judgement(row: Row, full_scale: float, unit: str, sd: float | None) -> Judg
         limit(row.out_percent, row.out_absolute),
         row.repeat_count,
         row.back_dates,
-        row.chart,
+        chart,
         sd,
     )
 

@@ -27,6 +27,8 @@ moments = st.integers(0, 4_102_444_800_000_000).map(
     ((Cause.COMMUNICATION, Cause.FAULT), "B"),
     ((Cause.STOPPED, Cause.COMMUNICATION), "F"),
     ((Cause.OUT_OF_RANGE,), "T"),
+    ((Cause.OUT_OF_CONTROL,), "D"),
+    ((Cause.OUT_OF_CONTROL, Cause.CALIBRATION, Cause.OUT_OF_RANGE), "D"),
 ])  # fmt: skip
 def test_the_letter_is_that_of_the_weightiest_cause(causes: tuple[Cause, ...], flag: str) -> None:
     assert letter(causes) == flag
@@ -37,6 +39,7 @@ def test_doubt_leaves_a_value_valid_and_a_fault_does_not() -> None:
     assert GOOD.valid
     assert doubtful.valid
     assert not (doubtful | Quality.of(Mark(Cause.FAULT, "status", AT))).valid
+    assert not Quality.of(Mark(Cause.OUT_OF_CONTROL, "check:r", AT)).valid
 
 
 def test_days_are_cut_at_midnight_of_china_and_hours_in_utc() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.qa.checks import sd_in_control
 from calibration.qa.control import Control, Finding, out_of_control, standing
 from calibration.qa.drifts import drift_points, largest
 from calibration.qa.rules import RULE_SETS, Policy, Row, table
@@ -156,6 +157,34 @@ def test_qal3_alarms_for_drift_with_an_adjustment_and_loses_control_with_precisi
         book.run(24 * day, percent, None)
     (interval,) = out_of_control(book.records)
     assert (interval.start, interval.why[0].reason) == (hour(24 * 9), "precision")
+
+
+@pytest.mark.parametrize(("chart", "alarms"), [("shewhart", [3]), ("ewma", [6, 7])])
+def test_other_charts_ask_for_an_adjustment_and_lose_no_control(chart: Any, alarms: list[int]) -> None:
+    """In units of s: a single reading of 3.2 is Shewhart's, a lasting shift of 1.4 is EWMA's."""
+    deviations = (
+        [0.0, -1.0, 0.0, 3.2, 1.4, 1.4, 1.4, 1.4] if chart == "shewhart" else [0.0, 0.0, 1.4, 1.4, 1.4, 1.4, 1.4, 1.4]
+    )
+    book = diary("en14181", sd={("so2", "zero"): 2.0}, chart=chart)
+    for day, deviation in enumerate(deviations):
+        book.run(24 * day, deviation, None)
+    control = Control()
+    found = [one for row in book.records for one in control.take(row) if isinstance(one, Finding)]
+    assert [day for day, one in enumerate(found) if one.verdict == "adjust"] == alarms
+    assert all(one.adjust_by is not None and one.adjust_by < 0 for one in found if one.verdict == "adjust")
+    assert control.open == {}
+
+
+def test_the_deviation_for_a_chart_comes_from_twenty_good_checks() -> None:
+    book = diary()
+    for day in range(19):
+        book.run(24 * day, 1.0 if day % 2 else -1.0, None)
+    checks = [one.check for one in drift_points(book.records)]
+    assert sd_in_control(checks, SERIES, "zero") is None
+    book.run(24 * 19, 20.0, None)
+    book.run(24 * 20, 1.0, None)
+    checks = [one.check for one in drift_points(book.records)]
+    assert sd_in_control(checks, SERIES, "zero") == pytest.approx(2.0), "1 % of 200, the failed check left out"
 
 
 def test_without_a_standard_deviation_qal3_judges_nothing() -> None:
