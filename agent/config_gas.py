@@ -39,31 +39,33 @@ class Valve(Strict):
     dead_man_s: float | None = Field(default=None, gt=0)
 
 
-class Assigned(Strict):
-    """Certified amount of one measurand; `uncertainty` is standard (k=1), `scale` has its version or is a GBW(E)."""
-
-    value: float
-    unit: str
-    uncertainty: float = Field(ge=0)
-    scale: str
+Limit = Annotated[float, Field(gt=0)]
+OnFail = Literal["mark", "abort"]
 
 
-class Cylinder(Strict):
-    """A standard gas."""
+class Flush(Strict):
+    """A wait that ends as soon as every measurand is steady over the window: after `min_s`, and at `max_s` at last."""
 
-    number: str
-    certificate: str
-    expires: Day
-    assigned: dict[str, Assigned]
+    min_s: float = Field(ge=0, le=7200)
+    max_s: float = Field(gt=0, le=7200)
+    window_s: float = Field(default=60, gt=0, le=3600)
+    slope_max: dict[str, Limit] = Field(default={})
+    stdev_max: dict[str, Limit] = Field(default={})
+    on_unstable: OnFail = "mark"
 
 
 class Injection(Strict):
-    """One gas of a sequence. Roles are per measurand: the same cylinder may be zero for one and span for another."""
+    """One gas of a sequence. Roles are per measurand: the same cylinder may be zero for one and span for another.
+
+    `flush_s` or `flush`. The gas enters by `port`, or the instrument itself lets it in and says so by `state`.
+    """
 
     gas: Name
-    port: Name
+    port: Name | None = None
+    state: list[str | float] | None = Field(default=None, min_length=1)
     roles: dict[str, Role]
-    flush_s: float = Field(ge=0, le=7200)
+    flush_s: float | None = Field(default=None, ge=0, le=7200)
+    flush: Flush | None = None
     average_s: float = Field(gt=0, le=3600)
     stdev_max: dict[str, float] = Field(default={})
     check_limit: dict[str, Annotated[float, Field(gt=0)]] = Field(default={})
@@ -89,26 +91,83 @@ class Guard(Strict):
 
 
 class Schedule(Strict):
-    """Every so many hours, shifted from 00:00 UTC by the offset."""
+    """Every so many hours, shifted from 00:00 UTC by the offset; or by a cron expression, in the station's own day."""
 
-    every_h: float = Field(gt=0, le=8784)
+    every_h: float | None = Field(default=None, gt=0, le=8784)
     offset_h: float = Field(default=0, ge=0)
+    cron: str | None = None
+
+
+class Flow(Strict):
+    """The flow while a gas is collected; one bound at the least."""
+
+    series: Series
+    min: float | None = None
+    max: float | None = None
+    unit: str
+    on_fail: OnFail = "mark"
+
+
+class Leak(Strict):
+    """The line is closed before the first gas, and its pressure must stay; `port`: a dead end of a valve that turns."""
+
+    series: Series
+    port: Name | None = None
+    settle_s: float = Field(default=10, ge=0, le=600)
+    seconds: float = Field(default=60, gt=0, le=600)
+    max_drop_kPa_per_min: float = Field(gt=0)
+    on_fail: OnFail = "abort"
+
+
+class LineChecks(Strict):
+    """What of the line is checked during a run."""
+
+    flow: Flow | None = None
+    leak: Leak | None = None
+
+
+class Response(Strict):
+    """The curve through three or more gases of a research series: straight or of second degree, and how well it fits.
+
+    `residual_max` is in the unit of the series, by measurand; absent: a percent of full scale (own default).
+    """
+
+    model: Literal["linear", "quadratic"] = "linear"
+    residual_max: dict[str, Limit] = Field(default={})
+
+
+class Passive(Strict):
+    """The instrument calibrates itself and says so in `field`: a status word, or a measurand (the state of a valve)."""
+
+    field: str
+    max_s: float = Field(default=7200, gt=0, le=86400)
 
 
 class Sequence(Strict):
     """A calibration run on one instrument, or its blowback: one of `injections` and `blowback`.
 
-    For research series the zero and span points of a run give a two-point correction, unless it is `check_only`.
-    `affects` names the measurands the gas touches, where it does not touch all: only those are marked during a run.
+    For research series the zero and span points of a run give a two-point correction, three or more gases a curve,
+    unless it is `check_only`. `affects` names the measurands the gas touches, where it does not touch all: only those
+    are marked during a run. A `passive` one has no valve: nothing is moved.
     """
 
-    valve: Name
+    valve: Name | None = None
     instrument: Name
+    passive: Passive | None = None
+    path: Literal["line", "analyzer"] | None = None
+    priority: int = Field(default=0, ge=-100, le=100)
+    interrupts: bool = False
+    wait_max_s: float = Field(default=3600, ge=0, le=86400)
+    loops: int = Field(default=1, ge=1, le=20)
+    counts: Literal["last", "all"] = "last"
+    checks: LineChecks | None = None
+    response: Response | None = None
     affects: list[str] | None = Field(default=None, min_length=1)
     injections: list[Injection] = Field(default=[])
     blowback: Blowback | None = None
     check_only: bool = False
     guards: dict[Name, Guard] = Field(default={})
-    recovery_s: float = Field(ge=0, le=7200)
+    recovery_s: float | None = Field(default=None, ge=0, le=7200)
+    recovery: Flush | None = None
     flow_L_min: float | None = Field(default=None, gt=0, le=100)
     schedule: Schedule | None = None

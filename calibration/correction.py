@@ -1,16 +1,18 @@
 """Coefficients of a series, and the one step that makes a Measurement of a Reading.
 
-The correction is `value = (indication - zero) * slope`, plus terms of other measurands of the same scan where a table
-has any: `zero` is the indication at which the corrected value is 0, in the unit of the series, `slope` has no unit. A
-series without coefficients is passed on as it came (identity); that is always so for a regulated series, whose analyzer
-is adjusted and whose data are not (design, section 13.1).
+The correction is `value = (indication - zero) * slope`, or the polynomial `beta` of a run with three or more gases,
+plus terms of other measurands of the same scan where a table has any: `zero` is the indication at which the corrected
+value is 0, in the unit of the series, `slope` has no unit. A series without coefficients is passed on as it came
+(identity); that is always so for a regulated series, whose analyzer is adjusted and whose data are not (design, section
+13.1).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+from metrology.periods import parse_iso
 from metrology.quality import Cause, Mark
 from metrology.reading import Measurement, Reading
 
@@ -29,7 +31,11 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """A correction of one series from an instant on (aware UTC); before it, `previous` holds."""
+    """A correction of one series from an instant on (aware UTC); before it, `previous` holds.
+
+    With `beta` (powers of the indication, low to high) that is what corrects; of a line, `zero` and `slope` say the
+    same, of a parabola they say nothing.
+    """
 
     id: str
     series: str
@@ -38,10 +44,25 @@ class Coefficients:
     valid_from: datetime
     previous: "Coefficients | None" = None
     terms: tuple[Term, ...] = ()
+    beta: tuple[float, ...] = ()
+
+    @property
+    def is_line(self) -> bool:
+        """True where zero and slope say all."""
+        return len(self.beta) <= 2
 
     def correct(self, indication: float) -> float:
-        """Value by zero and slope, in the unit of the indication."""
-        return (indication - self.zero) * self.slope
+        """Value without the terms, in the unit of the indication. A polynomial is evaluated as Horner does."""
+        if not self.beta:
+            return (indication - self.zero) * self.slope
+        value = 0.0
+        for one in reversed(self.beta):
+            value = value * indication + one
+        return value
+
+    def fields(self) -> dict[str, float]:
+        """Zero and slope for a record, where they mean something."""
+        return {"zero": self.zero, "slope": self.slope} if self.is_line else {}
 
     def at(self, instant: datetime) -> "Coefficients | None":
         """The coefficients valid at an instant; None is identity."""
@@ -52,6 +73,20 @@ class Coefficients:
         while one is not None:
             yield one
             one = one.previous
+
+
+def of_curve(name: str, series: str, beta: tuple[float, ...], valid_from: datetime) -> Coefficients:
+    """Coefficients of a polynomial; the slope of a line is not 0."""
+    zero, slope = (-beta[0] / beta[1], beta[1]) if len(beta) == 2 else (0.0, 1.0)
+    return Coefficients(name, series, zero, slope, valid_from, beta=beta)
+
+
+def coefficients_of(fields: Mapping[str, Any]) -> Coefficients:
+    """Those of a `coefficients` record of a run, older ones too."""
+    name, series, valid_from = fields["id"], fields["series"], parse_iso(fields["from"])
+    if beta := fields.get("beta"):
+        return of_curve(name, series, tuple(beta), valid_from)
+    return Coefficients(name, series, fields["zero"], fields["slope"], valid_from)
 
 
 def succeed(coefficients: Iterable[Coefficients]) -> Coefficients | None:

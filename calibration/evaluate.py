@@ -65,6 +65,9 @@ class Point:
     assigned: Assigned
     window: Window
     stdev_max: float | None
+    slope_max: float | None = None
+    # Why it does not count although it may scatter little: a gas that did not settle, too little flow.
+    doubt: str | None = None
 
     @property
     def reading(self) -> float:
@@ -75,10 +78,26 @@ class Point:
 
     @property
     def stable(self) -> bool:
-        """True where the window holds enough readings within the stability limit."""
-        if self.window.sd is None or self.window.n < READINGS_MIN:
+        """True where the window holds enough readings within the stability limit, and nothing else speaks against."""
+        if self.doubt is not None or self.window.sd is None or self.window.n < READINGS_MIN:
             return False
         return self.stdev_max is None or self.window.sd <= self.stdev_max
+
+    @property
+    def sloping(self) -> bool:
+        """True where the window itself still slopes more than a settled gas may: a warning."""
+        slope = self.window.slope_per_min
+        return self.slope_max is not None and slope is not None and abs(slope) > self.slope_max
+
+    @property
+    def why_unusable(self) -> str | None:
+        """Why it has no part in a fit, in words; None where it has."""
+        gas = f"{self.role} gas {self.cylinder}"
+        if self.window.mean is None:
+            return f"{gas}: no usable reading"
+        if self.stable:
+            return None
+        return f"{gas}: {self.doubt or f'unstable, sd {self.window.sd} of {self.window.n} readings'}"
 
 
 class ZeroPoint(Point):
@@ -102,8 +121,11 @@ class TargetPoint(Point):
 _POINTS: Final[dict[Role, type[Point]]] = {"zero": ZeroPoint, "span": SpanPoint, "target": TargetPoint}
 
 
-def point(injection: Injection, measurand: str, samples: Sequence[Sample]) -> Point:
-    """The point of one measurand of an injection. Raises UnitError where certificate and readings do not convert."""
+def point(injection: Injection, measurand: str, samples: Sequence[Sample], doubt: str | None = None) -> Point:
+    """The point of one measurand of an injection, with what else speaks against it.
+
+    Raises UnitError where certificate and readings do not convert.
+    """
     certified = injection.cylinder.assigned[measurand]
     unit = samples[0].unit if samples else certified.unit
     assigned = Assigned(
@@ -114,7 +136,8 @@ def point(injection: Injection, measurand: str, samples: Sequence[Sample]) -> Po
     )
     kind = _POINTS[injection.roles[measurand]]
     limit = injection.stdev_max.get(measurand)
-    return kind(measurand, injection.cylinder.name, assigned, window(samples), limit)
+    slope = injection.settle.slope_max.get(measurand) if injection.settle else None
+    return kind(measurand, injection.cylinder.name, assigned, window(samples), limit, slope, doubt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +151,8 @@ class TwoPoint:
 def two_point(zero: ZeroPoint, span: SpanPoint) -> TwoPoint:
     """The line through both points. Raises FitError where they define none or one of them is unstable."""
     for one in (zero, span):
-        if not one.stable and one.reading is not None:
-            raise FitError(f"{one.role} gas {one.cylinder}: unstable, sd {one.window.sd} of {one.window.n} readings")
+        if one.reading is not None and one.why_unusable:
+            raise FitError(one.why_unusable)
     if zero.assigned.unit != span.assigned.unit:
         raise FitError(f"zero gas in {zero.assigned.unit}, span gas in {span.assigned.unit}")
     if span.reading == zero.reading or span.assigned.value == zero.assigned.value:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from agent.checks.findings import Findings
+from agent.checks.sequences import check_sequence, check_together
 from agent.checks.tls import SOON
 from agent.checks.valves import check_valve
 from agent.config import Config
@@ -13,7 +14,6 @@ from metrology.declaration import DriverInfo
 from metrology.measurand import catalogue
 from metrology.units import UnitError, convert
 
-HOUR_S: Final = 3600
 # No cylinder has this name.
 AIR: Final = "blowback air"
 
@@ -34,12 +34,15 @@ def check_gas(config: Config, infos: Mapping[str, DriverInfo], now: datetime, fi
     for name, sequence in config.sequences.items():
         _sequence(name, sequence, config, infos, find)
         _ports(name, sequence, config, gas_of_port, find)
+        check_sequence(name, sequence, config, infos, find)
+    check_together(config, now, find)
 
 
 def _sequence(name: str, sequence: Sequence, config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:
     if bool(sequence.injections) == (sequence.blowback is not None):
         find.error("sequence-purpose", "sequences", name, at_key=True)
-    find.known("valve-unknown", sequence.valve, config.valves, "sequences", name, "valve")
+    if sequence.valve is not None:
+        find.known("valve-unknown", sequence.valve, config.valves, "sequences", name, "valve")
     find.known("instrument-unknown", sequence.instrument, config.instruments, "sequences", name, "instrument")
     if info := infos.get(sequence.instrument):
         for index, measurand in enumerate(sequence.affects or []):
@@ -56,7 +59,6 @@ def _sequence(name: str, sequence: Sequence, config: Config, infos: Mapping[str,
         if poll_s is not None and injection.average_s < poll_s:
             find.error("average-short", *path, "average_s", average=injection.average_s, poll=poll_s)
     _span_above_zero(name, sequence, config, find)
-    _schedule(name, sequence, find)
 
 
 def _measurands(path: tuple[str | int, ...], injection: Injection, info: DriverInfo, find: Findings) -> None:
@@ -106,14 +108,6 @@ def _span_above_zero(name: str, sequence: Sequence, config: Config, find: Findin
                     find.error("span-not-above-zero", *path, span=value, zero=zeros[measurand], measurand=measurand)
 
 
-def _schedule(name: str, sequence: Sequence, find: Findings) -> None:
-    seconds = sum(step.flush_s + step.average_s for step in sequence.injections) + sequence.recovery_s
-    if blow := sequence.blowback:
-        seconds += blow.pulses * blow.blow_s + (blow.pulses - 1) * blow.pause_s
-    if sequence.schedule and seconds >= sequence.schedule.every_h * HOUR_S:
-        find.error("schedule-short", "sequences", name, "schedule", "every_h", seconds=f"{seconds:g}")
-
-
 def _ports(
     name: str,
     sequence: Sequence,
@@ -122,12 +116,14 @@ def _ports(
     find: Findings,
 ) -> None:
     """A port exists, is not the sample's, and holds the same cylinder, or the air of a blowback, in every sequence."""
-    if (valve := config.valves.get(sequence.valve)) is None:
+    if sequence.valve is None or (valve := config.valves.get(sequence.valve)) is None:
         return
     if blow := sequence.blowback:
         path = ("sequences", name, "blowback")
         _port(path, blow.port, AIR, sequence.valve, valve, gas_of_port, find)
     for index, injection in enumerate(sequence.injections):
+        if injection.port is None:
+            continue
         place = ("sequences", name, "injections", index)
         _port(place, injection.port, injection.gas, sequence.valve, valve, gas_of_port, find)
 

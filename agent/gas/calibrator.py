@@ -5,23 +5,24 @@ by `agent.gas.valves.safe_state`. What software cannot move is declared in the c
 """
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
-from datetime import datetime
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agent.allowance import Allowance
 from agent.config import Config
-from agent.config_gas import Schedule
-from agent.gas.guards import GuardError, guards_of
+from agent.gas.admission import Admission
 from agent.gas.homing import Homing
 from agent.gas.interrupted import Interrupted
 from agent.gas.maintenance import Maintenance
-from agent.gas.outcome import Purpose, RefusalKind, RefusedError, RunOutcome
-from agent.gas.plan import due_after, marked_by, sequence_of
-from agent.gas.results import Results
-from agent.gas.run import CalibrationRun, GasMarks, uncancelled
-from agent.gas.valves import ValveBlock, ValveError, blocks
+from agent.gas.outcome import RefusalKind, RefusedError, RunOutcome
+from agent.gas.passive import PassiveRun
+from agent.gas.plan import Gas
+from agent.gas.run import CalibrationRun
+from agent.gas.runs import Runs
+from agent.gas.schedules import Schedules
+from agent.gas.valves import ValveBlock, blocks
+from agent.gas.waiting import WaitingList
 from agent.qa.control import OutOfControl
 from agent.store.index import Index
 from agent.store.log import Log
@@ -29,12 +30,7 @@ from agent.values.intake import Intake
 from agent.values.live import Live
 from agent.wires.bus import AskedBus
 from metrology.clock import Clock
-from metrology.periods import iso
-from metrology.quality import Cause
-from metrology.units import UnitError
 
-# A due time is looked at again this often, so that a step of the wall clock is followed.
-SCHEDULE_LOOK_S: Final = 60.0
 # Refusals of starts from afar that are recorded in a row.
 REFUSALS_MAX: Final = 20
 
@@ -52,26 +48,29 @@ class Calibrator:
         index: Index,
         maintenance: Maintenance,
         clock: Clock,
+        gas: Gas | None = None,
     ) -> None:
         self._config = config
         self._valves = blocks(config, buses)
-        self._ranges = intake.ranges
         self._log = log
-        self._intake = intake
-        self._live = live
         self._maintenance = maintenance
         self._clock = clock
         self._refusals_from_afar = Allowance(REFUSALS_MAX)
-        self._group: asyncio.TaskGroup | None = None
         self._held: dict[str, str] = dict.fromkeys(self._valves, "the start of the station")
-        self._runs: dict[str, CalibrationRun] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._due: dict[str, datetime] = {}
-        self._interrupted = Interrupted(config, index, intake, log, clock)
         self.control = OutOfControl(index, intake, log)
+        self._interrupted = Interrupted(config, index, intake, log, clock)
         self._homings = {
             name: Homing(valve, config, intake, log, maintenance, clock) for name, valve in self._valves.items()
         }
+        self._runs = Runs(config, self._valves, self._held, self._homings, self.control, intake, log, clock, gas)
+        self._passive = [
+            PassiveRun(config, name, self._runs, intake, clock, self.control.look)
+            for name, sequence in config.sequences.items()
+            if sequence.passive is not None
+        ]
+        self._admission = Admission(config, maintenance, live, clock, self._held, self._on_instruments)
+        self._schedules = Schedules(config, self.start, clock)
+        self._waiting = WaitingList(config, log, clock, self._refusal, self._started)
         maintenance.before_lock(self._give_way)
 
     async def run(self) -> None:
@@ -79,18 +78,20 @@ class Calibrator:
         await self._interrupted.record()
         await self.control.begin()
         async with asyncio.TaskGroup() as group:
-            self._group = group
+            self._runs.group = group
             for valve in self._valves.values():
                 group.create_task(self._begin(valve), name=f"calibrator-begin-{valve.name}")
-            for name, sequence in self._config.sequences.items():
-                if sequence.schedule is not None:
-                    group.create_task(self._keep_schedule(name, sequence.schedule), name=f"schedule-{name}")
+            group.create_task(self._interrupted.recover(None), name="recovery of the instruments' own calibrations")
+            for passive in self._passive:
+                group.create_task(passive.run(), name=f"passive-{passive.name}")
+            self._schedules.begin(group)
+            group.create_task(self._waiting.run(), name="waiting")
             group.create_task(self._maintenance.expire(), name="maintenance")
             try:
                 await asyncio.Event().wait()
             finally:
                 # Platforms are still served while the station stops: what they ask from here on is refused.
-                self._group = None
+                self._runs.group = None
 
     async def _begin(self, valve: ValveBlock) -> None:
         """The start of one valve: home first, then the recovery of what was interrupted on it; then it is watched."""
@@ -103,18 +104,39 @@ class Calibrator:
     @property
     def instruments(self) -> frozenset[str]:
         """Instruments on which a run is going on."""
-        return frozenset(run.sequence.instrument for run in self._runs.values())
+        return frozenset(run.instrument for run in self._on_instruments())
+
+    def _on_instruments(self) -> Iterator[CalibrationRun | PassiveRun]:
+        return itertools.chain(self._runs, (one for one in self._passive if one.going_on))
 
     @property
     def busy(self) -> bool:
         """True while a run is going on."""
-        return bool(self._runs)
+        return any(True for _ in self._runs)
 
     async def start(self, name: str, who: str) -> dict[str, Any]:
-        """Start a sequence by name. Raises RefusedError; every refusal is an event with who and why."""
-        if (refusal := self._refusal(name)) is not None:
-            raise await self._refused(name, who, *refusal)
-        run = self._begun(name, who, check=False)
+        """Start a sequence by name, or have it wait until what it needs is free.
+
+        Raises RefusedError; every refusal is an event with who and why.
+        """
+        refusal = self._refusal(name)
+        if refusal is None and (behind := self._waiting.behind(name)) is not None:
+            refusal = behind, "busy"
+        if refusal is None:
+            return self._started(name, who)
+        reason, kind = refusal
+        if kind != "busy" or self._config.sequences[name].wait_max_s == 0 or self._runs.of(name):
+            raise await self._refused(name, who, reason, kind)
+        try:
+            place = self._waiting.put(name, who, reason)
+        except RefusedError as error:
+            raise await self._refused(name, who, str(error), error.kind) from error
+        if self._config.sequences[name].interrupts:
+            self._runs.give_way_to(name)
+        return {"waiting": place, "reason": reason}
+
+    def _started(self, name: str, who: str) -> dict[str, Any]:
+        run = self._runs.begin(name, who, self._admission)
         return {"run": run.id, "seconds": run.sequence.seconds}
 
     async def perform(self, name: str, who: str, *, check: bool = False) -> RunOutcome:
@@ -127,7 +149,7 @@ class Calibrator:
             if self._refusals_from_afar.take(self._clock.wall_monotonic()):
                 raise await self._refused(name, who, *refusal)
             raise RefusedError(*refusal)
-        run = self._begun(name, who, check=check)
+        run = self._runs.begin(name, who, self._admission, check=check)
         await run.ended.wait()
         return run.outcome
 
@@ -136,131 +158,40 @@ class Calibrator:
         await self._log.append("event", event)
         return RefusedError(reason, kind)
 
-    def _begun(self, name: str, who: str, *, check: bool) -> CalibrationRun:
-        assert self._group is not None
-        run = self._run_of(name, who, check=check)
-        self._held[run.valve.name] = f"run {run.id}"
-        self._runs[run.id] = run
-        task = self._tasks[run.id] = self._group.create_task(self._supervise(run), name=run.id)
-        task.add_done_callback(lambda _: self._forget(run))
-        return run
-
-    def _run_of(self, name: str, who: str, *, check: bool) -> CalibrationRun:
-        sequence = sequence_of(self._config, name)
-        checks: Purpose = "check" if check or self._config.sequences[name].check_only else "calibration"
-        results = Results(
-            f"{name}-{iso(self._clock.now())}",
-            "blowback" if sequence.blowback else checks,
-            sequence,
-            self._config.instruments[sequence.instrument],
-            self._ranges,
-            self._intake,
-            self._log,
-            self._clock,
-        )
-        valve = self._valves[self._config.sequences[name].valve]
-        marks = GasMarks(self._intake, marked_by(self._config, name), results.run, self._clock)
-        guards = guards_of(self._config, name, self._live, self._clock)
-        return CalibrationRun(who, sequence, valve, marks, guards, self._intake, results, self._clock)
-
     def _refusal(self, name: str) -> tuple[str, RefusalKind] | None:
-        """Why a sequence may not start now; the guards last, when nothing else stands in its way."""
-        if self._group is None:
+        if self._runs.group is None:
             return "the station is not running", "fault"
-        declared = self._config.sequences.get(name)
-        if declared is None:
-            known = ", ".join(sorted(self._config.sequences)) or "none"
-            return f"no sequence {name}; known: {known}", "condition"
-        if (lock := self._maintenance.held) is not None:
-            return f"maintenance lock of {lock.owner} since {iso(lock.since)}: {lock.reason}", "condition"
-        if declared.valve in self._held:
-            return f"valve {declared.valve} is held by {self._held[declared.valve]}", "busy"
-        for run in self._runs.values():
-            if run.sequence.instrument == declared.instrument:
-                return f"instrument {declared.instrument} is in run {run.id}", "busy"
-        tripped = guards_of(self._config, name, self._live, self._clock).tripped()
-        return None if tripped is None else (tripped, "condition")
+        return self._admission.refusal(name)
 
     async def abort(self, who: str) -> dict[str, Any]:
-        """Abort every run, and return when each inlet is home or could not be brought there.
+        """Abort every run, drop what waits, and return when each inlet is home or could not be brought there.
 
-        Raises ValueError where no run is going on.
+        Raises ValueError where nothing is going on or waits.
         """
-        going = [run for run in self._runs.values() if run.end_reason is None]
-        if not going:
+        dropped = await self._waiting.clear(f"aborted by {who}")
+        going = [run for run in self._runs if run.end_reason is None]
+        if not going and not dropped:
             raise ValueError("no calibration is going on")
         for run in going:
-            run.end, run.end_reason = "aborted", f"aborted by {who}"
-            self._tasks[run.id].cancel()
+            self._runs.end(run, f"aborted by {who}")
         for run in going:
             await run.ended.wait()
-        return {"aborted": [run.id for run in going], "home": all(run.home for run in going)}
+        return {"aborted": [run.id for run in going], "dropped": dropped, "home": all(run.home for run in going)}
 
     async def _give_way(self, owner: str) -> None:
-        if any(run.end_reason is None for run in self._runs.values()):
+        if any(run.end_reason is None for run in self._runs):
             await self.abort(f"{owner}, who took the maintenance lock")
 
-    async def _supervise(self, run: CalibrationRun) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        reason: str | None = "a fault of this program"
-        try:
-            await run.execute()
-            # Before the marks of the run come off, those of what it found are on.
-            await self.control.look()
-            reason, run.end = None, "finished"
-        except GuardError as error:
-            reason, run.end = str(error), "aborted"
-        except (ValveError, UnitError) as error:
-            reason, run.end = str(error), "fault"
-        except asyncio.CancelledError:
-            reason, run.end = run.end_reason or "the station stops", "aborted"
-            if run.end_reason is None:
-                raise
-            task.uncancel()
-        finally:
-            if reason is not None:
-                run.end_reason = reason
-                try:
-                    await uncancelled(run.go_home())
-                finally:
-                    run.results.aborted(reason)
-                    run.ended.set()
-        if reason is not None:
-            await self._homings[run.valve.name].until_home(f"run:{run.id}")
-            run.phase = "recovery"
-            run.marks.put(Cause.RECOVERY)
-            await self._clock.sleep(run.sequence.recovery_s)
-        run.marks.put(None)
-
-    def _forget(self, run: CalibrationRun) -> None:
-        run.ended.set()
-        del self._held[run.valve.name]
-        del self._runs[run.id], self._tasks[run.id]
-
-    async def _keep_schedule(self, name: str, schedule: Schedule) -> None:
-        due = due_after(schedule, self._clock.now())
-        while True:
-            self._due[name] = due
-            while (rest_s := (due - self._clock.now()).total_seconds()) > 0:
-                await self._clock.sleep(min(rest_s, SCHEDULE_LOOK_S))
-            # A refusal is recorded by start; the next turn comes at its own time.
-            with contextlib.suppress(RefusedError):
-                await self.start(name, "schedule")
-            due = due_after(schedule, max(due, self._clock.now()))
-
     def status(self) -> dict[str, Any]:
-        """Runs, what holds each valve, when schedules are due, and which sequence a guard would refuse now, and why."""
-        guards = {
-            name: guards_of(self._config, name, self._live, self._clock).tripped() for name in self._config.sequences
-        }
+        """Runs, what holds each valve, what waits, when schedules are due, which sequence a guard would refuse now."""
         return {
             "runs": [
-                {"run": run.id, "instrument": run.sequence.instrument, "phase": run.phase, "port": run.port}
-                for run in self._runs.values()
+                {"run": run.id, "instrument": run.instrument, "phase": run.phase, "port": run.port}
+                for run in self._on_instruments()
             ],
             "held": dict(self._held),
-            "due": {name: iso(due) for name, due in self._due.items()},
+            "waiting": self._waiting.status(),
+            "due": self._schedules.status(),
             "out_of_control": self.control.status(),
-            "guards": {name: reason for name, reason in guards.items() if reason is not None},
+            "guards": self._admission.held_back(),
         }

@@ -8,7 +8,7 @@ from typing import Final
 
 from agent.config import Config
 from agent.gas.maintenance import Maintenance
-from agent.gas.plan import marked_by
+from agent.gas.plan import marked_by, recovery_s
 from agent.gas.run import GasMarks
 from agent.gas.valves import SAFE_TRIES, ValveBlock, ValveError
 from agent.store.log import Log
@@ -31,7 +31,7 @@ class Homing:
         self._log = log
         self._maintenance = maintenance
         self._clock = clock
-        self._recovery_s = max((block.recovery_s for block in own.values()), default=0.0)
+        self._recovery_s = max((recovery_s(block) for block in own.values()), default=0.0)
         targets = sorted({target for name in own for target in marked_by(config, name)})
         self._marks = GasMarks(intake, targets, valve.name, clock)
         self._marks.origin = f"valve:{valve.name}"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from agent.config import Config
+from agent.gas.plan import recovery_s
 from agent.gas.run import GasMarks
 from agent.store.index import Index
 from agent.store.log import Log
@@ -28,7 +29,8 @@ class Interrupted:
             (row, GasMarks(intake, row["marked"], row["run"], clock)) for row in started if row["run"] not in ended
         ]
         for row, marks in self._found:
-            if row["valve"] in config.valves:
+            # The valve of a calibration by the instrument itself is None.
+            if row["valve"] is None or row["valve"] in config.valves:
                 marks.put(Cause.BLOWBACK if row.get("purpose") == "blowback" else Cause.CALIBRATION)
 
     async def record(self) -> None:
@@ -38,8 +40,11 @@ class Interrupted:
             reason = "the station stopped during the run"
             await self._log.append("calibration", {"what": "run-aborted", **names, "reason": reason})
 
-    async def recover(self, valve: str) -> None:
-        """Mark the recovery of those on a valve that is home again, wait for it, and take the marks off."""
+    async def recover(self, valve: str | None) -> None:
+        """Mark the recovery of those on a valve that is home again, wait for it, and take the marks off.
+
+        None: of calibrations an instrument carried out by itself; where it still does, its own run marks it anew.
+        """
         own = [(row, marks) for row, marks in self._found if row["valve"] == valve]
         for _, marks in own:
             marks.put(Cause.RECOVERY)
@@ -51,4 +56,4 @@ class Interrupted:
     def _recovery_s(self, rows: Iterable[Mapping[str, Any]]) -> float:
         """The longest; a sequence that is no longer declared has none."""
         declared = (self._config.sequences.get(row["sequence"]) for row in rows)
-        return max(sequence.recovery_s if sequence else 0.0 for sequence in declared)
+        return max(recovery_s(sequence) if sequence else 0.0 for sequence in declared)

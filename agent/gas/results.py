@@ -1,33 +1,23 @@
 """What comes of a run, as records: points as they are found, then drift, coefficients and the target gas's word."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 from agent.config import Instrument
+from agent.gas.judged import Judged, Taken
 from agent.gas.outcome import Purpose
-from agent.qa.policy import policy_of
+from agent.gas.readings import Settled
 from agent.store.log import Log
 from agent.values.intake import Intake, Range
-from calibration.check import standard_check
-from calibration.correction import Coefficients
-from calibration.drift import drift
-from calibration.evaluate import FitError, Point, SpanPoint, TargetPoint, TwoPoint, ZeroPoint, doubts, two_point
-from calibration.qa.rules import Judgement
-from calibration.sequence import Injection, Sequence
+from calibration.correction import Coefficients, of_curve
+from calibration.evaluate import FitError, Point, SpanPoint, TargetPoint, ZeroPoint, doubts, two_point
+from calibration.response import curve, doubts_of, is_curve
+from calibration.sequence import Sequence
 from metrology.clock import Clock
 from metrology.periods import iso
 
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """An injection as it was carried out: when its port was opened, and between which instants readings counted."""
-
-    injection: Injection
-    opened: datetime
-    began: datetime
-    until: datetime
+__all__ = ["Results", "Taken"]
 
 
 class Results:
@@ -49,15 +39,17 @@ class Results:
     ) -> None:
         self.run = run
         self.purpose = purpose
-        self._sequence = sequence
-        self._instrument = instrument
-        self._policy = policy_of(instrument)
-        self._ranges = ranges
+        self.sequence = sequence
+        self._research = instrument.kind == "research"
         self._intake = intake
         self._log = log
         self._clock = clock
+        self._judged = Judged(self.record, sequence, instrument, ranges, intake)
         self._points: list[Point] = []
         self._taken: list[Taken] = []
+        self._recovery: Settled | None = None
+        # Why the gas line leaks, where that only marks the points.
+        self.leaking: list[str] = []
         # Series whose gas gave no result, and why.
         self.unusable: dict[str, str] = {}
 
@@ -75,23 +67,30 @@ class Results:
         self._log.post("event", {"what": "valve-not-safe", "origin": f"run:{self.run}", "reason": reason})
 
     def _fields(self, what: str, members: Mapping[str, Any]) -> dict[str, Any]:
-        head = {"run": self.run, "sequence": self._sequence.name, "instrument": self._sequence.instrument}
+        head = {"run": self.run, "sequence": self.sequence.name, "instrument": self.sequence.instrument}
         return {"what": what, **head, **members}
 
-    async def add(self, found: Point, taken: Taken) -> None:
-        """Record a point."""
-        self._points.append(found)
-        self._taken.append(taken)
-        if not found.stable:
-            self.unusable.setdefault(self._series(found), _why_unusable(found))
-        await self.record("point", **self._point_fields(found), **{"from": iso(taken.began), "to": iso(taken.until)})
+    async def line_checked(self, check: str, port: str | None, seen: Mapping[str, Any], gas: str | None = None) -> None:
+        """Record what a check of the gas line found."""
+        await self.record("line-check", check=check, port=port, gas=gas, **seen)
 
-    def _series(self, found: Point) -> str:
-        return f"{self._sequence.instrument}.{found.measurand}"
+    def recovered(self, settled: Settled) -> None:
+        """Keep how long sample air took to become steady again."""
+        self._recovery = settled
+
+    async def add(self, found: Point, taken: Taken) -> None:
+        """Record a point. One of a loop that does not count is recorded and no more."""
+        if taken.step.counted:
+            self._points.append(found)
+            self._taken.append(taken)
+            if found.why_unusable:
+                self.unusable.setdefault(self._judged.series(found), found.why_unusable)
+        await self.record("point", **self._point_fields(found), **self._taken_fields(taken))
 
     def _point_fields(self, found: Point) -> dict[str, Any]:
+        warnings = [*(["slope"] if found.sloping else []), *([found.doubt] if found.doubt else [])]
         return {
-            "series": self._series(found),
+            "series": self._judged.series(found),
             "role": found.role,
             "gas": found.cylinder,
             "n": found.window.n,
@@ -99,16 +98,30 @@ class Results:
             "sd": found.window.sd,
             "slope_per_min": found.window.slope_per_min,
             "stdev_max": found.stdev_max,
+            "slope_max": found.slope_max,
             "stable": found.stable,
+            "warnings": warnings,
             "assigned": found.assigned.value,
             "uncertainty": found.assigned.uncertainty,
             "scale": found.assigned.scale,
             "unit": found.assigned.unit,
         }
 
-    def _full_scale(self, series: str) -> float:
-        low, high = self._ranges[series]
-        return high - low
+    def _taken_fields(self, taken: Taken) -> dict[str, Any]:
+        cylinder = taken.step.injection.cylinder
+        return {
+            "number": cylinder.number,
+            "fill": cylinder.fill,
+            "certificate": cylinder.certificate,
+            "cautions": list(cylinder.cautions),
+            "path": self.sequence.path,
+            "loop": taken.step.loop,
+            "counted": taken.step.counted,
+            "flush_s": round(taken.settled.seconds, 3),
+            "settled": not taken.settled.restless,
+            "from": iso(taken.began),
+            "to": iso(taken.until),
+        }
 
     async def conclude(self) -> None:
         """Record what the points say, then that the run is complete."""
@@ -116,10 +129,13 @@ class Results:
         refused: dict[str, str] = {}
         if self.purpose == "check":
             for found, taken in zip(self._points, self._taken, strict=True):
-                await self._record_check(found, taken)
+                await self._judged.check(found, taken)
         else:
             adopted, refused = await self._calibrated()
-        await self.record("run-finished", adopted=adopted, refused=refused, unusable=self.unusable)
+        recovery = {}
+        if (seen := self._recovery) is not None:
+            recovery = {"recovery_s": round(seen.seconds, 3), "settled": not seen.restless}
+        await self.record("run-finished", adopted=adopted, refused=refused, unusable=self.unusable, **recovery)
         if refused:
             event = {"what": "coefficients-refused", "origin": f"run:{self.run}", "series": refused}
             await self._log.append("event", event)
@@ -128,137 +144,69 @@ class Results:
         """As-found drift first, then coefficients, then what the target gas says of them."""
         for found in self._points:
             if isinstance(found, ZeroPoint | SpanPoint):
-                await self._record_drift(found)
+                await self._judged.drift(found)
         adopted: list[str] = []
         refused: dict[str, str] = {}
-        if self._instrument.kind == "research":
-            for series in dict.fromkeys(self._series(found) for found in self._points):
+        if self._research:
+            for series in dict.fromkeys(self._judged.series(found) for found in self._points):
                 try:
                     adopted += await self._adopt(series)
                 except FitError as error:
                     refused[series] = str(error)
-                    if {"zero", "span"} <= {one.role for one in self._points if self._series(one) == series}:
+                    if {"zero", "span"} <= {one.role for one in self._points if self._judged.series(one) == series}:
                         self.unusable.setdefault(series, str(error))
         for found in self._points:
             if isinstance(found, TargetPoint):
-                await self._record_target(found)
+                await self._judged.target(found)
         return adopted, refused
-
-    async def _record_drift(self, found: ZeroPoint | SpanPoint) -> None:
-        if found.window.mean is None:
-            return
-        series = self._series(found)
-        coefficients = self._intake.coefficients.get(series)
-        corrected = coefficients.correct(found.reading) if coefficients else found.reading
-        result = drift(found, self._full_scale(series), self._policy, corrected)
-        await self.record(
-            "drift",
-            series=series,
-            role=result.role,
-            gas=found.cylinder,
-            reading=result.reading,
-            corrected=corrected,
-            assigned=result.assigned,
-            span=result.full_scale,
-            drift_percent=result.percent,
-            unit=found.assigned.unit,
-            stable=found.stable,
-            verdict=result.verdict,
-            limit_percent=result.limit_percent,
-            limit_verified=bool(result.rules and result.rules.verified),
-            **_rules(result.rules),
-        )
 
     async def _adopt(self, series: str) -> list[str]:
         """Put a series' new coefficients in force; gives their ids. Raises FitError where they must not be."""
-        zeros = [one for one in self._points if isinstance(one, ZeroPoint) and self._series(one) == series]
-        spans = [one for one in self._points if isinstance(one, SpanPoint) and self._series(one) == series]
+        own = [one for one in self._points if self._judged.series(one) == series]
+        zeros = [one for one in own if isinstance(one, ZeroPoint)]
+        spans = [one for one in own if isinstance(one, SpanPoint)]
         if not zeros and not spans:
             return []
+        if is_curve([*zeros, *spans]):
+            return [await self._adopt_curve(series, [one for one in own if isinstance(one, ZeroPoint | SpanPoint)])]
         if not zeros or not spans:
             raise FitError("two points are needed, a zero and a span gas")
         fit = two_point(zeros[-1], spans[-1])
-        if found := doubts(fit, self._full_scale(series)):
+        if found := doubts(fit, self._judged.full_scale(series)):
             raise FitError("; ".join(found))
-        return [await self._put_in_force(series, fit)]
-
-    async def _put_in_force(self, series: str, fit: TwoPoint) -> str:
-        previous = self._intake.coefficients.get(series)
         new = Coefficients(f"{self.run}.{series}", series, fit.zero, fit.slope, self._clock.now())
+        return [await self._put_in_force(new)]
+
+    async def _adopt_curve(self, series: str, points: list[ZeroPoint | SpanPoint]) -> str:
+        wanted = self.sequence.response
+        found = curve(points, wanted.degree)
+        limit = wanted.residual_max.get(points[0].measurand)
+        if reasons := doubts_of(found, self._judged.full_scale(series), limit):
+            raise FitError("; ".join(reasons))
+        numbers = {one.cylinder.name: one.cylinder.number for one in self.sequence.injections}
+        new = of_curve(f"{self.run}.{series}", series, found.fit.beta, self._clock.now())
+        return await self._put_in_force(new, **found.fields(numbers))
+
+    def _standards(self, series: str) -> list[dict[str, Any]]:
+        """The cylinders behind coefficients: what they are certified by, and what spoke against them."""
+        own = {one.cylinder for one in self._points if self._judged.series(one) == series and one.role != "target"}
+        gases = {one.cylinder.name: one.cylinder for one in self.sequence.injections if one.cylinder.name in own}
+        return [
+            {"gas": name, "number": one.number, "fill": one.fill, "certificate": one.certificate,
+             "cautions": list(one.cautions)}
+            for name, one in gases.items()
+        ]  # fmt: skip
+
+    async def _put_in_force(self, new: Coefficients, **members: Any) -> str:
+        previous = self._intake.coefficients.get(new.series)
         await self.record(
             "coefficients",
             id=new.id,
-            series=series,
-            zero=new.zero,
-            slope=new.slope,
+            series=new.series,
             replaces=previous.id if previous else None,
-            **{"from": iso(new.valid_from)},
+            gases=self._standards(new.series),
+            **new.fields(),
+            **{**members, "from": iso(new.valid_from)},
         )
-        self._intake.coefficients[series] = replace(new, previous=previous)
+        self._intake.coefficients[new.series] = replace(new, previous=previous)
         return new.id
-
-    async def _record_check(self, found: Point, taken: Taken) -> None:
-        """What the station would have reported of the gas, beside its certificate."""
-        if found.window.mean is None:
-            return
-        series = self._series(found)
-        coefficients = self._intake.coefficients.get(series)
-        reading = coefficients.correct(found.reading) if coefficients else found.reading
-        full_scale = self._full_scale(series)
-        configured = taken.injection.check_limit.get(found.measurand)
-        result = standard_check(found, reading, full_scale, configured, self._policy)
-        await self.record(
-            "standard-check",
-            series=series,
-            role=found.role,
-            gas=found.cylinder,
-            start=iso(taken.opened),
-            reading=reading,
-            indication=found.reading,
-            calibration=coefficients.id if coefficients else None,
-            assigned=result.assigned,
-            deviation=result.deviation,
-            unit=found.assigned.unit,
-            span=full_scale,
-            limit=result.limit,
-            limit_source=result.rules.source,
-            limit_verified=result.rules.verified,
-            stable=result.stable,
-            passed=result.passed,
-            **_rules(result.rules),
-        )
-
-    async def _record_target(self, found: TargetPoint) -> None:
-        if found.window.mean is None:
-            return
-        series = self._series(found)
-        coefficients = self._intake.coefficients.get(series)
-        corrected = coefficients.correct(found.reading) if coefficients else found.reading
-        full_scale, assigned = self._full_scale(series), found.assigned
-        rules = self._policy.judgement(found.measurand, "target", full_scale, assigned.value, assigned.unit)
-        await self.record(
-            "target",
-            series=series,
-            gas=found.cylinder,
-            reading=found.reading,
-            corrected=corrected,
-            assigned=assigned.value,
-            deviation=corrected - assigned.value,
-            unit=assigned.unit,
-            span=full_scale,
-            stable=found.stable,
-            calibration=coefficients.id if coefficients else None,
-            verdict=rules.verdict(corrected - assigned.value) if rules else "unjudged",
-            **_rules(rules),
-        )
-
-
-def _rules(rules: Judgement | None) -> dict[str, Any]:
-    """The limits a check was judged by, for its record."""
-    return {"rules": rules.fields()} if rules else {}
-
-
-def _why_unusable(found: Point) -> str:
-    if found.window.mean is None:
-        return f"{found.role} gas {found.cylinder}: no usable reading"
-    return f"{found.role} gas {found.cylinder}: unstable, sd {found.window.sd} of {found.window.n} readings"

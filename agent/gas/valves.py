@@ -52,6 +52,10 @@ class ValveBlock(ABC):
         """Close all other ports, see that they are closed, open this one. Raises ValveError, then nothing is opened."""
 
     @abstractmethod
+    async def close(self) -> None:
+        """Close every port, sample air too. Raises ValveError, also where the valve cannot stand so."""
+
+    @abstractmethod
     async def refresh(self, port: str) -> None:
         """See to it that an open port still is. Raises ValveError."""
 
@@ -105,6 +109,11 @@ class CoilBlock(ValveBlock):
                 await self._set(other, on=False)
         await self._set(port, on=True)
 
+    async def close(self) -> None:
+        """See `ValveBlock`."""
+        for port in self.config.ports:
+            await self._set(port, on=False)
+
     async def refresh(self, port: str) -> None:
         """See `ValveBlock`: the port is written again."""
         await self._set(port, on=True)
@@ -156,6 +165,10 @@ class SelectorBlock(ValveBlock):
     async def open(self, port: str) -> None:
         """See `ValveBlock`."""
         await self._reach(port)
+
+    async def close(self) -> None:
+        """See `ValveBlock`: it stands at one port at any time."""
+        raise ValveError(f"valve {self.name} has no position in which all is closed")
 
     async def refresh(self, port: str) -> None:
         """See `ValveBlock`: where it stands is read."""

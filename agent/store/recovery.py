@@ -1,9 +1,8 @@
 """What a start reads back from the log: the gap since the last record, open averages, coefficients in force."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from agent.store.index import Index
 from agent.store.log import Log
@@ -77,8 +76,3 @@ def coefficients_in_force(index: Index) -> dict[str, Coefficients]:
         found[fields["series"]].append(coefficients_of(fields))
     chained = {series: succeed(rows) for series, rows in found.items()}
     return {series: newest for series, newest in chained.items() if newest}
-
-
-def coefficients_of(fields: Mapping[str, Any]) -> Coefficients:
-    """The correction that a record of a run's coefficients put in force."""
-    return Coefficients(fields["id"], fields["series"], fields["zero"], fields["slope"], parse_iso(fields["from"]))

@@ -104,6 +104,8 @@ class Information:
             return None if low is None or high is None else f"{low:g}-{high:g}"
         found = self._facts.coefficients.get(series)
         valid = found.at(self._clock.now()) if found else None
+        if valid and not valid.is_line:
+            return None
         # value = slope * indication + intercept; without coefficients the indication is the value.
         slope = valid.slope if valid else 1.0
         intercept = -valid.zero * valid.slope if valid else 0.0

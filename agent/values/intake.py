@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -47,6 +47,7 @@ class Intake:
         self.ranges = dict(ranges)
         self._marks: dict[str, set[Mark]] = defaultdict(set)
         self._subscribers: dict[str, set[asyncio.Queue[Scan]]] = defaultdict(set)
+        self._watchers: dict[str, list[Callable[[Scan], None]]] = defaultdict(list)
         self.coefficients: dict[str, Coefficients] = {}
         self.watermarks: dict[str, datetime] = {}
         self.scans = 0
@@ -60,9 +61,15 @@ class Intake:
         """Take it off again."""
         self._marks[target].discard(mark)
 
+    def watch(self, instrument: str, see: Callable[[Scan], None]) -> None:
+        """Have `see` called with every scan of an instrument before it is marked and stored."""
+        self._watchers[instrument].append(see)
+
     async def take(self, scan: Scan) -> None:
         """Take one scan. Returns when it is queued in the log; averages and latest values follow the record."""
         await self._log.room()
+        for see in self._watchers.get(scan.instrument, ()):
+            see(scan)
         marked, measurements = self._put(scan)
         if self._stacks is not None:
             for derived in self._stacks.scans(measurements):
