@@ -5,7 +5,7 @@ on which it changes in most rows. Codes of the Picarro G2301 and G2401 stand in 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from metrology.recorded import Refused, Row
@@ -14,6 +14,7 @@ from metrology.recorded import Refused, Row
 LEARN_ROWS: Final = 600
 _ROWS_MIN: Final = 5
 _CHANGES_MIN: Final = 0.5
+_BETWEEN_MAX: Final = 0.1
 # Recorded G2301 log: 1 renews wet CO2, 2 wet CH4, 3 both columns of water and every dry column.
 _KNOWN: Final = {"co2": 1.0, "ch4": 2.0}
 _WATER: Final = 3.0
@@ -37,7 +38,7 @@ def fresh(rows: Iterable[Row | Refused]) -> Iterator[Row | Refused]:
         yield from (_only_fresh(one, codes) for one in held)
 
 
-def learnt(rows: Iterable[Row | Refused]) -> dict[str, dict[str, bool]]:
+def learnt(rows: Sequence[Row | Refused]) -> dict[str, dict[str, bool]]:
     """For each species and code, whether a row of that code renews it; no codes for one that is always fresh."""
     last: dict[str, float | None] = {}
     seen: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
@@ -50,7 +51,21 @@ def learnt(rows: Iterable[Row | Refused]) -> dict[str, dict[str, bool]]:
                 counts[0] += 1
                 counts[1] += sample.value != last[sample.species]
             last[sample.species] = sample.value
-    return {species: _judged(species, codes) for species, codes in seen.items()}
+    resampled = _between(rows)
+    return {species: {} if resampled else _judged(species, codes) for species, codes in seen.items()}
+
+
+def _between(rows: Sequence[Row | Refused]) -> bool:
+    """True for a re-sampled log: its codes lie between whole numbers, and every row of it is made of fresh values."""
+    codes = [row.code for row in rows if isinstance(row, Row) and row.code]
+    return sum(not _whole(code) for code in codes) > _BETWEEN_MAX * len(codes)
+
+
+def _whole(code: str) -> bool:
+    try:
+        return float(code).is_integer()
+    except ValueError:
+        return True
 
 
 def _judged(species: str, codes: dict[str, list[int]]) -> dict[str, bool]:

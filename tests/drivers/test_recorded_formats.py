@@ -173,6 +173,15 @@ def test_a_short_picarro_file_follows_the_known_codes() -> None:
     assert [sorted(values(row)) for row in found[3:]] == [["co2"], ["ch4"], ["co2_dry", "h2o", "h2o_reported"]]
 
 
+def test_a_resampled_log_is_fresh_in_every_row() -> None:
+    text = PICARRO + "".join(
+        f"2020-01-01 00:00:{at:02d}.000 0 963 {1 + at * 0.37 % 2:.4f} 1.0 1.9{at} 4{at:02d} 41{at} 1 1.5\n"
+        for at in range(40)
+    )
+    found = rows(picarro_log.read(lines([text.encode()])))
+    assert {len(row.samples) for row in found} == {5}
+
+
 def test_alarm_and_warm_up_are_shown_and_leave_the_values() -> None:
     text = PICARRO + (
         "2020-01-01 00:00:00.000 0 963 1 1.0 1.9 400 410 1 1.5\n"
