@@ -3,7 +3,16 @@
 import sys
 from typing import Final
 
-from agent.cli import account_line, board_calibration, firmware, hj212_line, process_line, qa_line, scan_line
+from agent.cli import (
+    account_line,
+    analysis_line,
+    board_calibration,
+    firmware,
+    hj212_line,
+    process_line,
+    qa_line,
+    scan_line,
+)
 from host.commands import Argument, Program
 
 SOCKET: Final = "/run/plumeline/agent.sock"
@@ -25,6 +34,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "--reason": ("--reason", {"metavar": "TEXT", "required": True}),
     "--hours": ("--hours", {"metavar": "HOURS", "type": float, "required": True}),
     **account_line.ARGUMENTS,
+    **analysis_line.ARGUMENTS,
     **firmware.ARGUMENTS,
     **board_calibration.ARGUMENTS,
     **hj212_line.ARGUMENTS,
@@ -50,6 +60,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("config vkey", "agent.cli.ledger:vkey", ("CONFIG",)),
     ("config explain", "agent.cli.config:explain", ("KEY", "--json")),
     *account_line.COMMANDS,
+    *analysis_line.COMMANDS,
     *firmware.COMMANDS,
     *board_calibration.COMMANDS,
     *hj212_line.COMMANDS,

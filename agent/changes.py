@@ -6,6 +6,7 @@ import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,6 +111,7 @@ def config_fields(
     fields: dict[str, Any] = {
         "sha256": fingerprint(config),
         "version": VERSION,
+        "software": metadata.version("plumeline"),
         "rate": rate,
         "origin": origin,
     }

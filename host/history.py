@@ -47,6 +47,19 @@ class Source(Protocol):
         """Epochs kept, ascending."""
 
 
+class Ledger(Protocol):
+    """What a source that holds the log itself can tell beside its records."""
+
+    def tree_before(self, epoch: int, seq: int) -> str | None:
+        """Frontier (base64) of the tree where the file that holds a record begins; None where that is not known."""
+
+    def delivered(self) -> dict[str, Fields]:
+        """By uplink: `epoch`, `through` (all it selects up to there is acknowledged) and ranges `above`."""
+
+    def vkey(self) -> str | None:
+        """The key checkpoints are verified by; None where it is not known here."""
+
+
 class History:
     """A source, with the questions people ask of it."""
 

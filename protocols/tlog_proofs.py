@@ -6,7 +6,7 @@ Leaves are given as their hashes. A proof that does not fit is False, never an e
 from collections.abc import Sequence
 from typing import Final
 
-from protocols.tlog import EMPTY_ROOT, node_hash, root_of
+from protocols.tlog import EMPTY_ROOT, Frontier, node_hash, root_of
 
 PROOF_HASHES_MAX: Final = 63
 
@@ -30,6 +30,49 @@ def prove_inclusion(index: int, leaves: Sequence[bytes]) -> list[bytes]:
             path.append(root_of(leaves[low:middle]))
             low = middle
     return path[::-1]
+
+
+class Grown:
+    """A tree of which the frontier of its first leaves is known, and the leaf hashes from there on."""
+
+    def __init__(self, begin: Frontier, leaves: Sequence[bytes]) -> None:
+        self._begin, self._leaves = begin, leaves
+        self.size = begin.size + len(leaves)
+        # The complete subtrees of the beginning: (first leaf, one behind the last) to root.
+        self._known: dict[tuple[int, int], bytes] = {}
+        low = 0
+        for bit, root in zip(_bits(begin.size), begin.hashes, strict=True):
+            self._known[low, low + bit] = root
+            low += bit
+
+    def prove_inclusion(self, index: int) -> list[bytes]:
+        """The same path as of all leaves, for a leaf behind the beginning. Raises IndexError for another."""
+        if not self._begin.size <= index < self.size:
+            raise IndexError(f"leaf {index} is not among {self._begin.size} to {self.size - 1}")
+        path, low, high = [], 0, self.size
+        while high - low > 1:
+            middle = low + _split(high - low)
+            if index < middle:
+                path.append(self._root(middle, high))
+                high = middle
+            else:
+                path.append(self._root(low, middle))
+                low = middle
+        return path[::-1]
+
+    def _root(self, low: int, high: int) -> bytes:
+        begin = self._begin.size
+        if low >= begin:
+            return root_of(self._leaves[low - begin : high - begin])
+        if (known := self._known.get((low, high))) is not None:
+            return known
+        middle = low + _split(high - low)
+        return node_hash(self._root(low, middle), self._root(middle, high))
+
+
+def _bits(size: int) -> list[int]:
+    """Powers of two that a number is made of, the largest first."""
+    return [1 << place for place in range(size.bit_length() - 1, -1, -1) if size >> place & 1]
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:

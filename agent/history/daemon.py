@@ -1,5 +1,6 @@
 """The same of a running daemon: what it answers over its socket, and the source that asks it."""
 
+import base64
 import json
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Protocol, TypeVar
@@ -9,6 +10,7 @@ from pydantic import Field
 from agent.history import query
 from agent.store.index import Index
 from agent.store.log import Log
+from agent.store.segment import place_fields
 from host.control import Handler, RequestError, ask_now
 from host.history import Fields
 from host.hjson import Strict
@@ -52,6 +54,13 @@ class Numbered(Strict):
     limit: int = Field(ge=1, le=query.ROWS_MAX)
 
 
+class Placed(Strict):
+    """A record by number."""
+
+    epoch: int
+    seq: int
+
+
 class SeqAt(Strict):
     """A number by time."""
 
@@ -88,7 +97,18 @@ def handlers(daemon: Kept) -> Mapping[str, Handler]:
     async def _epochs(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         yield {"epochs": await daemon.log.epochs()}
 
+    async def _tree_before(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        asked = _asked(Placed, request)
+        frontier = await daemon.log.tree_before(asked.epoch, asked.seq)
+        yield {"frontier": base64.b64encode(frontier.to_bytes()).decode() if frontier else None}
+
+    async def _ledger(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        places = {name: place_fields(place) for name, place in daemon.log.places.items()}
+        yield {"delivered": places, "vkey": daemon.log.vkey}
+
     return {
+        "history-tree-before": _tree_before,
+        "history-ledger": _ledger,
         "history-indexed": _indexed,
         "history-newest": _newest,
         "history-numbered": _numbered,
@@ -143,3 +163,16 @@ class DaemonSource:
     def epochs(self) -> list[int]:
         """See `host.history.Source`."""
         return list(self._one("epochs")["epochs"])
+
+    def tree_before(self, epoch: int, seq: int) -> str | None:
+        """See `host.history.Ledger`."""
+        found = self._one("tree-before", epoch=epoch, seq=seq)["frontier"]
+        return None if found is None else str(found)
+
+    def delivered(self) -> dict[str, Fields]:
+        """See `host.history.Ledger`."""
+        return dict(self._one("ledger")["delivered"])
+
+    def vkey(self) -> str | None:
+        """See `host.history.Ledger`."""
+        return str(self._one("ledger")["vkey"])

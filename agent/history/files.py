@@ -1,5 +1,6 @@
 """The files of a station whose daemon is stopped, opened to read: nothing is made, moved or repaired."""
 
+import base64
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import apsw
 
 from agent.history.query import ROWS_MAX, Statement, indexed, newest
 from agent.store.index import INDEXED, SCHEMA, entry
-from agent.store.segment import Record, Segment, segment_numbers, seq_at
+from agent.store.segment import Record, Segment, place_fields, segment_numbers, seq_at
 from host.history import Fields
 from host.sqlite import DatabaseRefusedError, open_database
 from protocols import record
+from protocols.tlog import Frontier
 
 
 def read_segments(folder: Path) -> list[Segment]:
@@ -27,10 +29,11 @@ class FileSource:
     where a file cannot be read, and LookupError where there is no log.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, vkey: str | None = None) -> None:
         self._segments = read_segments(store / "segments")
         if not self._segments:
             raise LookupError(f"{store}: no log of a station here")
+        self._vkey = vkey
         later = apsw.Connection(":memory:")
         later.execute(SCHEMA)
         self._databases = [later]
@@ -91,6 +94,23 @@ class FileSource:
     def epochs(self) -> list[int]:
         """See `host.history.Source`."""
         return sorted({segment.epoch for segment in self._segments})
+
+    def tree_before(self, epoch: int, seq: int) -> str | None:
+        """See `host.history.Ledger`."""
+        own = [one for one in self._segments if one.epoch == epoch]
+        holder = next((one for one in own if one.first_seq <= seq < one.next_seq), None)
+        frontier = Frontier() if holder and holder.first_seq == 0 else None
+        if holder and frontier is None:
+            frontier = next((one.frontier for one in own if one.next_seq == holder.first_seq), None)
+        return base64.b64encode(frontier.to_bytes()).decode() if frontier else None
+
+    def delivered(self) -> dict[str, Fields]:
+        """See `host.history.Ledger`."""
+        return {name: place_fields(place) for name, place in self._segments[-1].places().items()}
+
+    def vkey(self) -> str | None:
+        """See `host.history.Ledger`."""
+        return self._vkey
 
 
 def _place(fields: Fields) -> tuple[Any, ...]:

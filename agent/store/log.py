@@ -234,6 +234,20 @@ class Log:
         """First number of an epoch written at or after a time (ISO text)."""
         return await self.call(self._segments.seq_at, epoch, at)
 
+    async def tree_before(self, epoch: int, seq: int) -> Frontier | None:
+        """The tree at the start of the file that holds a record, for a proof that it is in a later one."""
+        return await self.call(self._segments.tree_before, epoch, seq)
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        """How far each uplink is."""
+        return self._places
+
+    @property
+    def vkey(self) -> str:
+        """The key its checkpoints are verified by."""
+        return self._signer.vkey
+
     async def epochs(self) -> list[int]:
         """Epochs that have segments here, ascending."""
         return await self.call(self._segments.epochs)

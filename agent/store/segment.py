@@ -148,7 +148,7 @@ class Segment:
             self._put_place(uplink, place)
 
     def _put_place(self, uplink: str, place: Place) -> None:
-        document = json.dumps({"epoch": place.epoch, "through": place.through, "above": place.above})
+        document = json.dumps(place_fields(place))
         self._db.execute("INSERT OR REPLACE INTO place VALUES(?, ?)", (uplink, document))
 
     def damaged(self, last: int) -> list[int]:
@@ -165,6 +165,11 @@ class Segment:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def place_fields(place: Place) -> dict[str, Any]:
+    """A place as it is kept, and told."""
+    return {"epoch": place.epoch, "through": place.through, "above": place.above}
 
 
 def _place(document: str) -> Place:

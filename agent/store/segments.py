@@ -168,6 +168,20 @@ class Segments:
                     opened.callback(segments[-1].close)
             return seq_at(segments, at)
 
+    def tree_before(self, epoch: int, seq: int) -> Frontier | None:
+        """The tree where the file that holds a record begins; None where the file before that is not here."""
+        spans = list(self._spans(epoch))
+        found = next((one for one in spans if one[0] <= seq < one[1]), None)
+        if found is None or found[0] == 0:
+            return Frontier() if found else None
+        before = next((path for _, end, path in spans if end == found[0]), None)
+        if before is None:
+            return None
+        segment = Segment(before, exclusive=False)
+        frontier = segment.frontier
+        segment.close()
+        return frontier
+
     def epochs(self) -> list[int]:
         """Epochs that have segments here, ascending."""
         return sorted({segment_numbers(path)[0] for path in [*self._closed, self.live.path]})
