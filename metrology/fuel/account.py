@@ -14,13 +14,15 @@ from metrology.fuel.co2 import Calculated, Ratio, co2_of
 from metrology.fuel.electricity import Contradiction, contradictions
 from metrology.fuel.explain import Explanation, Facts, explain
 from metrology.fuel.records import FuelLot, OtherCarbon
-from metrology.fuel.spread import added, period_of, shares
+from metrology.fuel.spread import added, shares
+from metrology.periods import HOUR_S, period_start
+from metrology.stack.calendar import DAY_OFFSET, CalendarPeriod, period_key
 from metrology.stack.emission_budget import SLOW
-from metrology.stack.hours import Hour, Total, total, total_with_uncertainty
+from metrology.stack.hours import Hour, Total, complete, total, total_with_uncertainty
 from metrology.stack.substitution import Substituted
 
 KG_PER_T: Final = 1000.0
-Period = Literal["hour", "day", "month", "total"]
+Period = CalendarPeriod
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Options:
     ratio: Ratio = "atomic"
     k: float = 2.0
     idle_kWh: float | None = None
-    day_offset: timedelta = timedelta(hours=8)
+    day_offset: timedelta = DAY_OFFSET
     slow: timedelta = SLOW
 
 
@@ -114,12 +116,25 @@ def account(fuels: Books, hours: Mapping[str, Measured], options: Options) -> Ac
     rows: list[Row] = []
     found: dict[str, tuple[Contradiction, ...]] = {}
     for unit in units:
-        measured = hours.get(unit, Measured(()))
+        said = hours.get(unit, Measured(()))
+        measured = replace(said, hours=_whole(unit, fuels, said))
         parts = _parts(unit, fuels, measured, options)
         rows += [row for period in options.periods for row in _rows(unit, period, parts, measured, options)]
         if options.idle_kWh is not None:
-            found[unit] = tuple(contradictions(measured.hours, measured.energy_kWh, options.idle_kWh))
+            found[unit] = tuple(contradictions(said.hours, said.energy_kWh, options.idle_kWh))
     return Account(tuple(rows), found)
+
+
+def _whole(unit: str, books: Books, measured: Measured) -> list[Hour]:
+    """Every hour that the books or the measurement speak of: one that nobody measured is missing, not forgotten."""
+    hour = timedelta(hours=1)
+    spans = [(lot.start, lot.end) for lot in books.lots if lot.unit == unit]
+    spans += [(other.start, other.end) for other in books.others if other.unit == unit]
+    spans += [(one.start, one.start + hour) for one in measured.hours]
+    if not spans:
+        return []
+    start = period_start(min(start for start, _ in spans), HOUR_S)
+    return complete(measured.hours, start, max(end for _, end in spans))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +167,7 @@ def _rows(unit: str, period: Period, parts: Sequence[_Part], measured: Measured,
     """One row for each period that holds either a measured hour or a part of a lot."""
 
     def key(start: datetime) -> str:
-        return period_of(start, period, options.day_offset)
+        return period_key(start, period, options.day_offset)
 
     by_key: dict[str, tuple[list[Hour], list[Substituted], dict[int, float]]] = {}
     for hour in measured.hours:

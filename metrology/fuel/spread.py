@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from metrology.budget import Budget, Term
-from metrology.periods import HOUR_S, iso, period_start
+from metrology.periods import HOUR_S, period_start
 
 HOUR: Final = timedelta(hours=1)
 
@@ -29,16 +29,6 @@ def _hours(start: datetime, end: datetime) -> Iterator[datetime]:
     while hour < end:
         yield hour
         hour += HOUR
-
-
-def period_of(start: datetime, period: str, day_offset: timedelta = timedelta(hours=8)) -> str:
-    """Key of the period an hour lies in: `2026-01-01T00:00:00.000Z` for an hour, `2026-01-01`, `2026-01` at the
-    station's own day start, or `total`.
-    """
-    if period == "hour":
-        return iso(start)
-    local = start.astimezone(UTC) + day_offset
-    return {"day": f"{local:%Y-%m-%d}", "month": f"{local:%Y-%m}", "total": "total"}[period]
 
 
 def added(parts: Iterable[tuple[float, Budget]]) -> tuple[float, Budget]:

@@ -69,6 +69,19 @@ def hour_of(
     return Hour(average.start, HourState.MISSING)
 
 
+def complete(hours: Iterable[Hour], start: datetime, end: datetime) -> list[Hour]:
+    """Every hour from `start` to `end` (exclusive, both on the hour) in order: one that nothing is known of is missing.
+
+    Hours outside the span are kept. A station that stood still itself wrote nothing, and its hours must be counted.
+    """
+    known = {hour.start: hour for hour in hours}
+    step = timedelta(hours=1)
+    for index in range(math.ceil((end - start) / step)):
+        at = start + index * step
+        known.setdefault(at, Hour(at, HourState.MISSING))
+    return [known[at] for at in sorted(known)]
+
+
 @dataclass(frozen=True, slots=True)
 class Total:
     """What a period's valid hours add up to, kg, and how many hours there were of each kind."""

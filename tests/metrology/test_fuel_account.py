@@ -14,7 +14,8 @@ from metrology.fuel.co2 import FuelError, co2_of
 from metrology.fuel.electricity import contradictions
 from metrology.fuel.explain import Explanation
 from metrology.fuel.records import FuelLot, Given, OtherCarbon, as_received, defaults, limestone_co2_t
-from metrology.fuel.spread import period_of, shares
+from metrology.fuel.spread import shares
+from metrology.stack.calendar import period_key
 from metrology.stack.hours import Hour, HourState
 from metrology.stack.substitution import substitute
 
@@ -133,11 +134,13 @@ def test_the_parts_of_a_lot_are_the_lot(start_min: int, minutes: int, stopped: s
 
 
 def test_periods_are_the_stations_own() -> None:
-    assert period_of(START, "day") == "2026-01-01"
-    assert period_of(START - HOUR, "day") == "2025-12-31"
-    assert period_of(START - HOUR, "month") == "2025-12"
-    assert period_of(START, "hour") == "2025-12-31T16:00:00.000Z"
-    assert period_of(START, "day", timedelta(0)) == "2025-12-31"
+    assert period_key(START, "day") == "2026-01-01"
+    assert period_key(START - HOUR, "day") == "2025-12-31"
+    assert period_key(START - HOUR, "month") == "2025-12"
+    assert period_key(START, "hour") == "2025-12-31T16:00:00.000Z"
+    assert period_key(START, "day", timedelta(0)) == "2025-12-31"
+    assert [period_key(START + n * 31 * DAY, "quarter") for n in (0, 3, 11)] == ["2026-Q1", "2026-Q2", "2026-Q4"]
+    assert period_key(START, "year") == "2026"
 
 
 def test_an_account_that_agrees() -> None:
@@ -168,6 +171,16 @@ def test_missing_hours_are_downtime_and_the_comparison_stays_fair() -> None:
     assert row.agrees
     assert by_cause(row)["downtime"].amount_t == pytest.approx(-row.expected_t / 4)
     assert (row.hours.counted, row.hours.missing) == (18, 6)
+
+
+def test_hours_that_nobody_measured_are_missing_and_not_forgotten() -> None:
+    lots = [lot(days=2, amount=2000.0, carbon_fraction=Given(0.6612, 0.005), oxidation=Given(0.99, 0.002))]
+    # The file of hours ends after the first day, and lacks two hours of it.
+    measured = [hour for n, hour in enumerate(hours([V] * 24)) if n not in (4, 5)]
+    row = total_row(account(Books(lots), {"1": Measured(measured)}, Options()))
+    assert (row.hours.counted, row.hours.missing) == (22, 26)
+    assert row.covered_t == pytest.approx(2200 - row.expected_t * 22 / 48)
+    assert row.agrees
 
 
 def test_substituted_hours_stand_apart_and_explain_their_part() -> None:
