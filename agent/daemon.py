@@ -17,6 +17,7 @@ from agent.doctor.desk import ScanDesk
 from agent.firmware.jobs import Jobs
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
+from agent.gas.register import Cylinders
 from agent.qa.identity import Identities
 from agent.reload import Reloader
 from agent.requests import handlers
@@ -93,9 +94,11 @@ class Daemon:
         self.buses: dict[str, AskedBus] = asked_buses(config, clock, self.event, make_wire)
         self.sources = sources(config, self.buses, self.intake.take, clock, self.event, make_wire)
         self.maintenance = Maintenance(store / "maintenance.json", self.log, clock)
+        self.cylinders = Cylinders(config, self.index, self.log, self.intake, self.live, clock)
         self.calibrator = Calibrator(
-            config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock
-        )
+            config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock,
+            self.cylinders.gas,
+        )  # fmt: skip
         self.identities = Identities(config, self.intake, self.log, self.index, clock)
         self.jobs = Jobs(store, self.event)
         self.scans = ScanDesk(self)
@@ -103,18 +106,10 @@ class Daemon:
         self.clock_watch = ClockWatch(clock, self.log, self.averager)
         self.uplinks: dict[str, Uplink] = uplinks(
             Parts(
-                config,
-                self.log,
-                self.index,
-                self.live,
-                self.intake,
-                self.calibrator,
-                self.maintenance,
-                clock,
-                signer.vkey,
-                self.serials,
+                config, self.log, self.index, self.live, self.intake, self.calibrator, self.maintenance, clock,
+                signer.vkey, self.serials,
             )
-        )
+        )  # fmt: skip
 
     def _board_parts(self) -> "BoardParts":
         # Only a station with boards carries what looks after them.
@@ -150,6 +145,7 @@ class Daemon:
                     *(bus.run for bus in self.sources.streams.values()),
                     *(self.boards.runs if self.boards else ()),
                     self.calibrator.run,
+                    self.cylinders.run,
                     self.identities.run,
                     self.jobs.run,
                     self.scans.run,
@@ -195,9 +191,9 @@ class Daemon:
         assert self.index is not None, "made with the daemon"
         former = next((row.get("document") for row in self.index.newest("config", None, 1)), None)
         by = author(self.path)
-        await self.log.append(
-            "config", config_fields(self.config, self.clock.rate, former=former, origin="start", by=by)
-        )
+        fields = config_fields(self.config, self.clock.rate, former=former, origin="start", by=by)
+        await self.log.append("config", fields)
+        await self.cylinders.begin(by)
 
     def replace_poller(self, name: str, poller: Poller) -> None:
         """Have an instrument asked by another poller from now on; the caller holds the old one's `busy`."""

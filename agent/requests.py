@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.firmware.requests import handlers as firmware_handlers
+from agent.gas.register_requests import handlers as register_handlers
 from agent.history.daemon import handlers as history_handlers
 from agent.qa.requests import handlers as qa_handlers
 from host.control import Handler, RequestError
@@ -105,6 +106,7 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         "scan": lambda request: daemon.scans.serve(request, _text(request, "who")),
         **firmware_handlers(daemon, _text),
         **qa_handlers(daemon, _text),
+        **register_handlers(daemon, _text),
         **history_handlers(daemon),
     }
 
