@@ -52,11 +52,19 @@ function drawEvents(events) {
   ]));
 }
 
+// The last hour that has ended before a value.
+function traced(series, at) {
+  const link = element("a", series);
+  const before = new Date(Date.parse(at) - 3600e3).toISOString();
+  link.href = `/trace?series=${encodeURIComponent(series)}&at=${before}`;
+  return link;
+}
+
 every(2, async () => {
   const state = await get("/api/status");
   drawState(state);
   rows("values", Object.entries(state.values).map(([series, v]) =>
-    [series, figure(number(v.value, 7)), unit(v.unit), local(v.at), qualityMark(v.causes)]));
+    [traced(series, v.at), figure(number(v.value, 7)), unit(v.unit), local(v.at), qualityMark(v.causes)]));
   rows("uplinks", Object.entries(state.uplinks).map(([name, up]) =>
     [name, pill(up.connected, texts.connected, texts.not_connected), figure(up.unacknowledged), figure(up.backlog, up.backlog > 1000), up.last_error]));
   drawBuses(state.buses);
