@@ -111,7 +111,13 @@ class Reader:
         return link if up["down_wall_s"] is None else f"{link}, {self._say('down', time=span(up['down_wall_s']))}"
 
     def _calibration(self, state: Answer) -> str:
-        told = [f"{run['run']}: {self._say('phase.' + run['phase'])}, {run['port']}" for run in state["runs"]]
+        told = [
+            f"{run['run']}: {self._say('phase.' + run['phase'])}, {run['port'] or NOTHING}" for run in state["runs"]
+        ]
+        told += [
+            self._say("waiting", sequence=one["sequence"], since=local(one["since"]), reason=one["reason"])
+            for one in state.get("waiting", [])
+        ]
         told += [self._words("due", name=name, at=local(at)) for name, at in state["due"].items()]
         told += [self._out_of_control(one) for one in state.get("out_of_control", {}).values()]
         told += [self._say("guarded", sequence=name, reason=reason) for name, reason in state["guards"].items()]
@@ -140,13 +146,15 @@ class Reader:
         return f"{held['owner']}, {held['reason']}, {local(held['since'])}, {until}"
 
     def started(self, answer: Answer) -> str:
-        """A run that began."""
+        """A run that began, or its place among those that wait."""
+        if "waiting" in answer:
+            return self._say("queued", place=answer["waiting"], reason=answer["reason"])
         return self._say("started", run=answer["run"], minutes=answer["seconds"] / 60)
 
     def aborted(self, answer: Answer) -> str:
         """Runs that were aborted, and where the inlet is."""
         home = self._say("home" if answer["home"] else "not-home")
-        return self._say("aborted", runs=", ".join(answer["aborted"]), home=home)
+        return self._say("aborted", runs=", ".join([*answer["aborted"], *answer["dropped"]]), home=home)
 
 
 def _newest(answer: Answer, instrument: str) -> str:

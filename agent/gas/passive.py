@@ -111,6 +111,8 @@ class PassiveRun:
         assert self._marks is not None, "set with the change"
         results = self._runs.results(self.name, self.id)
         self.sequence = results.sequence
+        # The cylinders as they are now.
+        self.sequence = results.sequence
         reason: str | None = "the station stops"
         try:
             await results.record("run-started", **self._started(results))
