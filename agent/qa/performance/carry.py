@@ -1,5 +1,6 @@
 """From the declaration and the readings to outcomes: every test that the declaration allows, of every series."""
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -166,8 +167,13 @@ def _beside(one: Reference, ours: _Series, theirs: Track, rules: Declaration) ->
     track, beside = ours.track.within(start, end), theirs.within(start, end)
     if one.average_s is not None:
         track, beside = _average(track, one.average_s), _average(beside, one.average_s)
-    pairs = list(reference.paired(track.times, track.values, beside.times, beside.values, one.tolerance_s))
-    found = reference.comparison(pairs, one.u_reference, one.u)
+    x, y = array("d"), array("d")
+    for theirs_then, ours_then in reference.paired(
+        track.times, track.values, beside.times, beside.values, one.tolerance_s
+    ):
+        x.append(theirs_then)
+        y.append(ours_then)
+    found = reference.comparison(x, y, one.u_reference, one.u)
     if found is None:
         yield ours.untested("comparison", one.reference, "pairs")
         return

@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -51,9 +52,16 @@ class Track:
 
     def sort(self) -> None:
         """Bring them in order; one that is there twice counts once."""
-        rows = sorted(set(zip(self.times, self.values, self.counts, strict=True)))
-        self.times, self.values = array("d", [r[0] for r in rows]), array("d", [r[1] for r in rows])
-        self.counts = array("q", [r[2] for r in rows])
+        if all(before < after for before, after in pairwise(self.times)):
+            return
+        order = sorted(range(len(self.times)), key=lambda place: (self.times[place], self.values[place]))
+        found, last = Track(), None
+        for place in order:
+            this = self.times[place], self.values[place]
+            if this != last:
+                found.add(*this, self.counts[place])
+            last = this
+        self.times, self.values, self.counts = found.times, found.values, found.counts
 
 
 @dataclass(frozen=True, slots=True)

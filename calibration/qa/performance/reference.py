@@ -7,10 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from calibration.fit.linear import FitError
-from calibration.fit.polynomial import Pair
 from calibration.fit.student import t_quantile
-from calibration.fit.york import york
 
 RUNS_MIN: Final = 3
 CONFIDENCE: Final = 0.975
@@ -110,33 +107,64 @@ class Comparison:
 
 
 def comparison(
-    pairs: Sequence[tuple[float, float]], u_reference: float | None = None, u_instrument: float | None = None
+    reference: Sequence[float],
+    instrument: Sequence[float],
+    u_reference: float | None = None,
+    u_instrument: float | None = None,
 ) -> Comparison | None:
-    """Of (reference, instrument), three at least, else None; uncertainties are standard, in the unit of the series."""
-    if len(pairs) < RUNS_MIN:
+    """Of pairs, three at least, else None; uncertainties are standard, in the unit of the series."""
+    n = len(reference)
+    if n < RUNS_MIN:
         return None
-    x, y = ([float(one) for one in column] for column in zip(*pairs, strict=True))
-    differences = [b - a for a, b in pairs]
-    rmse = math.sqrt(math.fsum(d * d for d in differences) / len(pairs))
-    slope, intercept, errors = _line(x, y, u_reference, u_instrument)
-    bias, sd = statistics.fmean(differences), statistics.stdev(differences)
-    return Comparison(len(pairs), statistics.fmean(x), bias, rmse, sd, _r2(x, y), slope, intercept, errors)
+    x_mean, y_mean = math.fsum(reference) / n, math.fsum(instrument) / n
+    bias = y_mean - x_mean
+    square = math.fsum((y - x) ** 2 for x, y in zip(reference, instrument, strict=True)) / n
+    sd = math.sqrt(math.fsum((y - x - bias) ** 2 for x, y in zip(reference, instrument, strict=True)) / (n - 1))
+    sums = _Sums(
+        n,
+        x_mean,
+        y_mean,
+        math.fsum((x - x_mean) ** 2 for x in reference),
+        math.fsum((y - y_mean) ** 2 for y in instrument),
+        math.fsum((x - x_mean) * (y - y_mean) for x, y in zip(reference, instrument, strict=True)),
+    )
+    slope, intercept, errors = _line(sums, u_reference, u_instrument)
+    product = sums.xx * sums.yy
+    r2 = sums.xy**2 / product if product else None
+    return Comparison(n, x_mean, bias, math.sqrt(square), sd, r2, slope, intercept, errors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Means, and sums of squares and products about them."""
+
+    n: int
+    x: float
+    y: float
+    xx: float
+    yy: float
+    xy: float
 
 
 def _line(
-    x: Sequence[float], y: Sequence[float], u_x: float | None, u_y: float | None
+    sums: _Sums, u_x: float | None, u_y: float | None
 ) -> tuple[float | None, float | None, tuple[float, float] | None]:
-    try:
-        if u_x and u_y:
-            found = york([Pair(a, b, u_x, u_y) for a, b in zip(x, y, strict=True)])
-            return found.slope, found.intercept, (found.u_slope, found.u_intercept)
-        return (*statistics.linear_regression(x, y), None)
-    except (FitError, statistics.StatisticsError):
-        return None, None, None  # a reference that does not vary gives no line
+    """York's line for uncertainties that are the same at all points, where his equation has a solution in closed form.
 
-
-def _r2(x: Sequence[float], y: Sequence[float]) -> float | None:
-    try:
-        return statistics.correlation(x, y) ** 2
-    except statistics.StatisticsError:
-        return None
+    The slope is Deming's (1943), the errors are York's (2004, equations 13c and 13d) for weights that are all one: with
+    millions of pairs his iteration would take hours. Without uncertainties least squares.
+    """
+    if not sums.xx or not math.isfinite(sums.xy / sums.xx):
+        return None, None, None
+    if not (u_x and u_y and sums.xy):
+        slope = sums.xy / sums.xx
+        return slope, sums.y - slope * sums.x, None
+    ratio = (u_y / u_x) ** 2
+    half = (sums.yy - ratio * sums.xx) / 2.0
+    slope = (half + math.sqrt(half * half + ratio * sums.xy**2)) / sums.xy
+    # The points moved onto the line: x + beta, beta = W (U u_y^2 + b V u_x^2), W = 1 / (u_y^2 + b^2 u_x^2).
+    weight = 1.0 / (u_y**2 + slope**2 * u_x**2)
+    moved = weight**2 * (u_y**4 * sums.xx + 2 * slope * u_x**2 * u_y**2 * sums.xy + (slope * u_x**2) ** 2 * sums.yy)
+    u_slope = 1.0 / math.sqrt(weight * moved)
+    u_intercept = math.sqrt(1.0 / (sums.n * weight) + (sums.x * u_slope) ** 2)
+    return slope, sums.y - slope * sums.x, (u_slope, u_intercept)

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.fit.polynomial import Pair
+from calibration.fit.york import york as york_line
 from calibration.qa.performance.gases import (
     Level,
     detection_limit,
@@ -113,14 +115,14 @@ def test_a_comparison_instrument_is_interpolated_between_neighbours_within_the_t
 
 def test_bias_spread_and_line_of_a_comparison() -> None:
     pairs = [(float(x), 1.05 * x + 2.0) for x in range(10, 60, 5)]
-    found = comparison(pairs, 0.5, 0.5)
+    found = comparison(*columns(pairs), 0.5, 0.5)
     assert found is not None
     assert (found.slope, found.intercept, found.r2) == (pytest.approx(1.05), pytest.approx(2.0), pytest.approx(1.0))
     assert found.errors is not None
     mean = sum(b - a for a, b in pairs) / len(pairs)
     assert found.bias == pytest.approx(mean)
     assert found.rmse**2 == pytest.approx(mean**2 + found.sd**2 * (len(pairs) - 1) / len(pairs))
-    flat = comparison([(5.0, 5.1), (5.0, 5.2), (5.0, 5.3)])
+    flat = comparison([5.0] * 3, [5.1, 5.2, 5.3])
     assert flat is not None
     assert (flat.slope, flat.r2, flat.errors) == (None, None, None)
 
@@ -129,11 +131,26 @@ def test_errors_in_the_reference_flatten_least_squares_and_not_yorks_line() -> N
     source = random.Random(7)
     truth = [source.uniform(0, 10) for _ in range(2000)]
     pairs = [(t + source.gauss(0, 2), t + source.gauss(0, 0.5)) for t in truth]
-    plain, york = comparison(pairs), comparison(pairs, 2.0, 0.5)
+    plain, york = comparison(*columns(pairs)), comparison(*columns(pairs), 2.0, 0.5)
     assert plain is not None
     assert york is not None
     assert plain.slope == pytest.approx(8.333 / (8.333 + 4), rel=0.05)
     assert york.slope == pytest.approx(1.0, abs=0.04)
+
+
+@pytest.mark.parametrize(("u_x", "u_y"), [(1.0, 1.0), (0.3, 2.0), (4.0, 0.1)])
+def test_the_closed_form_is_yorks_line(u_x: float, u_y: float) -> None:
+    source = random.Random(11)
+    pairs = [(x + source.gauss(0, u_x), 3.0 - 0.8 * x + source.gauss(0, u_y)) for x in range(0, 40)]
+    ours = comparison(*columns(pairs), u_x, u_y)
+    theirs = york_line([Pair(x, y, u_x, u_y) for x, y in pairs])
+    assert ours is not None
+    assert (ours.slope, ours.intercept) == (pytest.approx(theirs.slope), pytest.approx(theirs.intercept))
+    assert ours.errors == (pytest.approx(theirs.u_slope, rel=1e-6), pytest.approx(theirs.u_intercept, rel=1e-6))
+
+
+def columns(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in pairs], [y for _, y in pairs]
 
 
 def outcome(**changes: object) -> Outcome:
@@ -180,7 +197,7 @@ def test_every_row_of_limits_names_a_test_and_a_source() -> None:
 def test_a_shift_moves_the_bias_and_nothing_else(values: list[float], shift: float, tolerance: float) -> None:
     times = [60.0 * n for n in range(len(values))]
     pairs = list(paired(times, [v + shift for v in values], times, values, tolerance))
-    found = comparison(pairs)
+    found = comparison(*columns(pairs))
     assert found is not None
     assert found.n == len(values)
     assert found.bias == pytest.approx(shift, abs=1e-6)
