@@ -4,6 +4,7 @@ A flush that is too short leaves a slope in the window; a fixed one is too long 
 squares, spread as the standard deviation of the sample (n - 1), both over the window (`calibration.evaluate.window`).
 """
 
+import math
 from collections import defaultdict, deque
 from typing import Final
 
@@ -26,8 +27,8 @@ class Settling:
         self._measurands = sorted({*limits.slope_max, *limits.stdev_max})
 
     def take(self, measurand: str, sample: Sample) -> None:
-        """Take a usable reading; those of measurands without a limit, and of before, are left out."""
-        if measurand in self._measurands and sample.at_s >= self._began_s:
+        """Take a usable reading; those of measurands without a limit, of before, and no numbers, are left out."""
+        if measurand in self._measurands and sample.at_s >= self._began_s and math.isfinite(sample.value):
             self._samples[measurand].append(sample)
 
     def restless(self, now_s: float) -> dict[str, str]:
@@ -38,12 +39,11 @@ class Settling:
         return {measurand: why for measurand, why in found if why}
 
     def _why(self, measurand: str, now_s: float) -> str | None:
-        rows = [one for one in self._samples[measurand] if one.at_s > now_s - self._limits.window_s]
+        rows = [one for one in self._samples[measurand] if one.at_s >= now_s - self._limits.window_s]
         if len(rows) < READINGS_MIN:
             return f"{len(rows)} readings in {self._limits.window_s:g} s"
         seen = window(rows)
         slope, spread = self._limits.slope_max.get(measurand), self._limits.stdev_max.get(measurand)
-        # Written so that a value that is no number is not steady.
         if slope is not None and not (seen.slope_per_min is not None and abs(seen.slope_per_min) <= slope):
             return f"slope {seen.slope_per_min} per minute, above {slope:g}"
         if spread is not None and not (seen.sd is not None and seen.sd <= spread):

@@ -124,10 +124,11 @@ def _centred(pairs: Sequence[Pair], degree: int, errors_in_x: bool) -> Polynomia
     true = [one.x for one in pairs]
     reach = powers(max(abs(x) for x in true), degree + 1)
     settled = _TOLERANCE * max(abs(one) for one in y)
-    for _ in range(_ROUNDS_MAX):
+    for done in range(_ROUNDS_MAX):
         before = found.beta
         found, true, sigmas = _round(pairs, before, true)
-        if all(abs(a - b) * r <= settled for a, b, r in zip(found.beta, before, reach, strict=True)):
+        # Of equal weights the first round repeats the start, whose x have not moved yet: that is no end.
+        if done and all(abs(a - b) * r <= settled for a, b, r in zip(found.beta, before, reach, strict=True)):
             return _finished(pairs, found, true, sigmas)
     raise FitError(f"no fit after {_ROUNDS_MAX} rounds")
 
