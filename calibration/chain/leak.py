@@ -9,7 +9,7 @@ beginning and end show as a jump by e (air - tank). Method of ours; limits below
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -46,7 +46,7 @@ class Leak:
 
 
 class _Change(NamedTuple):
-    """From one visit of a tank to the next: of the reading, of (air - tank), its variance, and (air - tank) at both."""
+    """From one visit of a tank to the next: change of the reading and of (air - tank), variance; both ends' air."""
 
     before_s: float
     at_s: float
@@ -55,6 +55,8 @@ class _Change(NamedTuple):
     variance: float
     apart_before: float
     apart_after: float
+    air_u_before: float
+    air_u_after: float
 
 
 def find_leaks(visits: Sequence[Visit[Tank]], walk: float, least: float = LEAST) -> list[Leak]:
@@ -102,7 +104,17 @@ def _changes(found: Sequence[Visit[Tank]], walk: float) -> list[_Change]:
         variance = one.u**2 + other.u**2 + walk * gap
         if variance > 0.0:
             changes.append(
-                _Change(one.at_s, other.at_s, other.mean - one.mean, after - before, variance, before, after)
+                _Change(
+                    one.at_s,
+                    other.at_s,
+                    other.mean - one.mean,
+                    after - before,
+                    variance,
+                    before,
+                    after,
+                    one.air_u,
+                    other.air_u,
+                )
             )
     return changes
 
@@ -128,9 +140,7 @@ def _surest(changes: Sequence[_Change], least: float) -> float | None:
 
 def _gain(one: _Change, share: float) -> float:
     """How much better a share explains a change than none, within bounds."""
-    clean = one.reading**2 / one.variance
-    leaking = (one.reading - share * one.apart) ** 2 / one.variance
-    return min(clean, _CAP) - min(leaking, _CAP)
+    return _cost(one, 0.0, 0.0) - _cost(one, share, share)
 
 
 def _likeliest(changes: Sequence[_Change], least: float) -> tuple[int, int, float] | None:
@@ -147,31 +157,63 @@ def _likeliest(changes: Sequence[_Change], least: float) -> tuple[int, int, floa
     return found
 
 
+class _Run(NamedTuple):
+    """One tank's readings in a row that hold air: all changes with their ends, and those between them alone."""
+
+    from_s: float
+    to_s: float
+    label: str
+    changes: list[_Row]
+    between: list[_Row]
+
+
 def _localized(tracks: dict[str, list[_Change]], share: float) -> Leak | None:
-    """Where the leak of a given share lies, over all tanks; None where no reading is better explained by it.
+    """Where the leak of a given share lies surest, over all tanks; None where no reading is better explained by it."""
+    runs = sorted(run for label, track in tracks.items() for run in _runs(label, track, share))
+    clusters: list[list[_Run]] = []
+    for run in runs:
+        if clusters and run.from_s <= max(one.to_s for one in clusters[-1]):
+            clusters[-1].append(run)
+        else:
+            clusters.append([run])
+    sizes = [_regression([row for run in cluster for row in run.between]) for cluster in clusters]
+    best = max(range(len(clusters)), key=lambda i: sizes[i][0] / sizes[i][1], default=None)
+    if best is None or sizes[best][0] < SURE * sizes[best][1]:
+        return None
+    found = clusters[best]
+    size, u = _regression([row for run in found for row in run.changes])
+    labels = tuple(dict.fromkeys(run.label for run in found))
+    return Leak(min(run.from_s for run in found), max(run.to_s for run in found), size, u, labels)
+
+
+def _runs(label: str, track: Sequence[_Change], share: float) -> Iterator[_Run]:
+    """The runs in which a tank follows the air.
 
     A change of gain moves a tank that is unlike the air when it begins and ends, as a leak does; but in between the
-    reading does not follow the air. So a tank counts only where it does.
+    reading does not follow the air, and such a run is none.
     """
-    times: list[float] = []
-    labels: list[str] = []
-    fitted: list[_Row] = []
-    within: list[_Row] = []
-    for label, track in tracks.items():
-        inside = _states(track, share)
-        between = _regressors(track, inside, ends=False)
-        size, u = _regression(between)
-        if len(between) >= CHANGES_MIN and size >= _FOLLOWS * u:
-            moments = [track[0].before_s, *(one.at_s for one in track)]
-            times += [t for t, leaking in zip(moments, inside, strict=True) if leaking]
-            labels.append(label)
-            fitted += _regressors(track, inside, ends=True)
-            within += between
-    size, u = _regression(within)
-    if len(within) < CHANGES_MIN or size < SURE * u:
-        return None
-    size, u = _regression(fitted)
-    return Leak(min(times), max(times), size, u, tuple(labels))
+    inside = _states(track, share)
+    first = 0
+    while first < len(inside):
+        last = next((i for i in range(first, len(inside)) if not inside[i]), len(inside))
+        if last > first:
+            times = [track[i - 1].at_s if i else track[0].before_s for i in (first, last - 1)]
+            # Judged by what there would be without a leak, sized by what there is with one.
+            between = [_row(one, 0.0, True, True) for one in track[first : last - 1]]
+            size, u = _regression(between)
+            if len(between) >= CHANGES_MIN and size >= _FOLLOWS * u:
+                whole = track[max(0, first - 1) : last]
+                states = zip(whole, inside[max(0, first - 1) :], inside[max(1, first) :], strict=False)
+                changes = [_row(one, share, before, after) for one, before, after in states]
+                yield _Run(times[0], times[-1], label, changes, between)
+        first = last + 1
+
+
+def _row(one: _Change, share: float, before: bool, after: bool) -> _Row:
+    """Change of the reading, what a leak of share 1 would have made of it, and variance with that of air."""
+    air = math.hypot(before * one.air_u_before, after * one.air_u_after)
+    apart = after * one.apart_after - before * one.apart_before
+    return one.reading, apart, one.variance + (share * air) ** 2
 
 
 def _regression(rows: Sequence[_Row]) -> tuple[float, float]:
@@ -180,15 +222,6 @@ def _regression(rows: Sequence[_Row]) -> tuple[float, float]:
     if not weight:
         return 0.0, math.inf
     return math.fsum(y * x / v for y, x, v in rows) / weight, 1.0 / math.sqrt(weight)
-
-
-def _regressors(track: Sequence[_Change], inside: Sequence[bool], *, ends: bool) -> list[_Row]:
-    """Change of the reading, what a leak of share 1 would have made of it, and variance; with or without its ends."""
-    return [
-        (one.reading, (one.apart_after if after else 0.0) - (one.apart_before if before else 0.0), one.variance)
-        for one, before, after in zip(track, inside[:-1], inside[1:], strict=True)
-        if (before and after) or (ends and (before or after))
-    ]
 
 
 def _states(track: Sequence[_Change], share: float) -> list[bool]:
@@ -201,9 +234,7 @@ def _states(track: Sequence[_Change], share: float) -> list[bool]:
         steps = []
         for after in (0, 1):
             ways = [
-                cost[before]
-                + _cost(one, share * (after * one.apart_after - before * one.apart_before))
-                + (_SWITCH_COST if before != after else 0.0)
+                cost[before] + _cost(one, share * before, share * after) + (_SWITCH_COST if before != after else 0.0)
                 for before in (0, 1)
             ]
             steps.append((min(ways), ways.index(min(ways))))
@@ -217,5 +248,8 @@ def _states(track: Sequence[_Change], share: float) -> list[bool]:
     return [one == 1 for one in reversed(states)]
 
 
-def _cost(one: _Change, expected: float) -> float:
-    return min(_CAP, (one.reading - expected) ** 2 / one.variance)
+def _cost(one: _Change, before: float, after: float) -> float:
+    """How badly shares of air before and after explain a change: -2 ln of its likelihood, within a bound."""
+    expected = after * one.apart_after - before * one.apart_before
+    variance = one.variance + (before * one.air_u_before) ** 2 + (after * one.air_u_after) ** 2
+    return min(_CAP, (one.reading - expected) ** 2 / variance + math.log(variance / one.variance))

@@ -47,8 +47,8 @@ class Segment(NamedTuple):
 class Visit(Generic[TankT]):
     """One stay on one tank. `mean` and `sd` are of the minutes used, from `from_s` to `to_s`; `u` of the mean.
 
-    `before` is what the instrument showed last before the switch, `air` what air held around the visit. `tail` is the
-    first used minute minus the mean of the others. `trouble` says why the visit is not used.
+    `before` is what the instrument showed last before the switch, `air` (with `air_u`) what air held meanwhile; `tail`
+    is the first used minute minus the mean of the others. `trouble` says why the visit is not used.
     """
 
     tank: TankT
@@ -63,6 +63,7 @@ class Visit(Generic[TankT]):
     tail: float
     before: float | None
     air: float | None
+    air_u: float = 0.0
     u: float = 0.0
     trouble: str = ""
 
@@ -192,8 +193,8 @@ def _edge(prepared: Prepared, part: Segment, *, last: bool) -> Used:
     return found[::-1] if last else found
 
 
-def _air(prepared: Prepared, parts: Sequence[Segment], place: int, at_s: float) -> float | None:
-    """Air at the time of a visit: the line between what was read last before and first after it."""
+def _air(prepared: Prepared, parts: Sequence[Segment], place: int, at_s: float) -> tuple[float | None, float]:
+    """Air at the time of a visit, the line between what was read last before and first after it; how sure that is."""
     ends = []
     for span, last in ((range(place - 1, -1, -1), True), (range(place + 1, len(parts)), False)):
         near = next((i for i in span if parts[i].source == AIR), None)
@@ -201,14 +202,16 @@ def _air(prepared: Prepared, parts: Sequence[Segment], place: int, at_s: float) 
         if found:
             middle = math.fsum(t for t, _ in found) / len(found)
             if abs(middle - at_s) <= _AROUND_S:
-                ends.append((middle, math.fsum(v for _, v in found) / len(found)))
+                values = [v for _, v in found]
+                sd = statistics.stdev(values) if len(values) > 1 else 0.0
+                ends.append((middle, math.fsum(values) / len(values), sd))
     if len(ends) < 2:
-        return ends[0][1] if ends else None
-    (t0, a), (t1, b) = ends
-    return a + (b - a) * (at_s - t0) / (t1 - t0)
+        return (ends[0][1], ends[0][2]) if ends else (None, 0.0)
+    (t0, a, sd_a), (t1, b, sd_b) = ends
+    return a + (b - a) * (at_s - t0) / (t1 - t0), 0.5 * math.hypot(b - a, sd_a, sd_b)
 
 
-def _visit(tank: Tank, start: float, used: Used, before: float | None, air: float | None) -> Visit[Tank]:
+def _visit(tank: Tank, start: float, used: Used, before: float | None, air: tuple[float | None, float]) -> Visit[Tank]:
     times, values = [t for t, _ in used], [v for _, v in used]
     n = len(values)
     mean = math.fsum(values) / n
@@ -216,7 +219,7 @@ def _visit(tank: Tank, start: float, used: Used, before: float | None, air: floa
     slope = statistics.linear_regression(times, values).slope * 60.0 if n > 1 else 0.0
     tail = values[0] - math.fsum(values[1:]) / (n - 1) if n > 1 else 0.0
     at_s = math.fsum(times) / n
-    return Visit(tank, start, times[0], times[-1], at_s, mean, sd, n, slope, tail, before, air)
+    return Visit(tank, start, times[0], times[-1], at_s, mean, sd, n, slope, tail, before, *air)
 
 
 def minute_noise(found: Sequence[Visit[Tank]]) -> float:

@@ -85,6 +85,8 @@ class Score:
     lost: int
     rms: float
     rms_stated: float
+    faults: int
+    narrowed: bool
     missed: list[str]
     false: list[str]
     after_failed_check: int
@@ -116,6 +118,7 @@ def score(seed: int, record: Record, truth: Truth) -> Score:
         seed, record.gas.name, len(good), int((np.abs(e) <= GOALS[record.gas.name]).sum()),
         int((np.abs(e) <= K95 * u).sum()), len(suspect), int((np.abs(se) <= K95 * su).sum()),
         len(result.periods) - len(good) - len(suspect), _rms(e), _rms(u),
+        there(truth, record.gas.name), bool(truth.wrong) and narrowed(result, truth.wrong[record.gas.name][0]),
         missed, false, after_failed(result, record, truth), seconds, terms,
     )  # fmt: skip
 
@@ -153,9 +156,8 @@ def faults(result: Result, gas: str, truth: Truth) -> tuple[list[str], list[str]
     wrong = truth.wrong.get(gas)
     named = {about for what, about in seen if what == "wrong-assigned-value"}
     open_between = [set(about.split(", ")) for what, about in seen if what == "standards-disagree"]
-    if wrong and wrong[0] not in named:
-        narrowed = any(wrong[0] in some and len(some) == 2 for some in open_between)
-        missed.append(f"wrong {wrong[0]} {wrong[1]:.3g}{' (one of two)' if narrowed else ''}")
+    if wrong and wrong[0] not in named and not narrowed(result, wrong[0]):
+        missed.append(f"wrong {wrong[0]} {wrong[1]:.3g}")
     false += [f"wrong {one}" for one in named if not wrong or wrong[0] != one]
     false += ["standards-disagree"] if open_between and not wrong else []
     if truth.expired and ("expired", truth.expired[0]) not in seen:
@@ -166,6 +168,17 @@ def faults(result: Result, gas: str, truth: Truth) -> tuple[list[str], list[str]
     false += ["control"] if "out-of-control" in kinds and not truth.control else []
     false += ["short-flush"] if "short-flush" in kinds else []
     return missed, false
+
+
+def narrowed(result: Result, cylinder: str) -> bool:
+    """Whether the wrong cylinder is named as one of two, where its error is too small to tell which."""
+    pairs = [f.about.split(", ") for f in result.findings if f.what == "standards-disagree"]
+    return any(cylinder in pair and len(pair) == 2 for pair in pairs)
+
+
+def there(truth: Truth, gas: str) -> int:
+    """How many faults there are to find."""
+    return sum(map(bool, (truth.drift_per_day[gas], truth.leak, truth.wrong, truth.expired, truth.control)))
 
 
 def after_failed(result: Result, record: Record, truth: Truth) -> int:
@@ -201,7 +214,9 @@ def summary(scores: list[Score]) -> dict[str, Any]:
             "rms_stated": round(math.sqrt(sum(s.rms_stated**2 * s.hours for s in rows) / hours), 5),
             "suspect_hours": sum(s.suspect for s in rows),
             "lost_hours": sum(s.lost for s in rows),
+            "faults": sum(s.faults for s in rows),
             "missed": sum(len(s.missed) for s in rows),
+            "wrong_of_two": sum(s.narrowed for s in rows),
             "false": sum(len(s.false) for s in rows),
             "valid_after_failed_check": sum(s.after_failed_check for s in rows),
             "cpu_s_max": round(max(s.seconds for s in rows), 2),
