@@ -21,9 +21,11 @@ from metrology.stack.flow import (
     stack_density_kg_m3,
     standard_wet_flow_m3_h,
 )
+from metrology.stack.oxygen import at_reference_oxygen
 from metrology.stack.propagation import Input, propagate, relative
 from metrology.stack.tables import rows
 from metrology.stack.velocity_field import VelocityCoefficient
+from metrology.units import wet_to_dry
 
 # A half width and what it says: a limit (rectangular), two standard uncertainties, or one.
 DIVISOR: Final = {"rectangular": math.sqrt(3.0), "normal2": 2.0, "normal": 1.0}
@@ -31,19 +33,44 @@ DIVISOR: Final = {"rectangular": math.sqrt(3.0), "normal2": 2.0, "normal": 1.0}
 SLOW: Final = timedelta(days=30)
 
 
-def emission_kg_h(values: Mapping[str, float], *, wet: bool = False) -> float:
-    """Emission rate, kg/h, from everything that is read.
+def chain(values: Mapping[str, float], *, wet: bool = False) -> dict[str, float]:
+    """Everything that is derived, from everything that is read: velocity, flow_actual, flow_wet, flow_dry, std, rate.
 
     `values`: area_m2, kv, pitot_coefficient, differential_pressure_Pa, standard_density_kg_m3 (of the moist gas),
-    temperature_degC, static_pressure_Pa, barometer_Pa, moisture_fraction, concentration (mg/m3 at the standard state,
-    dry, or `wet` for an in-situ analyzer: then the moisture does not enter).
+    temperature_degC, static_pressure_Pa, barometer_Pa, moisture_fraction. A stack whose velocity is read itself gives
+    point_velocity_m_s in place of differential pressure, tube and density. For std (mg/m3) and rate (kg/h) also
+    concentration (mg/m3 at the standard state, dry, or `wet` for an in-situ analyzer: then no moisture enters the
+    rate); for zs also oxygen_percent and reference_percent.
     """
     state = (values["temperature_degC"], values["barometer_Pa"], values["static_pressure_Pa"])
-    density = stack_density_kg_m3(values["standard_density_kg_m3"], *state)
-    point = pitot_velocity_m_s(values["differential_pressure_Pa"], density, values["pitot_coefficient"])
-    velocity = section_velocity_m_s(point, values["kv"])
-    flow = standard_wet_flow_m3_h(actual_flow_m3_h(values["area_m2"], velocity), *state)
-    return rate_kg_h(values["concentration"], flow if wet else dry_flow_m3_h(flow, values["moisture_fraction"]))
+    found = {"velocity": section_velocity_m_s(_point_velocity_m_s(values), values["kv"])}
+    found["flow_actual"] = actual_flow_m3_h(values["area_m2"], found["velocity"])
+    found["flow_wet"] = standard_wet_flow_m3_h(found["flow_actual"], *state)
+    found["flow_dry"] = dry_flow_m3_h(found["flow_wet"], values["moisture_fraction"])
+    if "concentration" in values:
+        read = values["concentration"]
+        found["std"] = wet_to_dry(read, values["moisture_fraction"]) if wet else read
+        found["rate"] = rate_kg_h(read, found["flow_wet" if wet else "flow_dry"])
+        if "oxygen_percent" in values:
+            found["zs"] = at_reference_oxygen(found["std"], values["oxygen_percent"], values["reference_percent"]).value
+    return found
+
+
+def _point_velocity_m_s(values: Mapping[str, float]) -> float:
+    if "point_velocity_m_s" in values:
+        return values["point_velocity_m_s"]
+    density = stack_density_kg_m3(
+        values["standard_density_kg_m3"],
+        values["temperature_degC"],
+        values["barometer_Pa"],
+        values["static_pressure_Pa"],
+    )
+    return pitot_velocity_m_s(values["differential_pressure_Pa"], density, values["pitot_coefficient"])
+
+
+def emission_kg_h(values: Mapping[str, float], *, wet: bool = False) -> float:
+    """Emission rate, kg/h: `rate` of `chain`."""
+    return chain(values, wet=wet)["rate"]
 
 
 def default_terms(name: str, value: float, full_scale: float | None = None) -> tuple[Term, ...]:

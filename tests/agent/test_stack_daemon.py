@@ -201,3 +201,28 @@ async def test_gas_in_the_line_marks_what_is_made_of_it(running: tuple[Daemon, P
     assert causes["dust_zs"] == {"calibration"}
     # A mark is no reason to hide what was computed.
     assert marked[-1]["so2_rate"]["x"] is not None
+
+
+async def test_a_restart_amid_a_minute_loses_and_doubles_nothing(root: Path, tmp_path: Path) -> None:
+    clock = clock_from(f"{time.time()},{(WORLD + timedelta(seconds=6)).timestamp()},{RATE:g}")
+    plant = Plant(clock)
+    await plant.start()
+    for last in (False, True):
+        daemon = Daemon(configuration(root, tmp_path, plant.ports), clock, tmp_path / "station.hjson")
+        task = asyncio.create_task(daemon.run())
+        async with asyncio.timeout(20):
+            before = daemon.log.next_seq
+            while len([seq for seq, _ in await derived(daemon) if seq >= before]) < 15:
+                await asyncio.sleep(0.02)
+        if not last:
+            daemon.stop()
+            await task
+    (minute, *_) = await until_minute(daemon, 1)
+    scans = [row for row in await records(daemon, "scan") if minute["start"] <= row["at"] < minute["end"]]
+    made = [row["values"]["so2_rate"] for row in scans if row["instrument"] == "main"]
+    rate = minute["rows"]["main.so2_rate"]
+    assert rate["n"] == len([value for value in made if value["x"] is not None and "q" not in value]) > 15
+    assert rate["n"] == minute["rows"]["cems.so2"]["n"]
+    daemon.stop()
+    await task
+    plant.close()

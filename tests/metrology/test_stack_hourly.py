@@ -8,7 +8,7 @@ import pytest
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Average
 from metrology.stack.derive import GasSource, Plan, Source
-from metrology.stack.hourly import emission_hour
+from metrology.stack.hourly import emission_hour, with_budget
 from metrology.stack.hours import HourState
 from metrology.stack.velocity_field import History, VelocityCoefficient
 
@@ -63,7 +63,7 @@ def test_the_budget_is_that_of_the_chain_at_the_means() -> None:
 def test_an_analyzer_that_reads_wet_owes_nothing_to_the_moisture() -> None:
     wet = replace(PLAN, gases={"co2": GasSource(Source("cems.co2_percent"), wet=True)})
     budgets = [emission_hour(plan, "co2", averages()).budget for plan in (PLAN, wet)]
-    of_moisture = [{t.name: t.u for t in b.terms}["moisture_fraction: method"] for b in budgets if b]
+    of_moisture = [{t.name: t.u for t in b.terms}.get("moisture_fraction: method", 0.0) for b in budgets if b]
     assert of_moisture[0] > 0.0
     assert of_moisture[1] == 0.0
 
@@ -101,3 +101,50 @@ def test_moisture_may_come_from_two_oxygens() -> None:
     assert made.total == pytest.approx(plain.total)
     rows["cems.o2_wet"] = replace(template, mean=7.5)
     assert emission_hour(oxygens, "co2", rows).budget is None
+
+
+@pytest.mark.parametrize(
+    ("measurand", "value", "entering", "absent"),
+    [
+        ("stack_velocity", 11.76, "kv: determination kv-1", "area_m2: dimensions"),
+        ("flow_actual", 529200.0, "area_m2: dimensions", "moisture_fraction: method"),
+        ("flow_wet", 347360.0, "temperature_degC: sensor", "moisture_fraction: method"),
+        ("flow_dry", 317487.0, "moisture_fraction: method", "concentration: span gas"),
+        ("so2_std", 57.2, "concentration: span gas", "kv: determination kv-1"),
+        ("so2_zs", 60.4, "oxygen_percent: drift", "area_m2: dimensions"),
+        ("so2_rate", 18.16, "area_m2: dimensions", "oxygen_percent: drift"),
+    ],
+)
+def test_every_derived_mean_has_its_budget(measurand: str, value: float, entering: str, absent: str) -> None:
+    inputs = {**PLAN.inputs, "oxygen": Source("cems.o2")}
+    plan = replace(PLAN, inputs=inputs, gases={"so2": GasSource(Source("cems.so2"))}, reference_oxygen_percent=6.0)
+    rows = averages()
+    template = rows["cems.stack_humidity"]
+    rows["cems.o2"] = replace(template, mean=6.8)
+    for name, mean in (("so2_std", 57.19643), ("so2_zs", 60.41876), ("so2_rate", 18.15915), ("flow_actual", 529200.0),
+                       ("flow_wet", 347360.48), ("flow_dry", 317487.48)):  # fmt: skip
+        rows[f"main.{name}"] = replace(template, series=f"main.{name}", mean=mean)
+    found = with_budget(plan, measurand, rows)
+    assert found is not None
+    assert found[0] == pytest.approx(value, rel=1e-3)
+    names = {term.name for term in found[1].terms}
+    assert entering in names
+    assert absent not in names
+    assert 0.001 < found[1].total / found[0] < 0.2
+
+
+def test_a_velocity_that_is_read_itself_owes_nothing_to_tube_and_density() -> None:
+    inputs = {k: v for k, v in PLAN.inputs.items() if k != "differential_pressure"}
+    plan = replace(PLAN, inputs={**inputs, "velocity": Source("meter.stack_velocity")}, pitot_coefficient=1.0)
+    found = with_budget(plan, "co2_rate", averages())
+    assert found is not None
+    parts = {term.name: term.u / 74853.344 for term in found[1].terms}
+    assert not [name for name in parts if name.startswith(("pitot", "differential", "standard_density"))]
+    assert parts["point_velocity_m_s: instrument"] == pytest.approx(0.01, rel=1e-6)
+    # The temperature enters by the state alone, not by half of it through the root of the density.
+    assert parts["temperature_degC: sensor"] == pytest.approx(3 / 3**0.5 / 411.5, rel=1e-5)
+
+
+def test_what_the_stack_does_not_give_has_no_budget() -> None:
+    assert with_budget(PLAN, "so2_rate", averages()) is None
+    assert with_budget(PLAN, "co2_zs", averages()) is None
