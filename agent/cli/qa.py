@@ -57,6 +57,8 @@ def _intervals(found: Answer, lang: Lang) -> str:
     for one in found["intervals"]:
         first, end = one["why"][0], one["end"] or found["now"]
         suspect = NOTHING if one["suspect_from"] is None else hours(one["suspect_from"], one["start"])
+        if one["unchecked_before"]:
+            suspect = say("all-before", lang)
         percent = first["drift_percent"]
         rows.append((
             one["series"], local(one["start"]), local(one["end"]) if one["end"] else say("still", lang),

@@ -89,7 +89,9 @@ class OutOfControl:
         self._said.add(record)
         if one.restored is None:
             detail = {**one.why[-1].fields(), "since": iso(one.start)}
-            suspect = {"suspect_from": iso(one.suspect_from)} if one.suspect_from else {}
+            suspect: dict[str, Any] = {"suspect_from": iso(one.suspect_from)} if one.suspect_from else {}
+            if one.unchecked_before:
+                suspect["unchecked_before"] = True
             await self._event("out-of-control", one.why[-1].check.run, {"series": one.series, **detail, **suspect})
         elif one.end is not None:
             detail = {"since": iso(one.start), "until": iso(one.end), "record": list(one.restored)}

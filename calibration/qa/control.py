@@ -50,7 +50,7 @@ class Interval:
     """Out of control in [start, end); `end` None: still. Suspect in [suspect_from, start), None where that is empty.
 
     `why` holds the checks that failed (WHY_MAX of them at most), the first first; `restored` is the record of the run
-    that ended it.
+    that ended it. `unchecked_before`: no good check of the series is known before; all of its earlier time is suspect.
     """
 
     series: str
@@ -59,6 +59,7 @@ class Interval:
     suspect_from: datetime | None
     why: tuple[Finding, ...]
     restored: RecordId | None = None
+    unchecked_before: bool = False
 
     @property
     def verified(self) -> bool:
@@ -72,6 +73,7 @@ class Interval:
             "start": iso(self.start),
             "end": iso(self.end) if self.end else None,
             "suspect_from": iso(self.suspect_from) if self.suspect_from else None,
+            "unchecked_before": self.unchecked_before,
             "why": [one.fields() for one in self.why],
             "restored": list(self.restored) if self.restored else None,
             "verified": self.verified,
@@ -143,14 +145,14 @@ class Control:
         check = finding.check
         role = self._role(check.series, check.role)
         role.failed = True
-        good_at = role.good_at
+        good_at = role.good_at or self._good_at(check.series)
         # App. F: repetition counts from the check that completes it, a single large drift from the check before.
         back = check.rules is not None and check.rules.back_dates and finding.reason == "limit" and good_at is not None
         start = good_at if back and good_at is not None else check.at
         known = self.open.get(check.series)
         if known is None:
             suspect = None if back else good_at
-            interval = Interval(check.series, start, None, suspect, (finding,))
+            interval = Interval(check.series, start, None, suspect, (finding,), unchecked_before=good_at is None)
         else:
             start = min(start, known.start)
             earlier = [one for one in (known.suspect_from, good_at) if one is not None and one < start]
@@ -159,6 +161,11 @@ class Control:
             )
         self.open[check.series] = interval
         return interval
+
+    def _good_at(self, series: str) -> datetime | None:
+        """The last good check of any gas: a role that was never good before has no better witness."""
+        known = [role.good_at for (of, _), role in self._roles.items() if of == series and role.good_at is not None]
+        return max(known, default=None)
 
     def _adjusted(self, series: str) -> None:
         """Charts begin anew after an adjustment; it takes a good check to be in control again."""
@@ -229,6 +236,7 @@ def standing(intervals: Iterable[Interval], series: str, start: datetime, end: d
             continue
         if one.start < end and (one.end is None or one.end > start):
             return "out"
-        if one.suspect_from is not None and one.suspect_from < end and one.start > start:
+        before = one.start > start and (one.suspect_from is None or one.suspect_from < end)
+        if before and (one.suspect_from is not None or one.unchecked_before):
             worst = "suspect"
     return worst

@@ -80,6 +80,24 @@ def test_hj_75_is_invalid_from_the_failed_check_and_suspect_back_to_the_last_goo
     assert standing([found], "cems.nox", hour(30), hour(31)) == "good"
 
 
+def test_where_no_good_check_is_known_all_earlier_time_is_suspect() -> None:
+    book = diary()
+    book.run(24, 6.0, 0.0)
+    book.run(48)
+    (found,) = out_of_control(book.records)
+    assert (found.suspect_from, found.unchecked_before) == (None, True)
+    assert standing([found], SERIES, hour(-1000), hour(-999)) == "suspect"
+    assert standing([found], SERIES, hour(50), hour(51)) == "good"
+
+
+def test_a_gas_that_was_never_good_has_the_other_gases_for_witness() -> None:
+    book = diary()
+    book.run(0, 0.0, None)
+    book.run(24, 0.0, 11.0)
+    (found,) = out_of_control(book.records)
+    assert (found.suspect_from, found.unchecked_before) == (hour(0), False)
+
+
 def test_a_failure_that_is_not_out_of_control_opens_nothing_and_ends_nothing() -> None:
     book = diary()
     book.run(0, 3.0, 3.0)
