@@ -58,6 +58,14 @@ class Oxygen(Strict):
     guard_percent: float = Field(default=20.9, gt=0, lt=21)
 
 
+class Stopped(Strict):
+    """The plant counts as stopped where all of these that are given hold: its values are then no emission."""
+
+    velocity_below_m_s: float | None = Field(default=None, gt=0, le=20)
+    temperature_below_degC: float | None = Field(default=None, gt=-40, le=300)
+    oxygen_above_percent: float | None = Field(default=None, gt=0, lt=25)
+
+
 class Stack(Strict):
     """One section of a stack."""
 
@@ -69,3 +77,4 @@ class Stack(Strict):
     inputs: dict[StackRole, StackInput]
     gases: dict[StackGasName, StackGas] = Field(default={})
     oxygen: Oxygen | None = None
+    stopped: Stopped | None = None

@@ -99,6 +99,10 @@ def _needs(name: str, block: Stack, find: Findings) -> None:
         missing.append("moisture")
     if block.oxygen and "oxygen" not in block.inputs:
         missing.append("oxygen")
+    if block.stopped and not block.stopped.model_dump(exclude_none=True):
+        find.error("stack-stop-empty", "stacks", name, "stopped", at_key=True)
+    if block.stopped and block.stopped.oxygen_above_percent is not None and "oxygen" not in block.inputs:
+        missing.append("oxygen")
     if DIFFERENTIAL in flows:
         if block.pitot_coefficient is None:
             find.error("stack-pitot-missing", "stacks", name, at_key=True)

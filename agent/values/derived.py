@@ -12,7 +12,7 @@ from agent.config import Config
 from agent.config_stack import FiledKv, StackGas, StackInput
 from agent.config_stack import Stack as Block
 from metrology.reading import Measurement, Scan
-from metrology.stack.derive import GasSource, Plan, Source, Stack
+from metrology.stack.derive import GasSource, Plan, Source, Stack, StopRule
 from metrology.stack.velocity_field import History, VelocityCoefficient
 
 
@@ -33,6 +33,7 @@ def plan_of(name: str, block: Block, day_offset_h: float) -> Plan:
         reference_oxygen_percent=oxygen.reference_percent if oxygen else None,
         **({"guard_percent": oxygen.guard_percent} if oxygen else {}),
         cut_off_m_s=block.cut_off_m_s,
+        stopped=StopRule(**block.stopped.model_dump()) if block.stopped else None,
     )
 
 

@@ -49,6 +49,26 @@ class GasSource:
 
 
 @dataclass(frozen=True, slots=True)
+class StopRule:
+    """When the plant counts as stopped: every bound that is given holds, and every value it is about is known.
+
+    The velocity is that of the section, m/s; temperature in degC, oxygen dry in percent.
+    """
+
+    velocity_below_m_s: float | None = None
+    temperature_below_degC: float | None = None
+    oxygen_above_percent: float | None = None
+
+    def holds(self, velocity: float | None, temperature: float | None, dry_oxygen: float | None) -> bool:
+        """Whether the plant is stopped by these values."""
+        below = [(velocity, self.velocity_below_m_s), (temperature, self.temperature_below_degC)]
+        found = [value is not None and value < bound for value, bound in below if bound is not None]
+        if self.oxygen_above_percent is not None:
+            found.append(dry_oxygen is not None and dry_oxygen > self.oxygen_above_percent)
+        return bool(found) and all(found)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One stack. `inputs` by role (a key of UNITS), one of velocity and differential_pressure among them.
 
@@ -66,6 +86,7 @@ class Plan:
     reference_oxygen_percent: float | None = None
     guard_percent: float = oxygen.GUARD_PERCENT
     cut_off_m_s: float = 0.0
+    stopped: StopRule | None = None
 
     @property
     def trigger(self) -> str:
@@ -99,6 +120,7 @@ class Stack:
         self.plan = plan
         self.cut_offs = 0
         self.guarded = 0
+        self._stopped_since: datetime | None = None
         sources = [*plan.inputs.values(), *(gas.source for gas in plan.gases.values())]
         sources += [gas.no2 for gas in plan.gases.values() if gas.no2]
         self._newest: dict[str, Measurement | None] = {source.series: None for source in sources if source.series}
@@ -120,10 +142,21 @@ class Stack:
         found = self._flows(inputs, at)
         for gas, source in self.plan.gases.items():
             found |= self._gas(gas, source, inputs, found["flow_dry"], at)
+        stop = self._stop(inputs, found["stack_velocity"], at)
         return tuple(
-            Reading(self.plan.name, name, found[name].value, unit, at, Quality(found[name].marks))
+            Reading(self.plan.name, name, found[name].value, unit, at, Quality(found[name].marks | stop))
             for name, unit in self.plan.measurands.items()
         )
+
+    def _stop(self, inputs: Mapping[str, Known], velocity: Known, at: datetime) -> frozenset[Mark]:
+        """The mark of a plant that is stopped by the declared rule."""
+        rule, unknown = self.plan.stopped, Known(None)
+        values = (velocity.value, inputs["temperature"].value, inputs.get("oxygen", unknown).value)
+        if rule is None or not rule.holds(*values):
+            self._stopped_since = None
+            return frozenset()
+        self._stopped_since = self._stopped_since or at
+        return frozenset({Mark(Cause.STOPPED, "by the declared rule", self._stopped_since)})
 
     def _known(self, source: Source, unit: str, at: datetime, molar_mass: float | None = None) -> Known:
         """An input in the unit it is reckoned in."""

@@ -19,7 +19,7 @@ from metrology.stack.hours import Hour, hour_of
 from metrology.stack.propagation import propagate
 from metrology.units import convert
 
-# Density of the moist gas where it follows from the composition: the differential pressure is reckoned back with the same.
+# Density of the moist gas where it follows from the composition: the differential pressure is reckoned back with it.
 ANY_DENSITY_kg_m3 = 1.3
 
 

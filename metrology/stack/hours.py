@@ -55,14 +55,15 @@ def hour_of(
 ) -> Hour:
     """The hour that an hourly average of a rate stands for. Raises ValueError for another period.
 
-    Valid where it is and has an amount; else by its causes: stopped, out of control, missing.
+    Valid where it is and has an amount; stopped where no part of it ran; else by its causes out of control or missing:
+    an hour in which the source ran at all is an hour it ran.
     """
     if average.period_s != HOUR_S:
         raise ValueError(f"{average.series}: a period of {average.period_s} s is no hour")
     if average.valid and average.sum is not None:
         return Hour(average.start, HourState.VALID, average.sum, budget, suspect)
     causes = average.quality.causes
-    if Cause.STOPPED in causes:
+    if Cause.STOPPED in causes and average.n == 0:
         return Hour(average.start, HourState.STOPPED)
     if Cause.OUT_OF_CONTROL in causes:
         return Hour(average.start, HourState.OUT_OF_CONTROL, last_passed=last_passed)

@@ -80,6 +80,8 @@ MAIN = "stacks.main"
         (('emission: "main.so2_rate"', 'emission: "main.so2_std"'), "error", "emission-no-rate",
          "uplinks.authority.factors.a21026.emission"),
         (('filed: "2026-03-05"', 'filed: "2026-03-07"'), "error", "kv-back-dated", f"{MAIN}.kv"),
+        (("oxygen: { reference_percent: 6 }", "oxygen: { reference_percent: 6 }\n      stopped: {}"), "error",
+         "stack-stop-empty", f"{MAIN}.stopped"),
         (('filed_by: "Li Wei"', 'filed_by: " "'), "error", "wrong-form", f"{MAIN}.kv.0.filed_by"),
         ((KV, 'valid_from: "2027-01-01"'), "warning", "kv-not-yet", f"{MAIN}.kv"),
         (('temperature: { series: "cems.stack_temperature" }',

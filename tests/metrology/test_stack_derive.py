@@ -7,7 +7,7 @@ import pytest
 
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Measurement, Reading
-from metrology.stack.derive import GasSource, Plan, Source, Stack
+from metrology.stack.derive import GasSource, Plan, Source, Stack, StopRule
 from metrology.stack.velocity_field import History, VelocityCoefficient
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -194,3 +194,20 @@ def test_moisture_that_is_none_gives_no_dry_flow() -> None:
     found = values(ready(stack_humidity=(120.0, "%")))
     assert found["flow_dry"].value is None
     assert found["flow_wet"].value is not None
+
+
+def test_a_stopped_plant_is_marked_while_every_bound_holds() -> None:
+    rule = StopRule(velocity_below_m_s=2.0, temperature_below_degC=60.0, oxygen_above_percent=19.0)
+    still = {"stack_velocity": (1.0, "m/s"), "stack_temperature": (35.0, "degC"), "o2": (20.5, "%")}
+    stack = ready(replace(PLAN, stopped=rule), **still)  # type: ignore[arg-type]
+    found = values(stack)
+    assert all(reading.quality.causes == {Cause.STOPPED} for reading in found.values())
+    later = AT + SECOND
+    again = next(iter(values(stack, later)["flow_dry"].quality.marks))
+    assert again.since == AT
+    for name, pair in (("o2", (8.0, "%")), ("stack_temperature", (120.0, "degC")), ("stack_velocity", (9.0, "m/s"))):
+        runs = ready(replace(PLAN, stopped=rule), **{**still, name: pair})  # type: ignore[arg-type]
+        assert Cause.STOPPED not in values(runs)["flow_dry"].quality.causes
+    unknown = ready(replace(PLAN, stopped=rule), **{**still, "o2": (None, "%")})  # type: ignore[arg-type]
+    assert Cause.STOPPED not in values(unknown)["flow_dry"].quality.causes
+    assert not StopRule().holds(0.0, 0.0, 21.0)

@@ -1,5 +1,6 @@
 """Validity of periods, totals, and the layer of substituted hours."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -72,13 +73,16 @@ def test_a_total_says_what_it_counts_and_what_is_missing() -> None:
 
 def average(amount: float | None, *causes: Cause, period_s: int = 3600) -> Average:
     quality = Quality.of(*(Mark(cause, "test", START) for cause in causes))
-    return Average("main.co2_rate", "kg/h", START, period_s, 60, 1.0, 10.0, 9.0, 11.0, 0.1, "hj-stack", quality, amount)
+    n = 0 if Cause.STOPPED in causes else 60
+    return Average("main.co2_rate", "kg/h", START, period_s, n, 1.0, 10.0, 9.0, 11.0, 0.1, "hj-stack", quality, amount)
 
 
 def test_an_hour_follows_from_its_average() -> None:
     assert hour_of(average(10.0), suspect=True) == Hour(START, V, 10.0, suspect=True)
     assert hour_of(average(None, Cause.INCOMPLETE)).state is M
     assert hour_of(average(None, Cause.INCOMPLETE, Cause.STOPPED, Cause.COMMUNICATION)).state is S
+    begun = replace(average(None, Cause.INCOMPLETE, Cause.STOPPED), n=5)
+    assert hour_of(begun).state is M
     failed = hour_of(average(None, Cause.INCOMPLETE, Cause.OUT_OF_CONTROL), last_passed=START - HOUR)
     assert (failed.state, failed.last_passed) == (X, START - HOUR)
     # An amount beside a cause that makes it invalid is none.
