@@ -20,6 +20,11 @@ function lock(held) {
   return held ? `${held.owner}: ${held.reason} (${local(held.since)} – ${held.until ? local(held.until) : ""})` : texts.no_lock;
 }
 
+function control(lost) {
+  const told = Object.values(lost).map((one) => fill(texts.out_of_control_since, { series: one.series, at: local(one.start) }));
+  return told.length ? element("span", told.join(" · "), "flagged") : texts.in_control;
+}
+
 function drawState(state) {
   const speed = document.getElementById("speed");
   put(document.getElementById("station"), lang === "zh" ? state.station.name_zh : state.station.name_en);
@@ -29,6 +34,7 @@ function drawState(state) {
     [texts.now, local(state.now)],
     [texts.log, fill(texts.records, { count: state.log.records, epoch: state.log.epoch })],
     [texts.calibration, runs(state.calibration)],
+    [texts.control, control(state.calibration.out_of_control)],
     [texts.maintenance, state.maintenance.held ? element("span", lock(state.maintenance.held), "flagged") : texts.no_lock],
   ]);
 }
