@@ -95,11 +95,14 @@ class PassiveRun:
             return
         self._now, self._said = state, word
         if self._marks is None:
-            self.id = f"{self.name}-{iso(self._clock.now())}"
+            self.id = self._new_id()
             self._marks = GasMarks(self._intake, self._targets, self.id, self._clock)
         if state is not AIR:
             self._marks.put(Cause.CALIBRATION)
         self._changed.set()
+
+    def _new_id(self) -> str:
+        return f"{self.name}-{iso(self._clock.now())}"
 
     async def run(self) -> None:
         """Serve for ever."""
@@ -125,12 +128,17 @@ class PassiveRun:
             self._changed.clear()
             await self._changed.wait()
         if reason is not None:
+            self._changed.clear()
             self._marks.put(Cause.RECOVERY)
             await self._settled_as(self.sequence.recovery_s)
         if self._now is AIR:
             self._changed.clear()
             self._marks.put(None)
             self._marks = None
+        else:
+            # It began anew before it had recovered: another run.
+            self.id = self._new_id()
+            self._marks.origin = f"run:{self.id}"
 
     def _started(self, results: Results) -> dict[str, Any]:
         return {
