@@ -7,10 +7,12 @@ from agent.cli import (
     account_line,
     analysis_line,
     board_calibration,
+    cylinder_line,
     firmware,
     hj212_line,
     process_line,
     qa_line,
+    report_line,
     scan_line,
 )
 from host.commands import Argument, Program
@@ -37,9 +39,11 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     **analysis_line.ARGUMENTS,
     **firmware.ARGUMENTS,
     **board_calibration.ARGUMENTS,
+    **cylinder_line.ARGUMENTS,
     **hj212_line.ARGUMENTS,
     **process_line.ARGUMENTS,
     **qa_line.ARGUMENTS,
+    **report_line.ARGUMENTS,
     **scan_line.ARGUMENTS,
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
@@ -63,9 +67,11 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     *analysis_line.COMMANDS,
     *firmware.COMMANDS,
     *board_calibration.COMMANDS,
+    *cylinder_line.COMMANDS,
     *hj212_line.COMMANDS,
     *process_line.COMMANDS,
     *qa_line.COMMANDS,
+    *report_line.COMMANDS,
     *scan_line.COMMANDS,
 )
 

@@ -1,0 +1,109 @@
+"""The performance report: every test of an instrument on recorded data, its figure beside the limit it is judged by."""
+
+from collections.abc import Sequence
+
+from calibration.qa.performance.limits import Basis, Judged
+from calibration.reports.document import Cell, Column, Report, Row, Section, Table
+from calibration.reports.frame import Frame, worst
+
+# The order in which a figure stands for an outcome that no limit chose.
+_SHOWN: Sequence[Basis] = (
+    "seconds", "percent_rata", "percent_mean", "percent_gas", "percent_scale", "percent_error", "absolute", "r2",
+)  # fmt: skip
+
+
+def performance(frame: Frame, judged: Sequence[Judged]) -> Report:
+    """From outcomes as `plumeline performance` judges them; the records are files, so that no row names any."""
+    words = frame.words
+    found = [one for one in judged if frame.wants(one.outcome.series)]
+    verdicts = [
+        words.verdict(one.verdict, one.limit is None or one.limit.verified)
+        for one in found
+        if one.verdict != "no-limit"
+    ]
+    sections = [
+        Section(words("section.tests"), (), (_summary(frame, found),)),
+        *(_series(frame, series, found) for series in dict.fromkeys(one.outcome.series for one in found)),
+        Section(words("section.limits"), (), (_limits(frame, found),)),
+    ]
+    return frame.report("performance", worst(verdicts, words), sections)
+
+
+def _basis(one: Judged) -> Basis | None:
+    if one.limit is not None:
+        return one.limit.basis
+    return next((basis for basis in _SHOWN if basis in one.outcome.figures), None)
+
+
+def _unit(frame: Frame, one: Judged, basis: Basis | None) -> str:
+    if basis is None:
+        return ""
+    return frame.words.unit(one.outcome.unit) if basis == "absolute" else frame.words(f"basis.{basis}")
+
+
+def _summary(frame: Frame, found: list[Judged]) -> Table:
+    words = frame.words
+    columns = (
+        Column(words("head.series")), Column(words("head.test")), Column(words("head.about")),
+        Column(words("head.n"), "number", decimals=0), Column(words("head.result"), "number"),
+        Column(words("head.limit-of"), "number"), Column(words("head.unit")), Column(words("head.verdict"), "verdict"),
+        Column(words("head.reason")),
+    )  # fmt: skip
+    rows = []
+    for one in found:
+        basis = _basis(one)
+        verified = one.limit is None or one.limit.verified
+        why = words.or_itself("untested", one.outcome.why) if one.outcome.why else ""
+        cells: tuple[Cell, ...] = (
+            words.series(one.outcome.series), words(f"test.{one.outcome.test}"), one.outcome.about, one.outcome.n,
+            one.outcome.figures[basis] if basis else None, one.bound, _unit(frame, one, basis),
+            words.verdict(one.verdict, verified), why,
+        )  # fmt: skip
+        rows.append(Row(cells))
+    return frame.table("table.tests", columns, rows)
+
+
+def _series(frame: Frame, series: str, found: list[Judged]) -> Section:
+    """Every figure and detail of one series."""
+    words = frame.words
+    columns = (
+        Column(words("head.test")), Column(words("head.about")), Column(words("head.figure")),
+        Column(words("head.result"), "number"), Column(words("head.unit")),
+    )  # fmt: skip
+    rows = []
+    for one in found:
+        if one.outcome.series != series:
+            continue
+        head = (words(f"test.{one.outcome.test}"), one.outcome.about)
+        for basis, value in one.outcome.figures.items():
+            rows.append(Row((*head, words("word.figure"), value, _unit(frame, one, basis))))
+        for name, detail in one.outcome.detail.items():
+            rows.append(Row((*head, words.or_itself("detail", name), detail, "")))
+    return Section(words.series(series), (), (frame.table("table.figures", columns, rows),) if rows else ())
+
+
+def _limits(frame: Frame, found: list[Judged]) -> Table:
+    words = frame.words
+    columns = (
+        Column(words("head.rules")), Column(words("head.test")), Column(words("head.limit-of"), "number"),
+        Column(words("head.unit")), Column(words("head.source")), Column(words("head.verified")),
+    )  # fmt: skip
+    used = {
+        (
+            one.limit.standard,
+            one.limit.test,
+            one.limit.limit,
+            one.limit.basis,
+            one.limit.source,
+            one.limit.verified,
+        ): one
+        for one in found
+        if one.limit is not None
+    }
+    rows = [
+        Row((standard, words(f"test.{test}"), limit, _unit(frame, one, basis), source,
+             words("word.verified" if verified else "word.unverified")))
+        for (standard, test, limit, basis, source, verified), one in used.items()
+    ]  # fmt: skip
+    notes = [words("note.unverified")] if any(not key[-1] for key in used) else []
+    return frame.table("table.limits", columns, rows, notes)

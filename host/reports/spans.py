@@ -1,0 +1,29 @@
+"""The span of a report as people write it: days, months and quarters of the station, or instants."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_DAY: Final = timedelta(days=1)
+_SHORT: Final = re.compile(r"(\d{4})(?:-(\d{2})|-?Q([1-4]))?")
+
+
+def instant(text: str, offset_h: float, *, end: bool = False) -> datetime:
+    """Aware UTC of a year, a quarter, a month, a day (of the station's own time), or an ISO 8601 instant.
+
+    At the `end` of a span a year, quarter, month or day means its end. An instant without a zone is the station's.
+    Raises ValueError.
+    """
+    text = text.strip()
+    if short := _SHORT.fullmatch(text):
+        year, month, quarter = short.groups()
+        first = int(month) if month else 3 * int(quarter) - 2 if quarter else 1
+        months = 1 if month else 3 if quarter else 12
+        begin = datetime(int(year), first, 1, tzinfo=UTC)
+        count = begin.year * 12 + begin.month - 1 + (months if end else 0)
+        return datetime(count // 12, count % 12 + 1, 1, tzinfo=UTC) - timedelta(hours=offset_h)
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is not None:
+        return found.astimezone(UTC)
+    local = found.replace(tzinfo=UTC) - timedelta(hours=offset_h)
+    return local + _DAY if end and len(text) == len("2026-06-15") else local
