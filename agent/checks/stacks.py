@@ -10,7 +10,7 @@ from agent.config_stack import Stack
 from agent.values.derived import plan_of
 from metrology.declaration import DriverInfo
 from metrology.measurand import catalogue
-from metrology.stack.derive import DIFFERENTIAL, UNITS, VELOCITY
+from metrology.stack.plan import DIFFERENTIAL, UNITS, VELOCITY
 from metrology.stack.velocity_field import FilingError
 from metrology.units import STACK_DRY, UnitError, convert
 

@@ -12,7 +12,8 @@ from agent.config import Config
 from agent.config_stack import FiledKv, StackGas, StackInput
 from agent.config_stack import Stack as Block
 from metrology.reading import Measurement, Scan
-from metrology.stack.derive import GasSource, Plan, Source, Stack, StopRule
+from metrology.stack.derive import Stack
+from metrology.stack.plan import GasSource, Plan, Source, StopRule
 from metrology.stack.velocity_field import History, VelocityCoefficient
 
 

@@ -13,9 +13,9 @@ from metrology.budget import Budget
 from metrology.reading import Average
 from metrology.stack import flow, humidity
 from metrology.stack.concentration import wet
-from metrology.stack.derive import UNITS, VELOCITY, Plan, Source
 from metrology.stack.emission_budget import chain, hourly_inputs
 from metrology.stack.hours import Hour, hour_of
+from metrology.stack.plan import UNITS, VELOCITY, Plan, Source
 from metrology.stack.propagation import propagate
 from metrology.units import convert
 

@@ -7,7 +7,8 @@ import pytest
 
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Measurement, Reading
-from metrology.stack.derive import GasSource, Plan, Source, Stack, StopRule
+from metrology.stack.derive import Stack
+from metrology.stack.plan import GasSource, Plan, Source, StopRule
 from metrology.stack.velocity_field import History, VelocityCoefficient
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -7,9 +7,9 @@ import pytest
 
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Average
-from metrology.stack.derive import GasSource, Plan, Source
 from metrology.stack.hourly import emission_hour, with_budget
 from metrology.stack.hours import HourState
+from metrology.stack.plan import GasSource, Plan, Source
 from metrology.stack.velocity_field import History, VelocityCoefficient
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
