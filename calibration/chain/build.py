@@ -8,7 +8,7 @@ import math
 import statistics
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from calibration.chain import control, steadiness
@@ -126,7 +126,11 @@ class _Builder:
             pieces += _cut([one for one in block if one.at_s not in outliers], [one.to_s for one in steps])
         walk = self.walk(likeliest_walk)
         self.findings += steadiness.drift([[v.point for v in piece] for piece in pieces], walk, self.unit)
-        return {i: Track([v.point for v in block], walk) for i, block in self.blocks(Reference).items()}
+        # A tower's reference is one of its standards.
+        named = {i: [v for v in block if v.tank.name == self.rules.at(v.start_s).reference]
+                 for i, block in self.blocks(Standard).items()}  # fmt: skip
+        found = {i: block for i, block in named.items() if block} | self.blocks(Reference)
+        return {i: Track([v.point for v in block], walk) for i, block in found.items()}
 
     def responses(self, tracks: Mapping[int, Track]) -> list[Found]:
         """All calibrations, with the contradicted standards left out where the rules say so."""
@@ -184,8 +188,9 @@ class _Builder:
                 if isinstance(one.tank, Standard):
                     own.setdefault(one.tank, []).append(one.point)
             curves[place] = Bracket(
-                {tank: Track(points, walk) for tank, points in own.items()}, tracks.get(place), settings.operation,
-                settings.degree, settings.max_ref_gap_s,
+                {tank: Track(points, walk) for tank, points in own.items()},
+                tracks.get(place) if settings.reference else None,
+                settings.operation, settings.degree, settings.max_ref_gap_s,
             )  # fmt: skip
         return self.edges, curves
 
@@ -212,7 +217,7 @@ class _Builder:
         for each in (as_found, final):
             self.intervals += control.out_of_control(each, self.begin, self.end)
         self.findings += control.found_out(as_found, control.out_of_control(as_found, self.begin, self.end), self.unit)
-        self.terms += unexplained(final)
+        self.terms += unexplained(control.trusted(final, self.intervals))
         return path, final
 
     def checked(self, path: Path) -> list[Check]:
@@ -230,6 +235,7 @@ def _cut(track: Sequence[Visit[Tank]], moments: Sequence[float]) -> Iterator[lis
 
 def build(minutes: Sequence[Minute], tanks: Sequence[Tank], rules: Rules, unit: str, step_s: float) -> Built:
     """All steps in order. Raises ValueError as `calibrate` does."""
+    rules = _with_reference(rules, tanks)
     one = _Builder(minutes, tanks, rules, unit, step_s)
     one.leaks()
     tracks = one.references()
@@ -240,7 +246,7 @@ def build(minutes: Sequence[Minute], tanks: Sequence[Tank], rules: Rules, unit: 
         final = one.checked(path)
         one.intervals += control.out_of_control(final, one.begin, one.end)
         one.findings += control.found_out(final, one.intervals, unit)
-        one.terms += unexplained(final)
+        one.terms += unexplained(control.trusted(final, one.intervals))
     else:
         found = one.responses(tracks)
         path, final = one.controlled(tracks, found)
@@ -248,6 +254,14 @@ def build(minutes: Sequence[Minute], tanks: Sequence[Tank], rules: Rules, unit: 
     budgeting = Budgeting(path, rules, one.noise, tuple(one.terms))
     return Built(one.prepared, path, tuple(one.intervals), budgeting, tuple(final), tuple(_used(found)),
                  tuple(sorted(one.findings, key=lambda f: (f.from_s, f.what, f.about))))  # fmt: skip
+
+
+def _with_reference(rules: Rules, tanks: Sequence[Tank]) -> Rules:
+    """The rules with the declared reference as default."""
+    name = next((one.name for one in tanks if isinstance(one, Reference)), None)
+    if rules.base.reference is not None or name is None:
+        return rules
+    return rules.with_base(replace(rules.base, reference=name))
 
 
 def _used(found: Sequence[Found]) -> Iterator[ResponseUsed]:

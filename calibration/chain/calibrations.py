@@ -56,7 +56,8 @@ def response_of(
     if settings.reference and track is None:
         return Found(at_s, None, "no reference")
     points, shared = _points(used, settings, track)
-    if len(points) <= settings.degree and not (len(points) == 1 and settings.operation != "subtract"):
+    through_zero = len(points) == 1 and (settings.reference is None or settings.operation == "ratio")
+    if len(points) <= settings.degree and not through_zero:
         return Found(at_s, None, f"{len(points)} standards for degree {settings.degree}")
     floor = _FLOOR * max(abs(one.mean) for one in used)
     try:

@@ -37,6 +37,12 @@ def out_of_control(checks: Sequence[Check], begin_s: float, end_s: float) -> lis
     return found
 
 
+def trusted(checks: Sequence[Check], intervals: Sequence[Interval]) -> list[Check]:
+    """The checks of times that are neither out of control nor suspect: they say how well the rest reproduces."""
+    bad = [one for one in intervals if one.flag in (Flag.OUT_OF_CONTROL, Flag.SUSPECT)]
+    return [check for check in checks if not any(one.from_s <= check.at_s <= one.to_s for one in bad)]
+
+
 def breaks(checks: Sequence[Check]) -> list[float]:
     """Where the analyzer changed its state: halfway between a passed and a failed check, either way round."""
     return [0.5 * (a.at_s + b.at_s) for a, b in pairwise(checks) if a.passed != b.passed]

@@ -17,6 +17,7 @@ _SILENCE_S: Final = 900.0
 _AROUND: Final = 5
 # Where no limit is set, a visit this many times as noisy as the others is not steady.
 _UNSTEADY: Final = 6.0
+_BETWEEN: Final = 2
 _AROUND_S: Final = 3 * 3600.0
 
 FLUSH: Final = frozenset({Flag.FLUSH})
@@ -165,10 +166,16 @@ def visits(
             continue
         used = _used(prepared, part, start + rules.at(start).cal_flush_s + extra_s)
         if used:
-            before = _edge(prepared, parts[place - 1], last=True) if place and part.fresh else []
+            before = _edge(prepared, _before(parts, place), last=True) if place and part.fresh else []
             around = _air(prepared, parts, place, 0.5 * (used[0][0] + used[-1][0]))
             found.append(_visit(tank, start, used, before[-1][1] if before else None, around))
     return found
+
+
+def _before(parts: Sequence[Segment], place: int) -> Segment:
+    """The segment of the gas that flowed before; a minute or two of neither (a switch amid a minute) are passed by."""
+    one = parts[place - 1]
+    return parts[place - 2] if place > 1 and one.last - one.first <= _BETWEEN and one.fresh else one
 
 
 Used = list[tuple[float, float]]

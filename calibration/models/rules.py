@@ -42,7 +42,8 @@ class DeclaredTerm:
 class Settings:
     """All settings of one moment. Times in seconds, amounts in the unit of the series.
 
-    reference            name of the tank subtracted or divided by; none for a response without reference
+    reference            name of the tank subtracted or divided by; unsaid, the tank declared as `Reference`; null in a
+                         rule, none. With `bracket` it may be one of the standards
     standards            names in the order expected in a calibration
     operation            `subtract` (x = sample - reference) or `ratio` (x = sample / reference)
     method               `response`: calibrations are fitted and interpolated; `bracket`: every tank is interpolated to
@@ -159,6 +160,17 @@ class Rules:
         if span not in self._spans:
             self._spans[span] = self._settings(at_s)
         return self._spans[span]
+
+    def with_base(self, base: Settings) -> "Rules":
+        """The same rules over other defaults."""
+        found = Rules(self._rules, base=base)
+        found.breaks = self.breaks
+        return found
+
+    @property
+    def base(self) -> Settings:
+        """What holds where no rule speaks."""
+        return self._base
 
     def _settings(self, at_s: float) -> Settings:
         found: dict[str, Any] = {}

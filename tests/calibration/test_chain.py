@@ -256,3 +256,31 @@ def test_brackets_follow_the_tanks() -> None:
     values = [p.value for p in result.periods if p.value is not None and DAY_S < p.start_s < 2 * DAY_S]
     assert len(values) > 20
     assert all(abs(value - 410.0) < 0.02 for value in values)
+
+
+def test_a_towers_reference_is_one_of_its_standards() -> None:
+    rules = Rules(base=replace(PLAIN, method="bracket", reference="S2", cal_flush_s=120, visit_minutes=3,
+                               max_ref_gap_s=DAY_S + HOUR))  # fmt: skip
+    found = [t for t in tanks() if isinstance(t, Standard)]
+    rows = [m._replace(value=(m.value or 0) * 1.001 + m.at_s * 1e-6) for m in days(3) if m.source not in {"R0", "T1"}]
+    result = calibrate(rows, found, rules)
+    values = [p.value for p in result.periods if p.value is not None and DAY_S < p.start_s < 2 * DAY_S]
+    assert len(values) > 20
+    assert all(abs(value - 410.0) < 0.02 for value in values)
+
+
+def test_a_declared_reference_is_used_without_being_named_and_a_rule_may_forbid_it() -> None:
+    named = replace(PLAIN, reference=None)
+    assert air(calibrate(worked(), tanks(), Rules(base=named)))[0][0] == pytest.approx(410.256410, abs=5e-7)
+    without = Rules([Rule("reference", None)], base=named)
+    ((value, _),) = air(calibrate(worked(), tanks(), without))
+    assert value == pytest.approx(410.324232, abs=5e-7)
+
+
+def test_a_single_working_standard_is_enough_without_rules() -> None:
+    result = calibrate(
+        [Minute(0.0, "W", 400.0), Minute(60.0, AIR, 450.0)],
+        [Standard("W", assigned(402.0))],
+        Rules(base=Settings(cal_flush_s=0, sample_flush_s=0, visit_minutes=1, coverage=0.01)),
+    )
+    assert air(result) == [(pytest.approx(452.25), "..<")]
