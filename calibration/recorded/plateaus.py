@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from calibration.recorded.bins import Bin, Binner
 from calibration.recorded.limits import Limits, limits_of, stretches
-from calibration.recorded.settled import settled, settled_tank, varies
+from calibration.recorded.settled import is_dry, settled, settled_tank, varies
 from calibration.recorded.total import Total
 from metrology.recorded import Row
 
@@ -95,16 +95,20 @@ def _searched(bins: Sequence[Bin], limits: Limits, *, typed: bool) -> Iterator[t
         return
     found = [one for place in range(len(pieces)) for one in settled(bins, pieces, place, limits)]
     inlets = _inlets(bins, found, limits)
-    yield from (one for one in found if bins[one[0]].port not in inlets)
+    yield from (one for one in found if one not in inlets)
 
 
-def _inlets(bins: Sequence[Bin], found: Sequence[tuple[int, int]], limits: Limits) -> set[str]:
-    """Ports that have air on them, however steady: what is seen there differs from visit to visit."""
+def _inlets(bins: Sequence[Bin], found: Sequence[tuple[int, int]], limits: Limits) -> set[tuple[int, int]]:
+    """Visits of ports that have air on them, however steady: what is seen there differs from visit to visit.
+
+    A valve that never turns tells nothing, and dry gas in a wet series is of a tank on whatever port.
+    """
     visits: dict[str, list[tuple[int, int]]] = {}
-    for first, last in found:
-        if (port := bins[first].port) is not None:
-            visits.setdefault(port, []).append((first, last))
-    return {port for port, own in visits.items() if len(own) >= _VISITS_MIN and varies(own, limits)}
+    if len({one.port for one in bins}) > 1:
+        for first, last in found:
+            if (port := bins[first].port) is not None and not is_dry(bins[first:last], limits):
+                visits.setdefault(port, []).append((first, last))
+    return {visit for own in visits.values() if len(own) >= _VISITS_MIN and varies(own, limits) for visit in own}
 
 
 def _totals(bins: Sequence[Bin]) -> Iterator[Plateau]:

@@ -152,6 +152,11 @@ def _same(series: Sequence[float], start: int, size: int, end: int, noise: float
     return not rest or not head or abs(fmean(head) - fmean(rest)) <= 3.0 * noise / math.sqrt(len(head))
 
 
+def is_dry(bins: Sequence[Bin], limits: Limits) -> bool:
+    """True where gas is much drier than the series is."""
+    return _median_water(bins, limits) < limits.dry
+
+
 def _median_water(bins: Sequence[Bin], limits: Limits) -> float:
     found = [one.totals[limits.water].mean for one in bins if limits.water in one.totals]
     return median(found) if found else math.nan

@@ -90,7 +90,6 @@ class Running:
                 await asyncio.sleep(0.02)
         return [row for row in await self.records("calibration", "point") if row["run"] == run]
 
-
     async def causes(self, wanted: set[Cause]) -> None:
         """Wait until the analyzer's latest reading has these causes."""
         async with asyncio.timeout(5):
