@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -231,6 +232,22 @@ async def test_another_instrument_is_marked_until_a_person_confirms_it(station: 
     assert changed["changed"] == {"serial": ["SN-1", "SN-2"], "range.so2": [300, 250]}
     (confirmed,) = station.events("instrument-confirmed")
     assert (confirmed["origin"], confirmed["reason"]) == ("Li Na", "swapped for repair")
+
+
+async def test_a_configuration_that_names_the_new_instrument_ends_the_mark(
+    station: Station, analyzer: Analyzer
+) -> None:
+    analyzer.serial = "SN-2"
+    await station.start()
+    await station.until(lambda found: causes(found) == ["maintenance"])
+    station.document["instruments"]["cems"]["declared"]["serial"] = "SN-2"
+    (station.folder / "station.hjson").write_text(json.dumps(station.document))
+    station.process.send_signal(signal.SIGHUP)
+    await station.until(lambda found: causes(found) == [])
+    analyzer.serial = "SN-3"
+    await station.until(lambda found: causes(found) == ["maintenance"])
+    await station.end()
+    assert station.events("configuration-refused") == []
 
 
 async def test_sign_offs_and_adjustments_are_records_of_named_persons(station: Station) -> None:
