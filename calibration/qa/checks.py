@@ -24,7 +24,8 @@ RecordId = tuple[int, int]
 class Check:
     """One gas read once. `reading` is the value as the station reports it before anything was adjusted (as found).
 
-    `at` is when the check was complete, `record` its epoch and sequence number; amounts are in `unit`.
+    `at` is when the check was complete, `record` its epoch and sequence number; amounts are in `unit`. `whole_line`:
+    the gas came in at the probe, through the whole sampling line, and not at the analyzer.
     """
 
     at: datetime
@@ -39,6 +40,7 @@ class Check:
     unit: str
     stable: bool
     rules: Judgement | None
+    whole_line: bool = False
 
     @property
     def deviation(self) -> float:
@@ -87,6 +89,7 @@ def check_of(fields: Mapping[str, Any]) -> Check | None:
         fields["unit"],
         fields["stable"],
         _rules(fields, role),
+        fields.get("path") == "line",
     )
 
 

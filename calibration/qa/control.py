@@ -1,10 +1,10 @@
 """In control or not: a fold over the calibration records of a station, in the order of their writing.
 
-A check beyond the limit of its rule set opens an interval; a complete run in which every check of that role was good
-closes it, and so does a research series' own adoption of new coefficients by the zero and span gas. The person who
-adjusts an analyzer shows by a check that it helped. The time from the last good check to the failed one is suspect,
-counted apart; a rule set that back-dates makes it invalid. The same records give the same intervals, however often
-and wherever they are read.
+A check beyond the limit of its rule set opens an interval. A complete run in which every check of that role was good
+closes it; what failed through the whole sampling line must be good through it, not at the analyzer. So does a research
+series' own adoption of new coefficients by the zero and span gas. The person who adjusts an analyzer shows by a check
+that it helped. The time from the last good check to the failed one is suspect, counted apart; a rule set that
+back-dates makes it invalid. The same records give the same intervals, however often and wherever they are read.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,8 @@ from metrology.periods import iso, parse_iso
 # limit: beyond what is out of control; repeated: too often beyond what fails; the others are QAL3's alarms.
 Reason = Literal["limit", "repeated", "drift", "precision"]
 Standing = Literal["good", "suspect", "out"]
-_Key = tuple[str, Role]
+# Series, role, and whether the gas came through the whole sampling line.
+_Key = tuple[str, Role, bool]
 # Failed checks an interval names: the first, and the newest of the others.
 WHY_MAX: Final = 20
 
@@ -117,8 +118,11 @@ class Control:
             self._runs.pop(fields["run"], None)
             self._adopted.pop(fields["run"], None)
 
-    def _role(self, series: str, role: Role) -> _Role:
-        return self._roles.setdefault((series, role), _Role())
+    def _role(self, key: _Key) -> _Role:
+        return self._roles.setdefault(key, _Role())
+
+    def _of(self, series: str) -> Iterator[_Role]:
+        return (role for key, role in self._roles.items() if key[0] == series)
 
     def _checked(self, check: Check) -> Iterator[Finding | Interval]:
         finding = self._found(check)
@@ -129,7 +133,7 @@ class Control:
 
     def _found(self, check: Check) -> Finding:
         """A check judged by its limits, by repetition, and by its chart."""
-        rules, role = check.rules, self._role(check.series, check.role)
+        rules, role = check.rules, self._role(_key(check))
         if rules is None:
             return Finding(check, "unjudged", None)
         if rules.chart != "limits" and rules.sd and check.stable:
@@ -143,7 +147,7 @@ class Control:
 
     def _opened(self, finding: Finding) -> Interval:
         check = finding.check
-        role = self._role(check.series, check.role)
+        role = self._role(_key(check))
         role.failed = True
         good_at = role.good_at or self._good_at(check.series)
         # App. F: repetition counts from the check that completes it, a single large drift from the check before.
@@ -164,14 +168,12 @@ class Control:
 
     def _good_at(self, series: str) -> datetime | None:
         """The last good check of any gas: a role that was never good before has no better witness."""
-        known = [role.good_at for (of, _), role in self._roles.items() if of == series and role.good_at is not None]
-        return max(known, default=None)
+        return max((role.good_at for role in self._of(series) if role.good_at is not None), default=None)
 
     def _adjusted(self, series: str) -> None:
         """Charts begin anew after an adjustment; it takes a good check to be in control again."""
-        for (of, _), role in self._roles.items():
-            if of == series:
-                role.chart, role.beyond = None, 0
+        for role in self._of(series):
+            role.chart, role.beyond = None, 0
 
     def _finished(self, fields: Mapping[str, Any]) -> Iterator[Interval]:
         found = self._runs.pop(fields["run"], [])
@@ -179,17 +181,23 @@ class Control:
         at, by = parse_iso(fields["t"]), (fields["epoch"], fields["seq"])
         by_role: dict[_Key, list[Finding]] = {}
         for finding in found:
-            by_role.setdefault((finding.check.series, finding.check.role), []).append(finding)
-        for (series, name), findings in by_role.items():
-            role = self._role(series, name)
+            by_role.setdefault(_key(finding.check), []).append(finding)
+        for (series, name, whole), findings in by_role.items():
             fitted = series in adopted and name != "target"
-            if fitted:
-                role.chart, role.beyond = None, 0
-            if fitted or all(_good(one) for one in findings):
-                role.failed, role.good_at = False, at
-        for series in dict.fromkeys(series for series, _ in by_role):
-            if series in self.open and not any(r.failed for (of, _), r in self._roles.items() if of == series):
+            # Gas through the whole line passes the analyzer too.
+            for key in {(series, name, whole), (series, name, False)}:
+                role = self._role(key)
+                if fitted:
+                    role.chart, role.beyond = None, 0
+                if fitted or all(_good(one) for one in findings):
+                    role.failed, role.good_at = False, at
+        for series in dict.fromkeys(key[0] for key in by_role):
+            if series in self.open and not any(role.failed for role in self._of(series)):
                 yield replace(self.open.pop(series), end=at, restored=by)
+
+
+def _key(check: Check) -> _Key:
+    return check.series, check.role, check.whole_line
 
 
 def _charted(check: Check, role: _Role, chart: Chart, sd: float) -> Finding:

@@ -39,7 +39,7 @@ class DriftPoint:
 
 
 class _Past:
-    """Earlier checks of one series and role since the last adjustment."""
+    """Earlier checks of one series, role and way of the gas since the last adjustment."""
 
     def __init__(self) -> None:
         self.checks: deque[Check] = deque(maxlen=KEPT_MAX)
@@ -80,13 +80,13 @@ def drift_points(records: Iterable[Mapping[str, Any]]) -> Iterator[DriftPoint]:
     Adopted coefficients and an adjustment by a person both begin the count anew; what a run found comes before what it
     adopts.
     """
-    past: dict[tuple[str, str], _Past] = {}
+    past: dict[tuple[str, str, bool], _Past] = {}
     for fields in records:
         check = check_of(fields)
         if check is not None:
-            yield past.setdefault((check.series, check.role), _Past()).point(check)
+            yield past.setdefault((check.series, check.role, check.whole_line), _Past()).point(check)
         elif fields["what"] in ("coefficients", "adjustment"):
-            for (series, role), one in past.items():
+            for (series, role, _), one in past.items():
                 if series == fields["series"] and not (fields["what"] == "coefficients" and role == "target"):
                     one.checks.clear()
                     one.adjusted = True

@@ -38,7 +38,7 @@ class Diary:
 
     def run(
         self, at: float, zero: float | None = 0.0, span: float | None = 0.0, stable: bool = True, finished: bool = True,
-        adopt: bool = False,
+        adopt: bool = False, path: str | None = None,
     ) -> None:  # fmt: skip
         """One run; `zero` and `span` are how far the readings lie from the gases, in percent of full scale."""
         self.at = hour(at)
@@ -49,7 +49,7 @@ class Diary:
             rules = self.policy.judgement("so2", role, 200.0, assigned, "mg/m3")  # type: ignore[arg-type]
             self.put(
                 "drift", run=run, series=SERIES, role=role, gas=role, reading=assigned + 2 * percent,
-                assigned=assigned, span=200.0, unit="mg/m3", stable=stable,
+                assigned=assigned, span=200.0, unit="mg/m3", stable=stable, path=path,
                 **({"rules": rules.fields()} if rules else {}),
             )  # fmt: skip
         if adopt:
@@ -78,6 +78,21 @@ def test_hj_75_is_invalid_from_the_failed_check_and_suspect_back_to_the_last_goo
     hours = [standing([found], SERIES, hour(n), hour(n + 1)) for n in range(-2, 53)]
     assert hours == ["good"] * 2 + ["suspect"] * 24 + ["out"] * 26 + ["good"] * 3
     assert standing([found], "cems.nox", hour(30), hour(31)) == "good"
+
+
+def test_what_failed_through_the_whole_line_must_be_good_through_it() -> None:
+    """A leak in the sampling line is not mended by a good reading at the analyzer."""
+    book = diary()
+    book.run(0, path="line")
+    book.run(24, 0.0, 11.0, path="line")
+    book.run(25, path="analyzer")
+    book.run(26)
+    assert [one.end for one in out_of_control(book.records)] == [None]
+    book.run(27, path="line")
+    assert [one.end for one in out_of_control(book.records)] == [hour(27)]
+    book.run(48, 6.0, 0.0, path="analyzer")
+    book.run(49, path="line")
+    assert [one.end for one in out_of_control(book.records)] == [hour(27), hour(49)]
 
 
 def test_where_no_good_check_is_known_all_earlier_time_is_suspect() -> None:
