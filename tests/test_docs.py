@@ -103,7 +103,8 @@ def test_every_event_a_program_writes_is_described() -> None:
     # The search itself must find what is known to be there.
     assert "clock-step" in found["agent/values/periods"]
     assert "unit-silent" in found["agent/wires/bus"]
-    assert {"drift", "coefficients", "run-aborted"} <= found["agent/gas/results"]
+    assert {"coefficients", "run-aborted"} <= found["agent/gas/results"]
+    assert {"drift", "standard-check", "target"} <= found["agent/gas/judged"]
     assert "platform-request" in found["agent/uplinks/hj212_acts"]
     assert {"checkpoint-fork", "checkpoint-malformed", "record-edited"} <= found["central/witness"]
     described = names("docs/records.md")
