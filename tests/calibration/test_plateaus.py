@@ -98,3 +98,20 @@ def test_inlets_of_a_tower_are_no_tanks_however_steady() -> None:
     ]
     found = search(rows)
     assert [round(one.mean) for one in found] == [430] * 4
+
+
+def test_a_valve_that_never_turns_hides_no_tank() -> None:
+    rows, truth = recording(BY_NAME["default"], 7)
+    for row in rows:
+        row.port = "0"
+    result = score(truth, of_co2(search(rows)))
+    assert (result.found, result.false) == (result.tanks, 0)
+
+
+def test_tanks_that_come_by_way_of_an_inlets_port_are_told_by_their_dryness() -> None:
+    rows, truth = recording(BY_NAME["default"], 8)
+    for row in rows:
+        row.port = "1" if row.at // (10 * MINUTE) % 2 else "2"
+    result = score(truth, of_co2(search(rows)))
+    assert result.found >= 0.9 * result.tanks
+    assert result.false <= result.tanks
