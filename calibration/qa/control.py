@@ -40,7 +40,8 @@ class Finding:
         """For records and JSON."""
         check, rules = self.check, self.check.rules
         return {
-            "role": check.role, "gas": check.gas, "whole_line": check.whole_line, "at": iso(check.at), "record": list(check.record),
+            "role": check.role, "gas": check.gas, "whole_line": check.whole_line, "at": iso(check.at),
+            "record": list(check.record),
             "deviation": check.deviation, "drift_percent": check.percent, "unit": check.unit, "verdict": self.verdict,
             "reason": self.reason, "adjust_by": self.adjust_by, "rules": rules.fields() if rules else None,
         }  # fmt: skip
