@@ -52,10 +52,11 @@ def page(report: Report, twin: bytes | None = None) -> str:
     """The page without a note. The same report gives the same page."""
     words = Words(report.lang)
     own = "".join(_body(report, words))
-    signs = "" if report.lang == "en" else own + "".join(words.all("page"))
-    style = _resource("web", "static/vendor/uplot/uPlot.min.css") + _resource("host.reports", "page.css") + _font(signs)
     # What could end the element early is written as JSON allows it too.
-    data = (twin or canonical(report)).decode().replace("<", "\\u003c")
+    data = (twin or canonical(report)).decode()
+    signs = "" if report.lang == "en" else own + data + "".join(words.all("page"))
+    style = _resource("web", "static/vendor/uplot/uPlot.min.css") + _resource("host.reports", "page.css") + _font(signs)
+    data = data.replace("<", "\\u003c")
     script_words = json.dumps({"time": words("page.time")}, ensure_ascii=False).replace("<", "\\u003c")
     return "".join(
         (
@@ -164,19 +165,26 @@ def _notes(notes: Iterable[str]) -> Iterator[str]:
 def _chart(chart: Chart, at: int, words: Words) -> Iterator[str]:
     yield f"<figure><figcaption>{escape(chart.title)}</figcaption>"
     yield f'<div class="plot" data-chart="{at}"></div><div class="key">'
-    limits: dict[str, list[str]] = {}
+    limits: dict[str, list[float]] = {}
     for limit in chart.limits:
         unverified = "" if limit.verified else f" ({words('page.unverified')})"
-        limits.setdefault(f'{limit.level}"{limit.name}{unverified}', []).append(number(limit.value))
+        limits.setdefault(f'{limit.level}"{limit.name}{unverified}', []).append(limit.value)
     for name, values in limits.items():
         level, _, said = name.partition('"')
-        shown = f"{said} {' / '.join(dict.fromkeys(values))}"
-        yield f'<b style="background:{_LEVELS[level]};height:2px;vertical-align:middle"></b>{escape(shown)}'
+        style = f"background:{_LEVELS[level]};height:2px;vertical-align:middle"
+        yield f'<span><b style="{style}"></b>{escape(said)} {escape(_heights(values))}</span>'
     for name, shade in dict.fromkeys((span.name, span.shade) for span in chart.spans):
-        yield f'<b style="background:{_SHADES[shade]}"></b>{escape(name)}'
+        yield f'<span><b style="background:{_SHADES[shade]}"></b>{escape(name)}</span>'
     yield "</div>"
     yield from _notes(chart.notes)
     yield "</figure>"
+
+
+def _heights(values: list[float]) -> str:
+    """Values of one limit: two that mirror each other as one."""
+    if len(values) == 2 and values[0] == -values[1]:
+        return f"±{number(abs(values[0]))}"
+    return " / ".join(map(number, values))
 
 
 def _table(report: Report, table: Table, words: Words) -> Iterator[str]:

@@ -37,7 +37,7 @@ def number(value: float, decimals: int | None = None) -> str:
         text = text.rstrip("0").rstrip(".") if "." in text else text
     else:
         text = f"{value:.{decimals}f}"
-    return text.removeprefix("-") if float(text) == 0.0 else text.replace("-", "−")
+    return text.removeprefix("-") if float(text) == 0.0 else text
 
 
 def text(cell: Cell, column: Column, header: Header, words: Words) -> str:
