@@ -134,7 +134,7 @@ class Daemon:
             await self._begin()
             instruments = len(self.config.instruments)
             writer = PeriodWriter(
-                self.averager, self.log, self.clock, self.intake.watermarks, instruments, self.clock_watch
+                self.averager, self.log, self.clock, self.intake.watermarks, instruments, self.clock_watch, self.stacks
             )
             for name, poller in self.sources.pollers.items():
                 self._polling[name] = group.create_task(poller.run(), name=f"poller-{name}")

@@ -5,16 +5,29 @@ in place of what it was made of. `status.kv` names the coefficient in force.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Final
 
 from agent.config import Config
 from agent.config_stack import FiledKv, StackGas, StackInput
 from agent.config_stack import Stack as Block
-from metrology.reading import Measurement, Scan
+from agent.values.series import ranges_of, series_of
+from metrology.measurand import catalogue
+from metrology.periods import HOUR_S
+from metrology.reading import Average, Measurement, Scan
 from metrology.stack.derive import Stack
-from metrology.stack.plan import GasSource, Plan, Source, StopRule
+from metrology.stack.hourly import with_budget
+from metrology.stack.plan import UNITS, GasSource, Plan, Source, StopRule
 from metrology.stack.velocity_field import History, VelocityCoefficient
+from metrology.units import STACK_DRY, convert
+
+# Inputs whose error is a part of the full scale, and what they are called in the chain of the budget.
+SCALED: Final = {
+    "differential_pressure": "differential_pressure_Pa",
+    "static_pressure": "static_pressure_Pa",
+    "oxygen": "oxygen_percent",
+}
 
 
 def plan_of(name: str, block: Block, day_offset_h: float) -> Plan:
@@ -70,11 +83,39 @@ def _gas(one: StackGas) -> GasSource:
     return GasSource(Source(one.series, one.max_age_s), one.basis == "wet", one.state == "actual", no2)
 
 
+def _full_scales(plan: Plan, gas: str | None, known: Mapping[str, tuple[float, str]]) -> dict[str, float]:
+    """Full scale of the inputs whose error is a part of it, by their names in the chain of the budget.
+
+    `known`: greatest reading of each series, and its unit.
+    """
+    sources: list[tuple[str, Source | None, str, float | None]] = [
+        (name, plan.inputs.get(role), UNITS[role], None) for role, name in SCALED.items()
+    ]
+    if gas is not None:
+        molar_mass = catalogue()[f"{gas}_std"].molar_mass
+        sources.append(("concentration", plan.gases[gas].source, "mg/m3", molar_mass))
+    found = {}
+    for name, source, unit, molar_mass in sources:
+        if source and source.series:
+            greatest, read = known[source.series]
+            state = STACK_DRY if molar_mass else None
+            found[name] = convert(greatest, read, unit, molar_mass=molar_mass, state=state)
+    return found
+
+
 class Derived:
     """All stacks of a running station."""
 
     def __init__(self, config: Config) -> None:
         self._stacks = [Stack(plan) for plan in plans(config).values()]
+        ranges = ranges_of(config)
+        known = {one.series: (max(map(abs, ranges[one.series])), one.unit) for one in series_of(config)}
+        # By stack and gas; None for what is no gas.
+        self._scales = {
+            (one.plan.name, gas): _full_scales(one.plan, gas, known)
+            for one in self._stacks
+            for gas in (None, *one.plan.gases)
+        }
 
     def scans(self, measurements: Iterable[Measurement]) -> list[Scan]:
         """Derived scans that follow from what a scan brought."""
@@ -86,6 +127,22 @@ class Derived:
                 status = {"kv": kv.id if kv else None}
                 found.append(Scan(stack.plan.name, at, stack.derive(at), status))
         return found
+
+    def with_uncertainty(self, averages: list[Average]) -> list[Average]:
+        """The averages of one period; of an hour the valid ones of stacks say what they are uncertain by (k = 1)."""
+        if not self._stacks or not averages or averages[0].period_s != HOUR_S:
+            return averages
+        rows = {average.series: average for average in averages}
+        for stack in self._stacks:
+            plan = stack.plan
+            for measurand in plan.measurands:
+                row = rows.get(f"{plan.name}.{measurand}")
+                gas = measurand.rpartition("_")[0]
+                scales = self._scales[plan.name, gas if gas in plan.gases else None]
+                found = with_budget(plan, measurand, rows, scales) if row and row.valid else None
+                if row and found:
+                    rows[row.series] = replace(row, uncertainty=found[1].uncertainty)
+        return list(rows.values())
 
     def status(self) -> Mapping[str, Any]:
         """How often a velocity was cut off, and a value at reference oxygen meant nothing, since the start."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.store.log import Log
 from agent.values.averaging import Averager
@@ -10,6 +10,9 @@ from metrology.clock import Clock
 from metrology.periods import iso
 from metrology.quality import Cause, Mark
 from protocols.record import averages_fields
+
+if TYPE_CHECKING:
+    from agent.values.derived import Derived
 
 TICK_WALL_S: Final = 0.2
 # How long a period waits for instruments that have said nothing after its end: world and wall seconds, the longer.
@@ -57,8 +60,11 @@ class PeriodWriter:
         watermarks: Mapping[str, datetime],
         instruments: int,
         watch: ClockWatch,
+        stacks: "Derived | None" = None,
     ) -> None:
+        """`stacks` says what the hours of derived series are uncertain by."""
         self._watch = watch
+        self._stacks = stacks
         self._averager = averager
         self._log = log
         self._clock = clock
@@ -86,5 +92,7 @@ class PeriodWriter:
         elif now < self._not_before:
             return
         for averages in self._averager.close(min(due, now)):
+            if self._stacks is not None:
+                averages = self._stacks.with_uncertainty(averages)
             for first in range(0, len(averages), ROWS_MAX):
                 self._log.post("average", averages_fields(averages[first : first + ROWS_MAX]))

@@ -7,6 +7,7 @@ import itertools
 import re
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ import pytest
 from agent.config import Config
 from agent.daemon import Daemon
 from agent.requests import status
+from agent.values.derived import Derived
+from agent.values.series import series_of
 from host.clock import clock_from
 from host.hjson import read
 from metrology.clock import Clock
+from metrology.quality import Cause, Mark, Quality
+from metrology.reading import Average, Measurement, Reading
 from metrology.stack import emission, flow, oxygen
-from protocols.record import averages_of
+from protocols.record import average_row, averages_of
 from simulation.cems import Cems
 from simulation.faults import Faults
 from simulation.modbus import ModbusTcp
@@ -226,3 +231,42 @@ async def test_a_restart_amid_a_minute_loses_and_doubles_nothing(root: Path, tmp
     daemon.stop()
     await task
     plant.close()
+
+
+def hourly(config: Config, at: datetime) -> list[Average]:
+    """An hour of every series at the plant's own values, the derived ones as derived from them."""
+    readings = [Reading("cems", name, value, "", at) for name, value in STACK.items()]
+    units = {spec.series: spec.unit for spec in series_of(config)}
+    measured = [Measurement(replace(one, unit=units[one.series]), one.value) for one in readings]
+    (scan,) = Derived(config).scans(measured)
+    means = {one.reading.series: one.value for one in measured} | {one.series: one.value for one in scan.readings}
+    return [
+        Average(series, units[series], at, 3600, 60, 1.0, mean, mean, mean, 0.0, "hj-stack", sum=mean)
+        for series, mean in means.items()
+    ]
+
+
+def test_a_valid_hour_says_what_it_is_uncertain_by(root: Path, tmp_path: Path) -> None:
+    config = configuration(root, tmp_path, [1, 2])
+    derived = Derived(config)
+    hours = hourly(config, WORLD.replace(minute=0, second=0))
+    found = {one.series: one for one in derived.with_uncertainty(hours)}
+    assert [one.series for one in hours] == list(found)
+    for series in ("main.stack_velocity", "main.flow_dry", "main.so2_std", "main.so2_zs", "main.co2_rate"):
+        parts, mean = found[series].uncertainty, found[series].mean
+        assert parts is not None
+        assert mean is not None
+        assert 0.005 < max(parts.independent, parts.slow, parts.common) / mean < 0.2
+    assert found["cems.so2"].uncertainty is None
+    row = average_row(found["main.co2_rate"])
+    assert len(row["unc"]) == 3
+    # The analyzer's range stands behind what drifts: 2.5 and 2 % of 100 mg/m3, as limits.
+    std = found["main.so2_std"].uncertainty
+    assert std is not None
+    assert std.slow == pytest.approx((2.5**2 + 2.0**2) ** 0.5 / 3**0.5)
+    minutes = [replace(one, period_s=60) for one in hours]
+    assert derived.with_uncertainty(minutes) == minutes
+    lost = Quality.of(Mark(Cause.INCOMPLETE, "averaging", WORLD))
+    assert all(
+        one.uncertainty is None for one in derived.with_uncertainty([replace(one, quality=lost) for one in hours])
+    )
