@@ -4,7 +4,6 @@ A leak is looked for first, for it spoils the visits all else rests on; then the
 the calibrations, and the standard whose assigned value they contradict; then the target, judged as found.
 """
 
-import math
 import statistics
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from calibration.chain import control, steadiness
-from calibration.chain.calibrations import Found, groups, response_of
+from calibration.chain.calibrations import Found, groups, response_of, used
 from calibration.chain.checks import checks, unexplained
 from calibration.chain.control import Interval
 from calibration.chain.data import Check, Finding, Flag, Minute, Reference, ResponseUsed, Standard, Tank, Target
@@ -123,7 +122,7 @@ class _Builder:
                 text = "the reference moved more than its drift allows"
                 about = block[0].tank.label
                 self.findings.append(Finding("step", about, one.from_s, one.to_s, one.size, unit=self.unit, text=text))
-            pieces += _cut([one for one in block if one.at_s not in outliers], [one.to_s for one in steps])
+            pieces += steadiness.pieces([one for one in block if one.at_s not in outliers], [one.to_s for one in steps])
         walk = self.walk(likeliest_walk)
         self.findings += steadiness.drift([[v.point for v in piece] for piece in pieces], walk, self.unit)
         # A tower's reference is one of its standards.
@@ -177,8 +176,8 @@ class _Builder:
                 curves[place] = Responses(own or fallback, how if own else "previous", settings.cal_time_diff_s, walk)
         return edges, curves
 
-    def brackets(self, tracks: Mapping[int, Track]) -> tuple[list[float], dict[int, Curves]]:
-        """Every standard as a track of its own, less (or over) the reference; the reference may be one of them."""
+    def brackets(self, tracks: Mapping[int, Track]) -> dict[int, Curves]:
+        """Every standard as a track of its own, without those the others contradict where the rules say so."""
         walk = self.walk(likeliest_walk)
         curves: dict[int, Curves] = {}
         for place, block in self.blocks(Standard).items():
@@ -187,12 +186,18 @@ class _Builder:
             for one in block:
                 if isinstance(one.tank, Standard):
                     own.setdefault(one.tank, []).append(one.point)
-            curves[place] = Bracket(
-                {tank: Track(points, walk) for tank, points in own.items()},
-                tracks.get(place) if settings.reference else None,
-                settings.operation, settings.degree, settings.max_ref_gap_s,
-            )  # fmt: skip
-        return self.edges, curves
+            standards = {tank: Track(points, walk) for tank, points in own.items()}
+            reference = tracks.get(place) if settings.reference else None
+            found = Bracket(standards, reference, settings.operation, settings.degree, settings.max_ref_gap_s)
+            rarest = min(own.values(), key=len)
+            fits = [fit for point in rarest if (fit := found.response(point.at_s)) and len(fit.points) == len(own)]
+            findings, labels = disagreement(fits, settings.degree, self.unit)
+            self.findings += findings
+            if labels and settings.wrong_standard == "leave-out":
+                standards = {tank: track for tank, track in standards.items() if tank.label not in labels}
+                found = Bracket(standards, reference, settings.operation, settings.degree, settings.max_ref_gap_s)
+            curves[place] = found
+        return curves
 
     def expired(self) -> None:
         """Name the reference and standards used after their expiry; the values stay, with the flag."""
@@ -225,14 +230,6 @@ class _Builder:
         return checks(self.visits, path, Budgeting(path, self.rules, self.noise, tuple(self.terms)), self.rules)
 
 
-def _cut(track: Sequence[Visit[Tank]], moments: Sequence[float]) -> Iterator[list[Visit[Tank]]]:
-    """A track in pieces that begin at the given moments."""
-    for low, high in pairwise([-math.inf, *moments, math.inf]):
-        piece = [one for one in track if low <= one.at_s < high]
-        if piece:
-            yield piece
-
-
 def build(minutes: Sequence[Minute], tanks: Sequence[Tank], rules: Rules, unit: str, step_s: float) -> Built:
     """All steps in order. Raises ValueError as `calibrate` does."""
     rules = _with_reference(rules, tanks)
@@ -241,8 +238,7 @@ def build(minutes: Sequence[Minute], tanks: Sequence[Tank], rules: Rules, unit: 
     tracks = one.references()
     found: list[Found] = []
     if rules.at(one.begin).method == "bracket":
-        edges, curves = one.brackets(tracks)
-        path = Path(rules, one.edges, tracks, edges, curves)
+        path = Path(rules, one.edges, tracks, one.edges, one.brackets(tracks))
         final = one.checked(path)
         one.intervals += control.out_of_control(final, one.begin, one.end)
         one.findings += control.found_out(final, one.intervals, unit)
@@ -252,7 +248,7 @@ def build(minutes: Sequence[Minute], tanks: Sequence[Tank], rules: Rules, unit: 
         path, final = one.controlled(tracks, found)
     one.expired()
     budgeting = Budgeting(path, rules, one.noise, tuple(one.terms))
-    return Built(one.prepared, path, tuple(one.intervals), budgeting, tuple(final), tuple(_used(found)),
+    return Built(one.prepared, path, tuple(one.intervals), budgeting, tuple(final), tuple(used(found)),
                  tuple(sorted(one.findings, key=lambda f: (f.from_s, f.what, f.about))))  # fmt: skip
 
 
@@ -262,12 +258,3 @@ def _with_reference(rules: Rules, tanks: Sequence[Tank]) -> Rules:
     if rules.base.reference is not None or name is None:
         return rules
     return rules.with_base(replace(rules.base, reference=name))
-
-
-def _used(found: Sequence[Found]) -> Iterator[ResponseUsed]:
-    for one in found:
-        if one.response is None:
-            yield ResponseUsed(f"response@{one.at_s:.0f}", one.at_s, rejected=one.rejected)
-        else:
-            r = one.response
-            yield ResponseUsed(r.id, r.at_s, r.beta, r.covariance, r.residual_sd, tuple(p.tank.label for p in r.points))

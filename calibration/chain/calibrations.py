@@ -1,12 +1,12 @@
 """Visits become calibrations: which belong together, whether all is there, and the response they give."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeGuard
 
-from calibration.chain.data import Reference, Standard, Tank
+from calibration.chain.data import Reference, ResponseUsed, Standard, Tank
 from calibration.chain.visits import Visit
 from calibration.fit.linear import FitError
 from calibration.models.reference import Track
@@ -105,3 +105,13 @@ def _points(
     level = [track.at(one.at_s).value for one in used]
     points = [StandardPoint(one.tank, one.mean / r, one.u / r) for one, r in zip(used, level, strict=True)]
     return points, shared / (math.fsum(level) / len(level))
+
+
+def used(found: Sequence[Found]) -> Iterator[ResponseUsed]:
+    """Calibrations as a result tells them."""
+    for one in found:
+        if one.response is None:
+            yield ResponseUsed(f"response@{one.at_s:.0f}", one.at_s, rejected=one.rejected)
+        else:
+            r = one.response
+            yield ResponseUsed(r.id, r.at_s, r.beta, r.covariance, r.residual_sd, tuple(p.tank.label for p in r.points))

@@ -178,7 +178,7 @@ class Finding:
     """Something wrong, or worth saying, and named: `size` with the half width of its 95 % interval, in `unit`.
 
     `what`: drift, leak, wrong-assigned-value, standards-disagree, expired, short-flush, out-of-control, step,
-    rejected-calibration, no-water, residual.
+    rejected-calibration.
     """
 
     what: str

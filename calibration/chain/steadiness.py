@@ -1,12 +1,12 @@
 """What the visits say about themselves: jumps and outliers of the reference, its drift, gas left from before."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from calibration.chain.data import Finding, Reference, Tank
+from calibration.chain.data import Finding, Tank
 from calibration.chain.visits import Visit
 from calibration.models.reference import Point
 
@@ -106,6 +106,9 @@ def troubled(visits: Sequence[Visit[Tank]], times: set[float], why: str) -> list
     return [replace(one, trouble=one.trouble or why) if one.at_s in times else one for one in visits]
 
 
-def references(visits: Sequence[Visit[Tank]]) -> list[Visit[Tank]]:
-    """The usable visits of references."""
-    return [one for one in visits if isinstance(one.tank, Reference) and not one.trouble]
+def pieces(track: Sequence[Visit[Tank]], moments: Sequence[float]) -> Iterator[list[Visit[Tank]]]:
+    """A track in pieces that begin at the given moments."""
+    for low, high in pairwise([-math.inf, *moments, math.inf]):
+        piece = [one for one in track if low <= one.at_s < high]
+        if piece:
+            yield piece

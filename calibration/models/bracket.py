@@ -4,13 +4,13 @@ NOAA's towers: each standard's difference from the reference, which is one of th
 (Fasoli et al.): the readings themselves are, without a reference. One tank gives a line through zero.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from calibration.chain.data import Standard
 from calibration.fit.linear import FitError
 from calibration.models.reference import Track
-from calibration.models.response import Curve, StandardPoint, respond
+from calibration.models.response import Curve, Response, StandardPoint, respond
 
 _FLOOR: Final = 1e-7
 
@@ -26,19 +26,25 @@ class Bracket:
 
     def at(self, at_s: float) -> Curve | None:
         """The curve of a moment by the tanks within reach; None where they are too few."""
-        points, sides = self._points(at_s)
+        found = self.response(at_s)
+        if found is None:
+            return None
+        nothing = tuple((0.0,) * len(found.beta) for _ in found.beta)
+        ids = (f"bracket@{'+'.join(one.tank.name for one in found.points)}",)
+        sides = self._points(at_s)[1] - {""}
+        side = "<" if "<" in sides else ">" if sides else ""
+        return Curve(found.beta, found.assigned, found.readings, nothing, ids, side)
+
+    def response(self, at_s: float) -> Response | None:
+        """The fit of a moment."""
+        points, _ = self._points(at_s)
         if len(points) <= self._degree and len(points) != 1:
             return None
         floor = _FLOOR * max(abs(one.x) for one in points) or _FLOOR
-        shared = 0.0
         try:
-            found = respond(at_s, points, self._degree, errors_in_x=False, u_reference=shared, floor=floor)
+            return respond(at_s, points, self._degree, errors_in_x=False, u_reference=0.0, floor=floor)
         except FitError:
             return None
-        nothing = tuple((0.0,) * len(found.beta) for _ in found.beta)
-        ids = (f"bracket@{'+'.join(one.tank.name for one in points)}",)
-        side = sides.pop() if len(sides) == 1 and "" not in sides else "<" if sides - {""} else ""
-        return Curve(found.beta, found.assigned, found.readings, nothing, ids, side)
 
     def _points(self, at_s: float) -> tuple[list[StandardPoint], set[str]]:
         base = self._reference.at(at_s).value if self._reference else 0.0
@@ -53,8 +59,3 @@ class Bracket:
             points.append(StandardPoint(tank, x, u))
             sides.add(found.side)
         return points, sides
-
-
-def standards_of(points: Sequence[StandardPoint]) -> list[str]:
-    """Names, in order."""
-    return [one.tank.name for one in points]

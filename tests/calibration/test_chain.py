@@ -284,3 +284,45 @@ def test_a_single_working_standard_is_enough_without_rules() -> None:
         Rules(base=Settings(cal_flush_s=0, sample_flush_s=0, visit_minutes=1, coverage=0.01)),
     )
     assert air(result) == [(pytest.approx(452.25), "..<")]
+
+
+def test_a_wrong_standard_is_found_among_brackets_too() -> None:
+    rules = Rules(base=replace(PLAIN, method="bracket", reference=None, cal_flush_s=120, visit_minutes=3,
+                               max_ref_gap_s=DAY_S + HOUR))  # fmt: skip
+    names = {"S1": 380.0, "S2": 400.3, "S3": 420.0, "S4": 430.0}
+    rows = [m._replace(source="S4" if m.source == "T1" else m.source) for m in days(4) if m.source != "R0"]
+    result = calibrate(rows, [Standard(name, assigned(value)) for name, value in names.items()], rules)
+    (wrong,) = [f for f in result.findings if f.what == "wrong-assigned-value"]
+    assert wrong.about == "S2"
+    assert wrong.size == pytest.approx(0.3, abs=0.05)
+    values = [p.value for p in result.periods if p.value is not None]
+    assert all(abs(value - 410.0) < 0.02 for value in values)
+
+
+@pytest.mark.parametrize("keep", ["leave-out", "keep"])
+def test_three_standards_cannot_tell_which_is_wrong(keep: str) -> None:
+    names = {"S1": 380.0, "S2": 400.3, "S3": 420.0}
+    rows = [m for m in days(4) if m.source != "T1"]
+    for place, minute in enumerate(rows):
+        day = int(minute.at_s % DAY_S) // 60
+        if 124 <= day < 132:
+            rows[place] = minute._replace(source="S4", value=430.0 + (minute.value or 0) - 420.0)
+        elif 132 <= day < 140:
+            rows[place] = minute._replace(source="R0")
+    base = replace(PLAIN, standards=("S1", "S2", "S4"), cal_flush_s=120, visit_minutes=3, cal_time_diff_s=8 * DAY_S)
+    found = [Reference("R0"), *(Standard(n, assigned(v)) for n, v in names.items()), Standard("S4", assigned(430.0))]
+    result = calibrate(rows, found, Rules(base=replace(base, wrong_standard=keep)))  # type: ignore[arg-type]
+    # Only that one is, and the uncertainty says so.
+    assert "standards-disagree" in {f.what for f in result.findings}
+    budget = {t.name: t.u for t in result.periods[30].budget.terms}
+    assert budget["assigned values"] > 0.05
+
+
+def test_the_baseline_of_the_observatories_may_be_asked_for() -> None:
+    terms = {}
+    for baseline in ("bridge", "noaa"):
+        base = replace(PLAIN, cal_flush_s=120, visit_minutes=3, baseline=baseline)
+        hours = calibrate(days(3), tanks(), Rules(base=base)).periods
+        terms[baseline] = {t.name: t for t in hours[40].budget.terms}["reference between its readings"]
+    assert terms["bridge"].source != terms["noaa"].source
+    assert terms["noaa"].u > 0.0
