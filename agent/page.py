@@ -6,6 +6,7 @@ Started by the daemon where `page` is configured: `python -m agent.page SOCKET H
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 from agent.analysis.nodes import fragment
 from agent.analysis.tree import tree
+from agent.page_gases import GasPages
 from host.control import RequestError, ask
 from web.credentials import Credentials
 from web.serve import config
@@ -43,6 +45,7 @@ class Page:
                 Route("/trace", self._trace),
                 Route("/api/status", self._status),
                 Route("/api/events", self._events),
+                *GasPages(self._shell, self._once).routes(),
             ]
         )
 
@@ -90,10 +93,19 @@ class Page:
     async def _asked(self, what: str) -> Response:
         """The daemon's one answer; 503 with its reason where there is none."""
         try:
-            answers = [answer async for answer in ask(self._socket, {"do": what})]
-        except (RequestError, OSError) as error:
+            return JSONResponse(await self._once({"do": what}))
+        except RequestError as error:
             return JSONResponse({"error": str(error)}, 503)
-        return JSONResponse(answers[0]) if answers else JSONResponse({"error": f"{self._socket}: hung up"}, 503)
+
+    async def _once(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The daemon's one answer to a request. Raises RequestError."""
+        try:
+            answers = [answer async for answer in ask(self._socket, request)]
+        except OSError as error:
+            raise RequestError(str(error)) from error
+        if not answers:
+            raise RequestError(f"{self._socket}: hung up")
+        return answers[0]
 
 
 def main() -> None:

@@ -142,7 +142,7 @@ class Shell:
             return RedirectResponse("/set-up", 303)
         problem, status = "", 200
         if request.method == "POST":
-            password = (await _form(request)).get("password", "")
+            password = (await form_of(request)).get("password", "")
             async with self._turn:
                 if self._door.closed:
                     problem, status = self.words(request)("too_many"), 429
@@ -158,7 +158,7 @@ class Shell:
         self._credentials.begin_setup()
         words, problem = self.words(request), ""
         if request.method == "POST":
-            form = await _form(request)
+            form = await form_of(request)
             password = form.get("password", "")
             if not self._credentials.is_setup_code(form.get("code", "")):
                 problem = words("wrong_code")
@@ -199,7 +199,7 @@ class Shell:
         return JSONResponse({"ok": True})
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def form_of(request: Request) -> dict[str, str]:
     """Text fields of a small form; a larger body than FORM_BYTES_MAX, or one of unstated length, is read as empty."""
     if int(request.headers.get("content-length", FORM_BYTES_MAX + 1)) > FORM_BYTES_MAX:
         return {}
