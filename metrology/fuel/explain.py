@@ -19,7 +19,10 @@ Cause = Literal[
 ]  # fmt: skip
 HUMIDITY: Final = "moisture_fraction"
 CONCENTRATION: Final = "concentration"
-TOTAL: Final = "total"
+FLOW: Final = frozenset({
+    "flow", "area_m2", "kv", "pitot_coefficient", "differential_pressure_Pa", "standard_density_kg_m3",
+    "point_velocity_m_s", "temperature_degC", "static_pressure_Pa", "barometer_Pa",
+})  # fmt: skip
 LEAST_T: Final = 1e-9
 
 
@@ -93,7 +96,7 @@ def _possible(facts: Facts, stack: Budget, books: Budget) -> list[Explanation]:
         _bound("flow", facts, _part(stack, _is_flow), ("flow", off * 100.0, "% relative")),
         _bound("humidity", facts, _part(stack, lambda name: name.startswith(HUMIDITY)), humidity),
         _bound("concentration", facts, _part(stack, lambda name: name.startswith(CONCENTRATION)), concentration),
-        _bound("measurement", facts, _part(stack, lambda name: name.startswith(TOTAL)), None),
+        _bound("measurement", facts, _part(stack, _is_whole), None),
         _bound("fuel", facts, facts.covered_part * books.total, ("fuel carbon", fuel_off * 100.0, "% relative")),
     ]
     if facts.covered_t > 0.0:
@@ -108,8 +111,13 @@ def _bound(cause: Cause, facts: Facts, u_t: float, needed: tuple[str, float, str
 
 
 def _is_flow(name: str) -> bool:
-    """Every input of the emission that is neither moisture nor concentration makes the flow; a total is no input."""
-    return not name.startswith((HUMIDITY, CONCENTRATION, TOTAL))
+    """Whether a term is of an input that makes the flow (`metrology.stack.emission_budget.chain`)."""
+    return name.partition(":")[0] in FLOW
+
+
+def _is_whole(name: str) -> bool:
+    """Whether a term is of the measurement as a whole: nobody says of which part."""
+    return name.partition(":")[0] not in {*FLOW, HUMIDITY, CONCENTRATION}
 
 
 def _part(budget: Budget, belongs: Callable[[str], bool]) -> float:

@@ -209,6 +209,16 @@ def test_a_flow_that_is_off_is_found_by_what_it_would_need() -> None:
     assert "unbooked-limestone" not in causes
 
 
+def test_an_uncertainty_of_the_whole_is_put_down_to_no_part() -> None:
+    bare = Budget((Term("hour: slow", 3_000.0, "slow", "average record"),))
+    measured = [replace(hour, budget=bare) for hour in hours([V] * 24)]
+    row = total_row(account(Books([lot(carbon_fraction=Given(0.66))]), {"1": Measured(measured)}, Options()))
+    causes = by_cause(row)
+    assert causes["measurement"].amount_t == pytest.approx(2 * row.measured_u_t)
+    assert "flow" not in causes
+    assert "humidity" not in causes
+
+
 def test_co2_that_fuel_does_not_explain() -> None:
     lots = [lot(carbon_fraction=Given(0.6, 0.001), oxidation=Given(0.99, 0.001), biomass_fraction=Given(0.1))]
     bare = total_row(account(Books(lots), {"1": Measured(hours([V] * 24, u=500.0))}, Options()))
