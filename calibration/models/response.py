@@ -19,6 +19,7 @@ from calibration.fit.student import chi_square_quantile
 
 # Beyond this quantile of chi-square the standards contradict each other more than they should.
 _DISAGREE: Final = 0.99
+_NEXT_TO_ZERO: Final = 1e-9
 
 
 class StandardPoint(NamedTuple):
@@ -93,8 +94,8 @@ def pairs(points: Sequence[StandardPoint], floor: float) -> list[Pair]:
 def _through_zero(name: str, at_s: float, point: StandardPoint, u_reference: float) -> Response:
     """K = S / S' (one point): value = K x."""
     assigned = point.tank.assigned
-    if assigned is None or point.x == 0.0:
-        raise FitError("one standard gives a line through zero, and its reading is zero")
+    if assigned is None or abs(point.x) <= _NEXT_TO_ZERO * abs(assigned.value):
+        raise FitError("one standard gives a line through zero, and it reads next to zero")
     k = assigned.value / point.x
     from_y = (assigned.uncertainty / point.x) ** 2
     from_x = (k / point.x) ** 2 * (point.u_x**2 + u_reference**2)
