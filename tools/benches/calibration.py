@@ -34,6 +34,8 @@ from simulation.calibration_truth import FAULTS, START_S, Record, Truth, simulat
 GOALS = {"co2": 0.03, "ch4": 0.4}
 LIMITS = {"co2": 0.1, "ch4": 2.0}
 DAY_S = 86400.0
+# Seeds below were looked at while chain and station were written; the proof takes none of them.
+FIRST = 5001
 K95 = 1.96
 
 
@@ -239,14 +241,14 @@ def held(figures: dict[str, Any]) -> bool:
 def main() -> int:
     """Run the seeds asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", default="200", help="how many, or FIRST-LAST")
+    parser.add_argument("--seeds", default="200", help=f"how many from {FIRST} on, or FIRST-LAST")
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--faults", default="half", help="half of the seeds each; or names, separated by commas")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     first, _, last = asked.seeds.rpartition("-")
-    seeds = range(int(first) if first else 1, int(last) + 1)
+    seeds = range(int(first), int(last) + 1) if first else range(FIRST, FIRST + int(last))
     scores: list[Score] = []
     with ProcessPoolExecutor(asked.jobs) as pool:
         for found in pool.map(one_seed, [(seed, asked.days, asked.faults) for seed in seeds]):
