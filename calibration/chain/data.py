@@ -3,7 +3,8 @@
     result = calibrate(minutes, tanks, rules)          # calibration.chain.calibrate
 
 `minutes` are `Minute` of one measurand of one instrument, in order of time; `tanks` are `Reference`, `Standard` and
-`Target`, each for the time it was connected; `rules` are dated (`calibration.models.rules`).
+`Target`, each for the time it was connected; `rules` are dated (`calibration.models.rules`). Every minute has its
+value; budgets belong to periods (an hour, or a minute with `period_s=60`).
 """
 
 import math

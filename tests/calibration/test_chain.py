@@ -326,3 +326,17 @@ def test_the_baseline_of_the_observatories_may_be_asked_for() -> None:
         terms[baseline] = {t.name: t for t in hours[40].budget.terms}["reference between its readings"]
     assert terms["bridge"].source != terms["noaa"].source
     assert terms["noaa"].u > 0.0
+
+
+def test_a_period_of_a_minute_gives_each_minute_its_budget() -> None:
+    minutes = days(1)
+    base = replace(PLAIN, cal_flush_s=120, visit_minutes=3)
+    found = calibrate(minutes, tanks(), Rules(base=base), period_s=60.0)
+    good = [p for p in found.periods if p.valid]
+    values = {v.at_s: v.value for v in found.minutes if v.value is not None}
+    assert len(good) == len(values)
+    assert all(p.value == pytest.approx(values[p.start_s]) for p in good)
+    (hour,) = [p for p in calibrate(minutes, tanks(), Rules(base=base)).periods if p.start_s == 4 * HOUR]
+    noise = {t.name: t.u for t in hour.budget.terms}["noise"]
+    minute = {t.name: t.u for t in good[200].budget.terms}["noise"]
+    assert noise == pytest.approx(minute / math.sqrt(hour.minutes), rel=1e-3)
