@@ -39,7 +39,7 @@ class Column:
 @cache
 def columns(sheet: str) -> tuple[Column, ...]:
     """Columns of a kind of sheet, from the table beside this module."""
-    text = resources.files("host").joinpath("fuel_columns.csv").read_text(encoding="utf-8")
+    text = resources.files("host").joinpath("sheet_columns.csv").read_text(encoding="utf-8")
     return tuple(
         Column(row["column"], row["zh"], row["kind"], row["required"] == "yes")
         for row in csv.DictReader(text.splitlines())

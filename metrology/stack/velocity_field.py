@@ -16,6 +16,8 @@ from metrology.budget import Term
 # comparison facility for stack flow and of the target for comparisons on site; k = 2 is assumed (unverified).
 REFERENCE_PERCENT: Final = {"national-facility": 0.6, "on-site": 5.0}
 COVERAGE: Final = 2.0
+# Greatest scatter of the pairs of a comparison, percent (HJ 75-2017, precision of the velocity: unverified).
+PRECISION_PERCENT_MAX: Final = 5.0
 
 
 class FilingError(ValueError):
@@ -93,8 +95,9 @@ class Determination:
 def determine(reference_m_s: Sequence[float], probe_m_s: Sequence[float]) -> Determination:
     """Kv of a comparison: the mean of reference over probe, pair by pair (HJ 75-2017, velocity field coefficient).
 
-    The scatter of daily values, `relative_sd_percent`, is what the velocity's precision is judged by: 5 % at most
-    (unverified). Raises ValueError for fewer than two pairs, unequal lengths or a velocity that is not positive.
+    The scatter of daily values, `relative_sd_percent`, is what the velocity's precision is judged by
+    (`PRECISION_PERCENT_MAX`). Raises ValueError for fewer than two pairs, unequal lengths or a velocity that is not
+    positive.
     """
     if len(reference_m_s) != len(probe_m_s) or len(probe_m_s) < 2 or min(*reference_m_s, *probe_m_s) <= 0.0:
         raise ValueError("at least two pairs of positive velocities")
