@@ -11,7 +11,7 @@ from agent.checks.findings import Findings
 from agent.config import Config
 from agent.config_gas import Flush, LineChecks, Schedule, Sequence
 from agent.gas.agenda import crowded_out
-from agent.gas.plan import dues, recovery_s, share
+from agent.gas.plan import dues, recovery_s, share, spelled
 from calibration.response import GASES_MIN
 from calibration.stability import READINGS_MIN
 from metrology.declaration import DriverInfo
@@ -106,7 +106,7 @@ def _passive(path: Place, sequence: Sequence, find: Findings) -> None:
             find.error("passive-moves", *place, "port", at_key=True, key="port")
         if injection.state is None:
             find.error("injection-state-missing", *place, at_key=True)
-        for state in map(str, injection.state or ()):
+        for state in map(spelled, injection.state or ()):
             if seen.setdefault(state, index) != index:
                 find.error("state-twice", *place, "state", at_key=True, state=state)
 

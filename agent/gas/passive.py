@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from agent.config import Config
-from agent.gas.plan import marked_by, sequence_of
+from agent.gas.plan import marked_by, sequence_of, spelled
 from agent.gas.readings import Settled, first, gather, settle
 from agent.gas.results import Results, Taken
 from agent.gas.run import GasMarks, RunPhase
@@ -32,11 +32,6 @@ def said(scan: Scan, field: str) -> str | None:
     if value is None:
         value = next((one.value for one in scan.readings if one.measurand == field), None)
     return None if value is None else spelled(value)
-
-
-def spelled(value: str | float | bool) -> str:
-    """A state as the configuration and the instrument may both write it: 2, 2.0 and "2" are the same."""
-    return value.strip() if isinstance(value, str) else f"{float(value):g}"
 
 
 class PassiveRun:

@@ -1,7 +1,7 @@
 """From the configuration: a sequence with its cylinders' assigned values, what it shares, and when it is due."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from agent.config import Config
 from agent.config_gas import Flush, LineChecks, Schedule
@@ -81,6 +81,11 @@ def marked_by(config: Config, name: str) -> tuple[str, ...]:
     return tuple(f"{declared.instrument}.{measurand}" for measurand in declared.affects)
 
 
+def spelled(value: str | float | bool) -> str:
+    """A state as the configuration and the instrument may both write it: 2, 2.0 and "2" are the same."""
+    return value.strip() if isinstance(value, str) else f"{float(value):g}"
+
+
 def share(one: DeclaredSequence, other: DeclaredSequence) -> bool:
     """True where two sequences cannot run at one time: one valve, or one instrument."""
     return one.instrument == other.instrument or (one.valve is not None and one.valve == other.valve)
@@ -89,7 +94,7 @@ def share(one: DeclaredSequence, other: DeclaredSequence) -> bool:
 def _cylinder(config: Config, name: str) -> Cylinder:
     row = config.cylinders[name]
     assigned = {m: Assigned(one.value, one.unit, one.uncertainty, one.scale) for m, one in row.assigned.items()}
-    return Cylinder(name, row.number, row.certificate, row.expires, assigned, row.fill)
+    return Cylinder(name, row.number, row.certificate, row.expires or date.max, assigned, row.fill)
 
 
 def due_after(schedule: Schedule, after: datetime, utc_offset_h: float = 8.0) -> datetime:
