@@ -163,8 +163,8 @@ class Rules:
 
     def with_base(self, base: Settings) -> "Rules":
         """The same rules over other defaults."""
-        found = Rules(self._rules, base=base)
-        found.breaks = self.breaks
+        found = Rules(base=base)
+        found._rules, found.breaks, found._edges = self._rules, self.breaks, self._edges
         return found
 
     @property

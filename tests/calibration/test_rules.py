@@ -36,6 +36,8 @@ def test_the_first_rule_wins_and_the_end_is_exclusive() -> None:
     edge = 1706745600.0  # 2024-02-01T00:00Z
     assert [rules.at(t).cal_flush_s for t in (edge - 1, edge, edge - 40 * DAY_S)] == [180.0, 240.0, 240.0]
     assert rules.at(edge).degree == 1
+    other = rules.with_base(Settings(reference="R0"))
+    assert (other.at(edge - 1).cal_flush_s, other.at(edge).reference) == (180.0, "R0")
 
 
 def test_several_keys_in_one_rule_breaks_and_defaults() -> None:
