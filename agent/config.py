@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agent.config_firmware import Firmware
 from agent.config_cylinders import Cylinder
+from agent.config_firmware import Firmware
 from agent.config_gas import Guard, Sequence, Valve
 from agent.config_hj212 import Hj212Uplink
 from agent.config_qa import Declared, Qa

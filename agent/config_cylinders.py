@@ -36,10 +36,10 @@ class Cylinder(Strict):
     fill: str = Field(default=FILL, min_length=1, max_length=20)
     supplier: str = ""
     lot: str = ""
-    certificate: str
+    certificate: str = ""
     certified: Day | None = None
-    expires: Day
-    assigned: dict[str, Assigned]
+    expires: Day | None = None
+    assigned: dict[str, Assigned] = Field(default={})
     roles: dict[str, str] = Field(default={})
     volume_L: float | None = Field(default=None, gt=0, le=1000)
     filling_pressure_bar: float | None = Field(default=None, gt=0, le=400)

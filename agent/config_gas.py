@@ -63,7 +63,7 @@ class Injection(Strict):
     gas: Name
     port: Name | None = None
     state: list[str | float] | None = Field(default=None, min_length=1)
-    roles: dict[str, Role]
+    roles: dict[str, Role | Literal["unknown"]]
     flush_s: float | None = Field(default=None, ge=0, le=7200)
     flush: Flush | None = None
     average_s: float = Field(gt=0, le=3600)

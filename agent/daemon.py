@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.analysis.waiting import Recomputing
 from agent.changes import author, config_fields
 from agent.config import Config
 from agent.doctor.desk import ScanDesk
 from agent.firmware.jobs import Jobs
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
+from agent.gas.proposals import Proposals
 from agent.gas.register import Cylinders
 from agent.qa.identity import Identities
 from agent.reload import Reloader
@@ -71,7 +73,7 @@ class Daemon:
         station = config.station
         simulated = station.simulated or clock.rate != 1.0
         offset_s = int(station.day_start_utc_offset_h * HOUR_S)
-        signer = signer_from_seed(read_secret(config.ledger.key).decode(), f"plumeline/{station.id}")
+        self.signer = signer = signer_from_seed(read_secret(config.ledger.key).decode(), f"plumeline/{station.id}")
         self.index: Index | None = None
         self.log = Log(
             segments,
@@ -95,6 +97,7 @@ class Daemon:
         self.sources = sources(config, self.buses, self.intake.take, clock, self.event, make_wire)
         self.maintenance = Maintenance(store / "maintenance.json", self.log, clock)
         self.cylinders = Cylinders(config, self.index, self.log, self.intake, self.live, clock)
+        self.proposals = Proposals(self.cylinders.register, self.log, self.index, clock)
         self.calibrator = Calibrator(
             config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock,
             self.cylinders.gas,
@@ -102,6 +105,7 @@ class Daemon:
         self.identities = Identities(config, self.intake, self.log, self.index, clock)
         self.jobs = Jobs(store, self.event)
         self.scans = ScanDesk(self)
+        self.recomputing = Recomputing(self)
         self.boards = self._board_parts() if self.sources.lines else None
         self.clock_watch = ClockWatch(clock, self.log, self.averager)
         self.uplinks: dict[str, Uplink] = uplinks(
@@ -146,9 +150,11 @@ class Daemon:
                     *(self.boards.runs if self.boards else ()),
                     self.calibrator.run,
                     self.cylinders.run,
+                    self.proposals.run,
                     self.identities.run,
                     self.jobs.run,
                     self.scans.run,
+                    self.recomputing.run,
                     writer.run,
                     self._checkpoints,
                     self._watchdog,

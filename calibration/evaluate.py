@@ -118,7 +118,18 @@ class TargetPoint(Point):
     role = "target"
 
 
-_POINTS: Final[dict[Role, type[Point]]] = {"zero": ZeroPoint, "span": SpanPoint, "target": TargetPoint}
+class UnknownPoint(Point):
+    """A gas whose amount is to be found: `assigned` tells its unit alone, 0 without a scale. It judges nothing."""
+
+    role = "unknown"
+
+
+_POINTS: Final[dict[Role, type[Point]]] = {
+    "zero": ZeroPoint,
+    "span": SpanPoint,
+    "target": TargetPoint,
+    "unknown": UnknownPoint,
+}
 
 
 def point(injection: Injection, measurand: str, samples: Sequence[Sample], doubt: str | None = None) -> Point:
@@ -126,14 +137,13 @@ def point(injection: Injection, measurand: str, samples: Sequence[Sample], doubt
 
     Raises UnitError where certificate and readings do not convert.
     """
-    certified = injection.cylinder.assigned[measurand]
-    unit = samples[0].unit if samples else certified.unit
-    assigned = Assigned(
-        convert(certified.value, certified.unit, unit),
-        unit,
-        convert(certified.uncertainty, certified.unit, unit),
-        certified.scale,
-    )
+    if injection.roles[measurand] == "unknown":
+        assigned = Assigned(0.0, samples[0].unit if samples else "", 0.0, "")
+    else:
+        certified = injection.cylinder.assigned[measurand]
+        unit = samples[0].unit if samples else certified.unit
+        value, u = (convert(one, certified.unit, unit) for one in (certified.value, certified.uncertainty))
+        assigned = Assigned(value, unit, u, certified.scale)
     kind = _POINTS[injection.roles[measurand]]
     limit = injection.stdev_max.get(measurand)
     slope = injection.settle.slope_max.get(measurand) if injection.settle else None

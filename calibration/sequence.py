@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
-Role = Literal["zero", "span", "target"]
+# An unknown gas is read to learn what it is worth, beside known ones.
+Role = Literal["zero", "span", "target", "unknown"]
 Phase = Literal["flush", "blowback", "pause", "recovery"]
 # What a check that failed does to the run: it ends it, or the points it concerns do not count.
 OnFail = Literal["mark", "abort"]

@@ -23,7 +23,9 @@ def check_gas(config: Config, infos: Mapping[str, DriverInfo], now: datetime, fi
     for name, valve in config.valves.items():
         check_valve(name, valve, config, find)
     for name, cylinder in config.cylinders.items():
-        days = (cylinder.expires - now.date()).days
+        if cylinder.assigned and not (cylinder.certificate and cylinder.expires):
+            find.error("cylinder-certificate-missing", "cylinders", name, at_key=True, name=name)
+        days = (cylinder.expires - now.date()).days if cylinder.expires else SOON.days + 1
         if days <= SOON.days:
             code = "cylinder-expired" if days < 0 else "cylinder-expires"
             find.warn(code, "cylinders", name, "expires", name=name, number=cylinder.number, days=days)
@@ -79,8 +81,8 @@ def _assigned(
 ) -> None:
     """A role needs a certified amount, in a unit that means the same as the instrument's."""
     assigned = config.cylinders[injection.gas].assigned
-    for measurand in injection.roles:
-        if measurand not in info.measurands:
+    for measurand, role in injection.roles.items():
+        if measurand not in info.measurands or role == "unknown":
             continue
         if measurand not in assigned:
             find.error("not-assigned", *path, "roles", measurand, at_key=True, gas=injection.gas, measurand=measurand)

@@ -67,12 +67,9 @@ class AskedPressure(Strict):
 
 def declared_row(name: str, block: Block) -> Row:
     """The row of a block of the configuration (as JSON). Raises ValueError."""
-    certificate = Certificate(
-        block["certificate"],
-        day_of(block["certified"]),
-        day_of(block["expires"]),
-        {measurand: Value.of(one) for measurand, one in block["assigned"].items()},
-    )
+    assigned = {measurand: Value.of(one) for measurand, one in block["assigned"].items()}
+    paper = block["certificate"], day_of(block["certified"]), day_of(block["expires"])
+    certificate = Certificate(*paper, assigned) if assigned else None
     kept = {key: block[key] for key in block if key not in (*CERTIFIED, "installed")}
     return Row(name, certificate=certificate, installed=day_of(block["installed"]), **kept)
 

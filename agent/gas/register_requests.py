@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field
 
@@ -24,17 +23,13 @@ from calibration.standards.value import Certificate
 from host.control import Handler, RequestError
 from host.hjson import Strict
 from host.shapes import Name, Series
-from metrology.periods import iso, parse_iso
+from metrology.periods import iso
 
 if TYPE_CHECKING:
     from agent.daemon import Daemon
 
 Asked = TypeVar("Asked", bound=Strict)
 Text = Callable[[Mapping[str, Any], str], str]
-# A run is named by its sequence and its start; its points come within so long.
-RUN_LONGEST: Final = timedelta(days=3)
-_START_LENGTH: Final = len("2026-06-15T00:00:00.000Z")
-POINTS_MAX: Final = 5000
 
 
 class AskedAssignment(Strict):
@@ -102,7 +97,7 @@ class Acts:
         """What runs say an unknown is worth; with a name for the certificate also the act that accepts it."""
         asked = _shape(AskedAssignment, request.get("assignment"))
         cylinder = self._of(request)
-        points = [row for run in asked.runs for row in await self._points(run)]
+        points = [row for run in asked.runs for row in await self._daemon.proposals.points(run)]
         proposal = proposed(points, self._cylinders.register, cylinder, asked.series)
         if asked.certificate is None:
             return proposal, None
@@ -111,22 +106,6 @@ class Acts:
         )  # fmt: skip
         row = replace(cylinder.row, certificate=certificate)
         return proposal, ("assigned", row, {"proposal": proposal.fields()})
-
-    async def _points(self, run: str) -> list[dict[str, Any]]:
-        """The point records of a run. Raises RequestError where there are none."""
-        try:
-            start = parse_iso(run[-_START_LENGTH:])
-        except ValueError as error:
-            raise RequestError(f"run {run}: a run is named NAME-{iso(self._daemon.started)}") from error
-        index = self._daemon.index
-        assert index is not None, "made with the daemon"
-        found = await self._daemon.log.call(
-            index.told, "calibration", ("point",), iso(start), iso(start + RUN_LONGEST), POINTS_MAX
-        )
-        points = [row for row in found if row["run"] == run]
-        if not points:
-            raise RequestError(f"run {run} left no points")
-        return points
 
     def _of(self, request: Mapping[str, Any]) -> Cylinder:
         name, fill = request.get("name"), request.get("fill")

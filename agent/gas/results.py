@@ -11,7 +11,7 @@ from agent.gas.readings import Settled
 from agent.store.log import Log
 from agent.values.intake import Intake, Range
 from calibration.correction import Coefficients, of_curve
-from calibration.evaluate import FitError, Point, SpanPoint, TargetPoint, ZeroPoint, doubts, two_point
+from calibration.evaluate import FitError, Point, SpanPoint, TargetPoint, UnknownPoint, ZeroPoint, doubts, two_point
 from calibration.response import curve, doubts_of, is_curve
 from calibration.sequence import Sequence
 from metrology.clock import Clock
@@ -79,8 +79,8 @@ class Results:
         self._recovery = settled
 
     async def add(self, found: Point, taken: Taken) -> None:
-        """Record a point. One of a loop that does not count is recorded and no more."""
-        if taken.step.counted:
+        """Record a point. One of a loop that does not count, or of an unknown gas, is recorded and no more."""
+        if taken.step.counted and not isinstance(found, UnknownPoint):
             self._points.append(found)
             self._taken.append(taken)
             if found.why_unusable:
@@ -89,6 +89,7 @@ class Results:
 
     def _point_fields(self, found: Point) -> dict[str, Any]:
         warnings = [*(["slope"] if found.sloping else []), *([found.doubt] if found.doubt else [])]
+        known = not isinstance(found, UnknownPoint)
         return {
             "series": self._judged.series(found),
             "role": found.role,
@@ -101,9 +102,9 @@ class Results:
             "slope_max": found.slope_max,
             "stable": found.stable,
             "warnings": warnings,
-            "assigned": found.assigned.value,
-            "uncertainty": found.assigned.uncertainty,
-            "scale": found.assigned.scale,
+            "assigned": found.assigned.value if known else None,
+            "uncertainty": found.assigned.uncertainty if known else None,
+            "scale": found.assigned.scale if known else None,
             "unit": found.assigned.unit,
         }
 

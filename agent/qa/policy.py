@@ -3,6 +3,7 @@
 from agent.config import Instrument
 from agent.config_qa import OwnLimit
 from calibration.qa.rules import CONFIGURED, DEFAULT, Policy, Row
+from calibration.sequence import Role
 
 
 def policy_of(instrument: Instrument) -> Policy:
@@ -11,7 +12,9 @@ def policy_of(instrument: Instrument) -> Policy:
     if declared is None:
         return DEFAULT[instrument.kind]
     rule_set = declared.rules or DEFAULT[instrument.kind].rule_set
-    sd = {(measurand, role): value for measurand, row in declared.sd.items() for role, value in row.items()}
+    sd: dict[tuple[str, Role], float] = {
+        (measurand, role): value for measurand, row in declared.sd.items() for role, value in row.items()
+    }
     return Policy(rule_set, tuple(_row(one) for one in declared.limits), sd, declared.chart)
 
 

@@ -196,6 +196,12 @@ BROKEN: dict[str, tuple[str, tuple[str, str], str, str, str]] = {
     "role without assigned value": (
         "stack", ('nox: "zero", o2', 'nox: "zero", dust: "zero", o2'), '^dust: "zero"', "not-assigned",
         "cylinders.zero.assigned"),
+    "value without a certificate": (
+        "tower", ('      certificate: "ZA-2025-014"\n', ""), '^zero: {\n      number', "cylinder-certificate-missing",
+        "none of the three"),
+    "value on a scale without a version": (
+        "tower", ('uncertainty: 0.05, scale: "WMO CO2 X2019"', 'uncertainty: 0.05, scale: "WMO"'), 'scale: ^"WMO" }',
+        "wrong-form", "GBW(E)"),
     "gas on a measurand that nothing affects": (
         "stack", ('affects: ["so2", "nox", "o2"', 'affects: ["so2", "nox"'), 'nox: "zero", ^o2: "zero"',
         "role-not-affected", 'Add "o2" to affects'),
