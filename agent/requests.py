@@ -7,6 +7,7 @@ from agent.firmware.requests import handlers as firmware_handlers
 from agent.gas.register_requests import handlers as register_handlers
 from agent.history.daemon import handlers as history_handlers
 from agent.qa.requests import handlers as qa_handlers
+from agent.reports import handlers as report_handlers
 from host.control import Handler, RequestError
 from metrology.periods import iso
 from metrology.reading import Measurement
@@ -103,11 +104,13 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         "calibrate-start": _start,
         "calibrate-abort": _abort,
         "maintenance": _maintenance,
+        "recompute": daemon.recomputing.serve,
         "scan": lambda request: daemon.scans.serve(request, _text(request, "who")),
         **firmware_handlers(daemon, _text),
         **qa_handlers(daemon, _text),
         **register_handlers(daemon, _text),
         **history_handlers(daemon),
+        **report_handlers(daemon, _text),
     }
 
 

@@ -36,6 +36,11 @@ class Again:
         self._open: list[Scan] = []
         self._made: list[Average] = []
 
+    @property
+    def closed_until(self) -> datetime:
+        """End of the last closed minute."""
+        return self._averager.closed_until
+
     def take(self, fields: Mapping[str, Any]) -> list[Average]:
         """Take the next record of the log; gives the averages that were closed by it."""
         kind = fields["kind"]
@@ -91,7 +96,7 @@ class Again:
 
 def closes_minute(fields: Mapping[str, Any]) -> bool:
     """Whether an average record is the first value of a minute, and so the end of its being open."""
-    return fields["period_s"] == MINUTE_S and any(row["rev"] == 0 for row in fields["rows"].values())
+    return fields["period_s"] == MINUTE_S and "recompute" not in fields
 
 
 def is_member(reading: Reading | None) -> bool:

@@ -4,16 +4,17 @@ The result is plain data (JSON): `agent.analysis.tree` puts it into words.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agent.analysis.again import KINDS, Again, closes_minute
-from agent.analysis.corrections import TOLD, AsMeasured, Corrections
+from agent.analysis.corrections import TOLD, AsMeasured
 from agent.analysis.ledger import Kept, Seals, position
 from agent.analysis.lineage import Lineage
 from agent.analysis.marks import behind
 from agent.analysis.members import Members, differences
+from agent.analysis.revision import Revision, asked_for, base_of
 from agent.analysis.station import day_offset_s, is_regulated, spec_in
 from agent.values.averaging import LOWER
 from host.history import PAGE_ROWS, History
@@ -90,6 +91,7 @@ class Tracer:
             **({"sim": True} if average.get("sim") else {}),
             **told,
             "corrections": self.lineage.of(row.get("cal", ()), made.known),
+            "recompute": _asked(made.asked, self.lineage),
             "regulated": is_regulated(config, question.series),
             "marks": behind(marks, question.series, end, self.history, self.lineage),
             "configuration": _configuration(config, question.series, self.lineage),
@@ -107,36 +109,53 @@ class Remake:
         self._start = parse_iso(average["start"])
         self._config = config
         self._begin = self._start - AHEAD
-        self.corrections: Corrections = self._as_measured()
+        self.corrections = self._as_measured()
         self.known: Mapping[str, Mapping[str, Any]] = {}
+        self.asked: Mapping[str, Any] | None = None
 
     def _as_measured(self) -> AsMeasured:
         history = self._tracer.history
         return AsMeasured(row for kind, what in TOLD for row in history.told(kind, EPOCH, self._begin, what))
 
+    def _revision(self) -> Revision | None:
+        """What makes a later revision, None of the first."""
+        name = self._average.get("recompute")
+        self.asked = asked_for(self._tracer.history, name) if name else None
+        if self.asked is None:
+            return None
+        return Revision(self._tracer.history, self.asked, self._average, self._question.series, self._config)
+
     def run(self) -> Fields:
         """Members, the lower periods, and what the average comes to."""
         question, average = self._question, self._average
-        spec = spec_in(self._config or {}, question.series)
-        members = Members(question.series, average["start"], average["end"])
+        base = base_of(question.series)
+        spec = spec_in(self._config or {}, base)
+        members = Members(base, average["start"], average["end"])
+        revision = self._revision()
         if spec is None:
             return {"scans": members.fields(), "parts": [], "again": None, "differences": [], "agrees": None}
         again = Again([spec], self._start, day_offset_s(self._config), self.corrections)
         lower = LOWER[question.period_s][0] if question.period_s in LOWER else 0
         parts: list[Fields] = []
         made: dict[tuple[int, str], Fields] = {}
+        result: Mapping[str, Any] | None
         for fields in self._log():
             if fields["kind"] == "scan":
                 members.take(fields, seal=self._seal(fields))
             elif fields["kind"] == "average" and closes_minute(fields):
                 members.close(fields["end"])
+            if revision is not None:
+                revision.take(fields)
+                continue
             for one in again.take(fields):
                 made[one.period_s, iso(one.start)] = average_row(one)
             if fields["kind"] == "average" and fields["period_s"] == lower and question.series in fields["rows"]:
                 row = made.pop((lower, fields["start"]), None)
                 parts += [_part(fields, question.series, row)] if row is not None else []
         result = made.get((question.period_s, average["start"]))
-        if isinstance(self.corrections, AsMeasured):
+        if revision is not None:
+            result, self.known = revision.row(), revision.known
+        else:
             self.known = self.corrections.records
         told = [] if result is None else differences(average["rows"][question.series], result)
         agrees = None if result is None else not told
@@ -150,7 +169,10 @@ class Remake:
         }
 
     def _seal(self, fields: Fields) -> str:
-        own = fields["instrument"] == self._question.series.partition(".")[0] and fields["at"] >= self._average["start"]
+        own = (
+            fields["instrument"] == base_of(self._question.series).partition(".")[0]
+            and fields["at"] >= self._average["start"]
+        )
         return self._tracer.seals.of(fields) if own and fields["at"] < self._average["end"] else "open"
 
     def _log(self) -> Iterator[Fields]:
@@ -168,7 +190,7 @@ class Remake:
                 after = page[-1]["seq"]
 
     def _until(self) -> tuple[int, int]:
-        first = self._tracer.revisions(self._question)[0]
+        first = self._tracer.revisions(replace(self._question, series=base_of(self._question.series)))[0]
         return first["epoch"], first["seq"]
 
 
@@ -181,11 +203,19 @@ def _part(fields: Fields, series: str, again: Fields) -> Fields:
     return {**place, **head, "agrees": not told, **({"differences": told} if told else {})}
 
 
+def _asked(asked: Mapping[str, Any] | None, lineage: Lineage) -> Fields | None:
+    """Who made a later revision, why and by which rules."""
+    if asked is None:
+        return None
+    names = ("id", "who", "reason", "from", "to", "plan", "software", "layer")
+    return {**lineage.place(asked), **{name: asked[name] for name in names if name in asked}}
+
+
 def _configuration(config: Fields | None, series: str, lineage: Lineage) -> Fields | None:
     """The record in force, its keys for the series, and which version of the program wrote it."""
     if config is None:
         return None
-    instrument, _, measurand = series.partition(".")
+    instrument, _, measurand = base_of(series).partition(".")
     document = config.get("document", {})
     blocks = {
         f"{section}.{instrument}": document[section][instrument]

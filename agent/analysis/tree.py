@@ -50,6 +50,8 @@ class _Teller:
     def _parts(self, trace: Fields) -> Iterator[Node]:
         yield self._row(trace["row"])
         yield self._again(trace)
+        if trace["recompute"]:
+            yield self._recompute(trace["recompute"])
         yield self._members(trace)
         yield self._corrections(trace)
         yield self._marks(trace["marks"])
@@ -72,6 +74,13 @@ class _Teller:
             differ.append(Node(self._w("trace.altered-scans", records=_places(altered)), bad=True))
         name = "trace.agrees" if trace["agrees"] else "trace.differs"
         return Node(self._w(name), differ, bad=not trace["agrees"])
+
+    def _recompute(self, asked: Fields) -> Node:
+        rules = [Node(", ".join(f"{key} {value}" for key, value in rule.items())) for rule in asked["plan"]["rules"]]
+        cylinders = [Node(self._w("trace.reassigned", **one)) for one in asked["plan"].get("assigned", ())]
+        told = {key: asked[key] for key in ("id", "who", "reason")}
+        text = self._w("trace.recompute", **told, record=_place(asked["record"]))
+        return self._sealed(Node(text, [*rules, *cylinders]), asked)
 
     def _members(self, trace: Fields) -> Node:
         scans, parts = trace["scans"], trace["parts"]

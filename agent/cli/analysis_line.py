@@ -5,8 +5,9 @@ from typing import Final
 from host.commands import Argument
 
 PERIODS: Final = ("1min", "1h", "1d")
+USES: Final = ("previous", "nearest", "linear", "as-measured")
 
-ARGUMENTS: Final[dict[str, Argument]] = {
+TRACE: Final[dict[str, Argument]] = {
     "trace SERIES": ("series", {"metavar": "SERIES"}),
     "trace TIME": ("time", {"metavar": "TIME"}),
     "trace --period": ("--period", {"choices": PERIODS, "default": "1h"}),
@@ -14,6 +15,18 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "trace --config": ("--config", {"metavar": "CONFIG", "dest": "station"}),
     "trace --html": ("--html", {"metavar": "FILE"}),
 }
+RECOMPUTE: Final[dict[str, Argument]] = {
+    "recompute --series": ("--series", {"metavar": "SERIES,SERIES", "required": True}),
+    "recompute --from": ("--from", {"metavar": "TIME", "dest": "begin", "required": True}),
+    "recompute --to": ("--to", {"metavar": "TIME", "dest": "end", "required": True}),
+    "--coefficients": ("--coefficients", {"metavar": "FILE"}),
+    "--interpolate": ("--interpolate", {"choices": USES, "default": "previous"}),
+    "--layer": ("--layer", {"choices": ("analysis",)}),
+    "recompute --dry-run": ("--dry-run", {"action": "store_true"}),
+    "recompute --who": ("--who", {"metavar": "PERSON", "required": True}),
+}
+ARGUMENTS: Final = {**TRACE, **RECOMPUTE}
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    ("trace", "agent.cli.trace:trace", (*ARGUMENTS, "--socket", "--json")),
+    ("trace", "agent.cli.trace:trace", (*TRACE, "--socket", "--json")),
+    ("recompute", "agent.cli.recompute:recompute", (*RECOMPUTE, "--reason", "--socket", "--json")),
 )

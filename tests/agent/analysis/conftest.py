@@ -140,9 +140,10 @@ async def past(tmp_path: Path, config_for: Callable[..., Config]) -> AsyncIterat
     """`await past(kind=..., begin=...)`: a station that began then."""
     made: list[Past] = []
 
-    async def make(kind: str = "research", begin: datetime = BEGIN) -> Past:
-        (tmp_path / "key").write_text(SEED)
-        one = Past(config_for(tmp_path, 1, kind), begin)
+    async def make(kind: str = "research", begin: datetime = BEGIN, folder: str = ".") -> Past:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "key").write_text(SEED)
+        one = Past(config_for(tmp_path / folder, 1, kind), begin)
         made.append(one)
         await one.begin()
         return one
