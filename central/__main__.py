@@ -1,5 +1,6 @@
 """`plumeline-central`: the command line of the centre. Each command imports what it needs only when it runs."""
 
+import argparse
 import sys
 from typing import Final
 
@@ -14,6 +15,16 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "--at": ("--at", {"metavar": "TIME"}),
     "--clock": ("--clock", {"metavar": "WALL0,WORLD0,RATE"}),
     "--json": ("--json", {"action": "store_true"}),
+    "report KIND": ("kind", {"metavar": "KIND", "choices": ("drift", "calibration", "capture", "emission", "account")}),
+    "report --station": ("--station", {"metavar": "STATION", "required": True}),
+    "report --from": ("--from", {"metavar": "TIME", "required": True, "dest": "since"}),
+    "report --to": ("--to", {"metavar": "TIME", "required": True, "dest": "until"}),
+    "report --lang": ("--lang", {"choices": ("en", "zh"), "default": argparse.SUPPRESS}),
+    "report --out": ("--out", {"metavar": "FILE"}),
+    "report --who": ("--who", {"metavar": "PERSON"}),
+    "report --page": ("--page", {"metavar": "URL", "default": ""}),
+    "report --fuel": ("--fuel", {"metavar": "FILE"}),
+    "report --key": ("--key", {"metavar": "FILE"}),
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
@@ -21,6 +32,23 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("check", "central.cli:check", ("CONFIG", "--json")),
     ("attribute", "central.cli:attribute", ("CONFIG", "--at", "--clock", "--json")),
     ("enrol", "central.cli:enrol", ("CONFIG", "STATION", "--json")),
+    (
+        "report",
+        "central.reports:report",
+        (
+            "report KIND",
+            "CONFIG",
+            "report --station",
+            "report --from",
+            "report --to",
+            "report --lang",
+            "report --out",
+            "report --who",
+            "report --page",
+            "report --fuel",
+            "report --key",
+        ),
+    ),
     ("hj212 stations", "central.cli_hj212:stations", ("CONFIG", "--json")),
     ("hj212 dialogue", "central.cli_hj212:dialogue", ("CONFIG", "MN", "--json")),
     ("hj212 send", "central.cli_hj212:send", ("CONFIG", "MN", "CN", "NAME=VALUE", "--json")),

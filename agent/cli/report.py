@@ -8,7 +8,8 @@ import argparse
 import getpass
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,23 +33,32 @@ from metrology.periods import EPOCH, iso
 from protocols.tlog import NoteError, Signer, signer_from_seed
 
 CHINA_H: Final = 8.0
+# Stands for the station in a report of files alone.
+RECORDED: Final = "recorded"
 
 
 class _Station:
     """Where the records are, and who signs: a configuration's station, or the daemon behind a socket."""
 
     def __init__(self, line: argparse.Namespace) -> None:
-        """Raises ConfigErrors, RequestError, LookupError."""
+        """Raises ConfigErrors, RequestError, LookupError; without a station files alone can be reported on."""
+        self.history: History | None = None
         self.config: Config | None = load(line.config, Config, line.lang) if line.config else None
         self.socket = self.config.socket if self.config else line.socket
         self.who = line.who or getpass.getuser()
         if self.config is not None:
             self.id, self.offset_h = self.config.station.id, self.config.station.day_start_utc_offset_h
             self.history = history_of(self.config)
-        else:
+            return
+        try:
             station = next(ask_now(self.socket, {"do": "status"}))["station"]
-            self.id, self.offset_h = station["id"], float(station["day_start_utc_offset_h"])
-            self.history = History(DaemonSource(self.socket))
+        except RequestError:
+            if "recorded" not in line:
+                raise
+            self.id, self.offset_h = RECORDED, CHINA_H
+            return
+        self.id, self.offset_h = station["id"], float(station["day_start_utc_offset_h"])
+        self.history = History(DaemonSource(self.socket))
 
     @property
     def page(self) -> str:
@@ -70,11 +80,15 @@ class _Station:
         if self.config is None:
             return None
         try:
-            return signer_from_seed(
-                read_secret(self.config.ledger.key).decode("ascii", "replace"), f"plumeline/{self.id}"
-            )
+            return _signer_of(self.config)
         except (SecretError, NoteError):
             return None
+
+
+def _signer_of(config: Config) -> Signer:
+    """The station's key. Raises SecretError, NoteError."""
+    seed = read_secret(config.ledger.key).decode("ascii", "replace")
+    return signer_from_seed(seed, f"plumeline/{config.station.id}")
 
 
 def drift(line: argparse.Namespace) -> int:
@@ -125,16 +139,9 @@ def performance(line: argparse.Namespace) -> int:
     if not found or not times:
         print(say("report.no-tests", line.lang), file=sys.stderr)
         return 1
-    zone_s = rules.utc_offset_h * 3600.0
-    line.since, line.until = (iso(_after_1970(one - 0.0 * zone_s)) for one in (min(times), max(times)))
+    line.since, line.until = (iso(EPOCH + timedelta(seconds=one)) for one in (min(times), max(times) + 1.0))
     line.series, line.instrument = "", None
     return _made(line, "performance", judged=found)
-
-
-def _after_1970(seconds: float) -> Any:
-    from datetime import timedelta
-
-    return EPOCH + timedelta(seconds=seconds)
 
 
 def _scheme(line: argparse.Namespace) -> Any:
@@ -210,17 +217,13 @@ def verify(line: argparse.Namespace) -> int:
         vkeys = [line.vkey] if line.vkey else []
         if line.config:
             config = load(line.config, Config, line.lang)
-            vkeys.append(
-                signer_from_seed(
-                    read_secret(config.ledger.key).decode("ascii", "replace"), f"plumeline/{config.station.id}"
-                ).vkey
-            )
+            vkeys.append(_signer_of(config).vkey)
     except (OSError, ConfigErrors, SecretError, NoteError) as error:
         print(error, file=sys.stderr)
         return 2
     found = verified(data, vkeys)
     if line.json:
-        print(json.dumps(_fields(found), ensure_ascii=False))
+        print(json.dumps(asdict(found), ensure_ascii=False))
     else:
         stated = found.statement
         said = (
@@ -230,9 +233,3 @@ def verify(line: argparse.Namespace) -> int:
         )
         print(say(f"report.{found.outcome}-file", line.lang, why=found.why, signers=", ".join(found.signers), **said))
     return int(found.outcome != "verified")
-
-
-def _fields(found: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(replace(found))

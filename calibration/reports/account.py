@@ -81,7 +81,7 @@ def _table(frame: Frame, compared: Account, period: str, unit: str | None = None
     words = frame.words
     columns = (
         Column(words("head.plant-unit")),
-        Column(words("head.period-of")),
+        Column(words("head.period-of"), "time"),
         Column(words("head.fuel"), "number", "t", 1),
         Column(words("head.process"), "number", "t", 1),
         Column(words("head.bypass"), "number", "t", 1),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 
-from calibration.reports.coverage import SHOWN, Coverage
+from calibration.reports.coverage import Coverage
 from calibration.reports.document import Cell, Column, Report, Row, Section, Table, Verdict
 from calibration.reports.frame import Frame, worst
 from calibration.reports.hours import Capture, Standings, State, hours
@@ -66,9 +66,10 @@ def _quarters(frame: Frame, covered: Coverage) -> tuple[Table, Verdict]:
 def _months(frame: Frame, covered: Coverage) -> Table:
     words = frame.words
     zone = timezone(timedelta(hours=frame.header.offset_h))
-    shown = [state for state in SHOWN if state is not State.VALID]
+    shown = [state for state in covered.shown if state is not State.VALID]
     columns = (
-        Column(words("head.series")), Column(words("head.month")), Column(words("state.valid"), "number", "h", 0),
+        Column(words("head.series")), Column(words("head.month"), "time"),
+        Column(words("state.valid"), "number", "h", 0),
         *(Column(words(f"state.{state}"), "number", "h", 0) for state in shown),
         Column(words("head.capture"), "number", "%", 1),
     )  # fmt: skip

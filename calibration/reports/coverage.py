@@ -38,6 +38,12 @@ class Coverage:
         """Hours by state, by series."""
         return {series: one.counts for series, one in self.captures.items()}
 
+    @property
+    def shown(self) -> list[State]:
+        """States that any hour was in, and valid."""
+        present = {state for one in self.captures.values() for state in one.counts}
+        return [state for state in SHOWN if state in present or state is State.VALID]
+
     def take(self, hour: HourRow) -> None:
         """Count one hour of one series."""
         if hour.start != self._hour[0]:
@@ -60,14 +66,14 @@ class Coverage:
         words = self._frame.words
         columns = (
             Column(words("head.series")),
-            *(Column(words(f"state.{state}"), "number", "h", 0, total=True) for state in SHOWN),
+            *(Column(words(f"state.{state}"), "number", "h", 0, total=True) for state in self.shown),
             Column(words("head.capture"), "number", "%", 1),
         )
         rows = []
         for series, one in sorted(self.captures.items()):
             found = self._examples.get(series, {})
             last = next(iter(found.values()), None)
-            cells: tuple[Cell, ...] = (words.series(series), *(one.counts[state] for state in SHOWN), one.percent)
+            cells: tuple[Cell, ...] = (words.series(series), *(one.counts[state] for state in self.shown), one.percent)
             rows.append(Row(cells, named(record for record, _ in found.values()), (series, last[1]) if last else None))
         return self._frame.table("table.coverage", columns, rows)
 

@@ -31,8 +31,7 @@ class Gathered:
     ) -> None:
         self.looked = Looked(frame, records)
         standings = Standings(self.looked.intervals, stacks.inputs)
-        begin = frame.since - LOOK_BACK if scheme else frame.since
-        rows = hours(averages, begin, frame.until, standings, lambda one: is_rate(one) and frame.wants(one))
+        rows = hours(averages, frame.since, frame.until, standings, lambda one: is_rate(one) and frame.wants(one))
         self.rates: dict[str, Emitted] = {}
         self.substituted: dict[str, list[Substituted]] = {}
         for series, one in sorted(emitted(rows, standings).items()):
@@ -64,14 +63,14 @@ def _totals(frame: Frame, found: Gathered, scheme: Scheme | None) -> tuple[list[
     words = frame.words
     columns = (
         Column(words("head.gas-emitted")),
-        Column(words("head.measured"), "number", "t", 4),
-        Column(words("head.u"), "number", "t", 4),
+        Column(words("head.measured"), "number", "t"),
+        Column(words("head.u"), "number", "t"),
         Column(words("state.valid"), "number", "h", 0),
         Column(words("head.missing"), "number", "h", 0),
         Column(words("head.out"), "number", "h", 0),
         Column(words("state.stopped"), "number", "h", 0),
         Column(words("head.suspect"), "number", "h", 0),
-        Column(words("head.substituted"), "number", "t", 4),
+        Column(words("head.substituted"), "number", "t"),
         Column(words("head.substituted"), "number", "h", 0),
         Column(words("head.by-hand"), "number", "h", 0),
         Column(words("head.capture"), "number", "%", 1),
@@ -181,7 +180,7 @@ def _filled(frame: Frame, found: Gathered) -> tuple[Table, ...]:
         Column(words("head.gas-emitted")),
         Column(words("head.rule")),
         Column(words("head.substituted"), "number", "h", 0),
-        Column(words("head.substituted"), "number", "t", 4),
+        Column(words("head.substituted"), "number", "t"),
         Column(words("head.availability"), "number", "%", 1),
         Column(words("head.looked-back"), "number", "h", 0),
         Column(words("head.looked-wanted"), "number", "h", 0),

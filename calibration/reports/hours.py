@@ -122,11 +122,13 @@ def hours(
     """Every hour of every series of the station, in order of time; the hours without a record too.
 
     Where no record is, the series of the record before count, at the start those of the first; a series that the
-    station no longer has ends with its last row. `wanted` says of a series whether it is asked for.
+    station no longer has ends with its last row. Hours before `since` begin with their first record. `wanted` says of a
+    series whether it is asked for.
     """
     known: list[str] = []
     next_start = since
     for start, rows in newest_revisions(records):
+        next_start = min(next_start, start)
         present = [series for series in rows if wanted(series)]
         while next_start < start:
             yield from (HourRow(next_start, series, None, None, State.ABSENT) for series in known or present)

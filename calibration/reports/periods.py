@@ -19,14 +19,14 @@ def periods_table(frame: Frame, daily: Daily) -> Table:
     words = frame.words
     by_month = len(daily) > DAYS_SHOWN_MAX
     columns = (
-        Column(words("head.month" if by_month else "head.day-of")),
-        Column(words("head.measured"), "number", "t", 4, total=True),
+        Column(words("head.month" if by_month else "head.day-of"), "time"),
+        Column(words("head.measured"), "number", "t", total=True),
         Column(words("state.valid"), "number", "h", 0, total=True),
         Column(words("head.missing"), "number", "h", 0, total=True),
         Column(words("head.out"), "number", "h", 0, total=True),
         Column(words("state.stopped"), "number", "h", 0, total=True),
         Column(words("head.suspect"), "number", "h", 0, total=True),
-        Column(words("head.substituted"), "number", "t", 4, total=True),
+        Column(words("head.substituted"), "number", "t", total=True),
         Column(
             words("head.valid-days" if by_month else "head.verdict"),
             *(("number", "d", 0) if by_month else ("verdict",)),

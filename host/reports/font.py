@@ -19,12 +19,12 @@ def subset(signs: str) -> bytes | None:
     except ImportError:
         return None
     options = cut.Options(notdef_outline=True, hinting=False, layout_features=[], drop_tables=["GPOS", "GSUB", "GDEF"])
-    font = cut.load_font(str(path()), options)
-    cutter = cut.Subsetter(options)
-    cutter.populate(text=signs)
-    cutter.subset(font)
-    # The same signs give the same bytes: no time of making.
-    font.recalcTimestamp = False
-    out = io.BytesIO()
-    font.save(out)
+    with cut.load_font(str(path()), options) as font:
+        cutter = cut.Subsetter(options)
+        cutter.populate(text=signs)
+        cutter.subset(font)
+        # The same signs give the same bytes: no time of making.
+        font.recalcTimestamp = False
+        out = io.BytesIO()
+        font.save(out)
     return out.getvalue()

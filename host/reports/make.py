@@ -51,10 +51,15 @@ class Asked:
     judged: Sequence[Judged] = ()
 
 
-def make(history: History, station: str, asked: Asked, progress: Progress | None = None) -> Report:
-    """The report with the bodies of its records. `station` names one that has no configuration on record."""
-    config = history.newest("config", asked.until) or {}
+def make(history: History | None, station: str, asked: Asked, progress: Progress | None = None) -> Report:
+    """The report with the bodies of its records. `station` names one that has no configuration on record.
+
+    A performance test needs no history.
+    """
+    config = (history.newest("config", asked.until) if history else None) or {}
     frame = Frame(Words(asked.lang), header_of(config, station, asked), asked.series)
+    if history is None or asked.kind == "performance":
+        return performance(frame, asked.judged)
     report = _built(history, frame, asked, _stacks(config), _Told(asked, progress))
     return replace(report, bodies=_bodies(history, report.records()))
 
@@ -134,7 +139,7 @@ def _built(history: History, frame: Frame, asked: Asked, stacks: Stacks, told: _
                 frame, checks(), hours(), stacks, asked.books, asked.options or Options(), asked.substitution
             )
         case "performance":
-            return performance(frame, asked.judged)
+            raise AssertionError("made of files, and before")
 
 
 _REFUSED: Final = ("calibration-refused",)

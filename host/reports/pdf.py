@@ -4,6 +4,7 @@ from typing import Final
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from fpdf.fonts import TTFFont
 
 from calibration.reports.document import Column, Report, Section, Verdict
 from calibration.reports.words import Words
@@ -30,7 +31,11 @@ def document(report: Report, note: str | None) -> bytes:
     for section in report.sections:
         _section(pdf, report, section)
     _sign_off(pdf, report, note)
-    return bytes(pdf.output())
+    data = bytes(pdf.output())
+    for one in pdf.fonts.values():
+        if isinstance(one, TTFFont):
+            one.ttfont.close()
+    return data
 
 
 class _Pages(FPDF):

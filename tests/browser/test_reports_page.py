@@ -1,0 +1,79 @@
+"""Reports in a real browser: charts are drawn, links lead to records, nothing is asked of anybody, nothing fails."""
+
+import importlib.util
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stopped station with twelve days behind it."""
+    spec = importlib.util.spec_from_file_location("report_station", ROOT / "tools" / "benches" / "report_station.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["report_station"] = module
+    spec.loader.exec_module(module)
+    found = tmp_path_factory.mktemp("station")
+    module.make(found, datetime(2026, 5, 31, 16, tzinfo=UTC), 12)
+    return found
+
+
+def requests(browser: Any) -> list[str]:
+    """Every address asked for since the last look."""
+    found = []
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            found.append(message["params"]["request"]["url"])
+    return found
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("kind", ["drift", "calibration", "capture", "emission"])
+def test_a_report_opens_with_its_charts_and_asks_nobody(
+    browser: Any, folder: Path, tmp_path: Path, kind: str, lang: str
+) -> None:
+    from agent.__main__ import main
+
+    page = tmp_path / f"{kind}.html"
+    main(["report", kind, "--from", "2026-06-01", "--to", "2026-06-12", "--config", str(folder / "station.hjson"),
+          "--lang", lang, "--out", str(page)])  # fmt: skip
+    browser.get("about:blank")
+    browser.get_log("performance")
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": "addEventListener('error', e => "
+                            "(window.failed ??= []).push(e.message));"})  # fmt: skip
+    browser.get(page.as_uri())
+    assert browser.execute_script("return document.body.dataset.ready") == "yes"
+    assert browser.execute_script("return window.failed ?? []") == []
+    drawn = browser.execute_script("return [...document.querySelectorAll('.plot')].map(one => one.dataset.drawn)")
+    assert drawn
+    assert all(int(one) > 0 for one in drawn)
+    inked = browser.execute_script(INKED)
+    assert min(inked) > 200, inked
+    assert [one for one in requests(browser) if not one.startswith(("file:", "data:"))] == []
+    link = browser.execute_script("return document.querySelector('td.ref a')?.getAttribute('href')")
+    if link:
+        browser.execute_script("location.hash = arguments[0]", link)
+        opened = browser.execute_async_script(
+            "setTimeout(() => arguments[1](document.querySelector(arguments[0]).open), 50)", link
+        )
+        assert opened is True
+    if lang == "zh":
+        # A machine without a Chinese font shows Chinese all the same.
+        assert browser.execute_script(
+            "return document.fonts.ready.then(() => document.fonts.check('16px \"Report SC\"'))"
+        )
+
+
+INKED = """return [...document.querySelectorAll('.plot canvas')].map(one => {
+  const data = one.getContext('2d').getImageData(0, 0, one.width, one.height).data;
+  let count = 0; for (let at = 3; at < data.length; at += 4) count += data[at] > 0; return count; })"""

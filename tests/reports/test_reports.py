@@ -1,0 +1,284 @@
+"""Reports of a station whose past is known: their figures, files and signatures, by the command line."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import openpyxl
+import pypdfium2  # type: ignore[import-untyped]
+import pytest
+
+from agent.__main__ import main
+from agent.history.files import FileSource
+from calibration.qa.checks import check_of
+from calibration.qa.control import out_of_control
+from calibration.reports.words import Words
+from host.history import History
+from metrology.periods import iso
+
+Made = Callable[..., tuple[Path, int]]
+KINDS = ("drift", "calibration", "capture", "emission", "account")
+SINCE, UNTIL = datetime(2026, 5, 31, 16, tzinfo=UTC), datetime(2026, 6, 30, 16, tzinfo=UTC)
+
+
+def twin(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["report"]
+    return found
+
+
+def table(document: dict[str, Any], title: str) -> dict[str, Any]:
+    tables = [one for section in document["sections"] for one in section.get("tables", ()) if one["title"] == title]
+    return dict(next(iter(tables)))
+
+
+def past(station: Path) -> History:
+    return History(FileSource(station))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_made_in_both_languages_and_is_what_was_signed(
+    report: Made, station: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for lang in ("en", "zh"):
+        page, code = report(kind, "html", lang)
+        assert code == (1 if kind in ("drift", "calibration") else code)
+        said = page.read_text(encoding="utf-8")
+        assert Words("en" if lang == "en" else "zh")(f"{kind}.title") in said
+        # Nothing is fetched from anywhere.
+        assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", said)
+        assert main(["report", "verify", str(page), "--config", str(station / "station.hjson")]) == 0
+        assert "plumeline/stack-01" in capsys.readouterr().out
+
+
+def test_drift_tells_what_the_records_tell(report: Made, station: Path) -> None:
+    path, code = report("drift", "json")
+    assert code == 1
+    document = twin(path)
+    records = list(past(station).told("calibration", SINCE, UNTIL))
+    checks = [one for fields in records if (one := check_of(fields)) is not None]
+    rows = table(document, "Verdict of each check")["rows"]
+    assert sum(row["cells"][2] for row in rows) == len(checks)
+    so2 = next(row for row in rows if row["cells"][0].startswith("cems.so2") and row["cells"][1] == "span")
+    ours = [one for one in checks if (one.series, one.role) == ("cems.so2", "span")]
+    largest = max(ours, key=lambda one: abs(one.deviation))
+    assert so2["cells"][3] == pytest.approx(largest.deviation)
+    assert so2["records"] == [list(largest.record)]
+    assert so2["cells"][8]["word"] == "out-of-control"
+    assert so2["cells"][8]["verified"] is False
+    (interval,) = out_of_control(records)
+    (row,) = table(document, "Out of control, and suspect before it")["rows"]
+    assert row["cells"][2] == iso(interval.start)
+    assert row["cells"][3] == iso(interval.end or UNTIL)
+    assert [1, largest.record[1]] in row["records"]
+    assert document["verdict"]["word"] == "out-of-control"
+
+
+def test_bodies_are_the_records_as_they_lie_in_the_log(report: Made, station: Path) -> None:
+    path, _ = report("drift", "json")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert len(found["bodies"]) > 100
+    source = FileSource(station)
+    for name, body in list(found["bodies"].items())[:20]:
+        epoch, seq = map(int, name.split("-"))
+        (fields,) = source.numbered(epoch, seq - 1, ("calibration", "average", "event", "config"), 1)
+        assert json.loads(body) == fields
+
+
+def test_capture_counts_every_hour_once(report: Made) -> None:
+    path, _ = report("capture", "json")
+    document = twin(path)
+    found = table(document, "Hours by state")
+    heads = [column["title"] for column in found["columns"]]
+    for row in found["rows"]:
+        counts = [
+            cell for cell, column in zip(row["cells"], found["columns"], strict=True) if column.get("unit") == "h"
+        ]
+        assert sum(counts) == 30 * 24, row["cells"][0]
+        by_name = dict(zip(heads, row["cells"], strict=True))
+        assert by_name["No record"] == 5
+        stopped = by_name["Source stopped"]
+        assert stopped == (0 if row["cells"][0].startswith("crds") else 30)
+        valid = by_name["Valid"] + by_name["Suspect"]
+        assert by_name["Capture"] == pytest.approx(100 * valid / (720 - stopped))
+    (gap,) = table(document, "Gaps of the record")["rows"]
+    assert gap["cells"][2] == 5
+
+
+def test_emission_adds_up_the_valid_hours_and_fills_in_beside_them(report: Made, station: Path) -> None:
+    path, _ = report("emission", "json")
+    row = next(one for one in table(twin(path), "Amounts of the period")["rows"] if "co2_rate" in one["cells"][0])
+    valid = [
+        fields["rows"]["main.co2_rate"]
+        for fields in past(station).averages(3600, SINCE, UNTIL)
+        if "q" not in fields["rows"]["main.co2_rate"]
+    ]
+    assert row["cells"][1] == pytest.approx(sum(one["mean"] for one in valid) / 1000)
+    assert row["cells"][3] == len(valid)
+    missing = row["cells"][4] + row["cells"][5]
+    assert row["cells"][9] == missing == 720 - 30 - len(valid)
+    # HJ 75 with a short gap takes the largest of the last 180 valid hours: not less than the mean.
+    assert row["cells"][8] / missing >= row["cells"][1] / len(valid)
+
+
+def test_account_judges_only_with_uncertainties_on_both_sides(report: Made) -> None:
+    path, _ = report("account", "json")
+    document = twin(path)
+    (whole,) = table(document, "The whole period")["rows"]
+    # Of the first lot 15 of its 22 days lie in June.
+    carbon = 42000 * 15 / 22 * 0.542 * 0.985 + 28900 * 0.549 * 0.985
+    assert whole["cells"][2] == pytest.approx(carbon * 44.0095 / 12.0107, rel=2e-4)
+    days = table(document, "By day")["rows"]
+    assert len(days) == 30
+    assert sum(row["cells"][5] for row in days) == pytest.approx(whole["cells"][5])
+
+
+def test_a_workbook_holds_numbers_and_sums_as_formulas(report: Made) -> None:
+    path, _ = report("emission", "xlsx", "zh")
+    formulas, values = (openpyxl.load_workbook(path, data_only=cached) for cached in (False, True))
+    found = 0
+    for sheet in formulas:
+        for cells in sheet.iter_rows():
+            for cell in cells:
+                if isinstance(cell.value, str) and cell.value.startswith("=SUM("):
+                    low, high = re.findall(r"[A-Z]+(\d+)", cell.value)
+                    numbers = [sheet.cell(row, cell.column).value for row in range(int(low), int(high) + 1)]
+                    assert all(isinstance(one, int | float) for one in numbers)
+                    cached = values[sheet.title].cell(cell.row, cell.column).value
+                    assert cached == pytest.approx(sum(numbers))
+                    found += 1
+    assert found >= 21
+    assert any("[t]" in str(cell.value) for sheet in formulas for row in sheet.iter_rows() for cell in row)
+    first = formulas.worksheets[0]
+    assert [first.cell(1, 1).value, first.cell(3, 1).value] == ["排放量报告", "站点"]
+    assert any("plumeline/stack-01/report" in str(cell.value) for row in first.iter_rows() for cell in row)
+
+
+@pytest.mark.parametrize(("lang", "heading"), [("zh", "漂移报告"), ("en", "Drift report")])
+def test_a_pdf_can_be_read_and_is_not_blank(report: Made, lang: str, heading: str) -> None:
+    path, _ = report("drift", "pdf", lang)
+    document = pypdfium2.PdfDocument(path)
+    texts = [document[at].get_textpage().get_text_bounded() for at in range(len(document))]
+    assert heading in texts[0]
+    assert Words("zh" if lang == "zh" else "en")("section.cylinders") in "".join(texts)
+    last = Words("zh" if lang == "zh" else "en")("page.page", page=len(document), pages=len(document))
+    assert last in texts[-1]
+    assert "plumeline/stack-01/report" in "".join(texts[-2:])
+    image = document[1].render(scale=0.5).to_pil().convert("RGB")
+    colours = image.getcolors(1 << 24)
+    assert colours is not None
+    assert len(colours) > 50
+    document.close()
+
+
+def test_whatever_is_altered_is_found(report: Made, station: Path, tmp_path: Path) -> None:
+    page, _ = report("drift", "html")
+    said = page.read_text(encoding="utf-8")
+    document, _ = report("drift", "json")
+    plain = document.read_text(encoding="utf-8")
+    key = ["--config", str(station / "station.hjson")]
+    shown = re.search(r'<td class="n">(\d+\.\d+)</td>', said)
+    assert shown is not None
+    number = re.search(r'"percent":|"cells":\["cems\.[a-z0-9]+[^"]*","zero",27,([0-9.]+)', plain)
+    assert number is not None
+    tampered = {
+        "shown.html": said.replace(shown.group(), '<td class="n">0.01</td>', 1),
+        "word.html": said.replace("out of control", "pass", 1),
+        "script.html": said.replace("</body>", "<script>1</script></body>"),
+        "note.html": said.replace('<pre id="note">', '<b>all well</b><pre id="note">'),
+        "record.html": said.replace("Li Na", "Wang Wei"),
+        "number.json": plain.replace('"word":"out-of-control"', '"word":"pass"', 1),
+        "body.json": plain.replace('\\"reading\\":', '\\"readinG\\":', 1),
+        "cut.html": said[:-400],
+    }
+    for name, text in tampered.items():
+        assert text not in (said, plain), name
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        assert main(["report", "verify", str(tmp_path / name), *key]) == 1, name
+    assert main(["report", "verify", str(document), *key]) == 0
+    # Another's key did not sign it; without a key nobody can say who did.
+    other = "plumeline/stack-01+00000000+AAAA"
+    assert main(["report", "verify", str(page), "--vkey", other]) == 1
+    assert main(["report", "verify", str(page)]) == 1
+
+
+def test_without_a_key_the_report_says_that_it_is_unsigned(
+    report: Made, station: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, hidden = station / "key", station / "key-away"
+    key.rename(hidden)
+    try:
+        page, _ = report("capture", "html")
+    finally:
+        hidden.rename(key)
+    assert "unsigned" in capsys.readouterr().out
+    assert "Unsigned" in page.read_text(encoding="utf-8")
+    assert main(["report", "verify", str(page), "--config", str(station / "station.hjson"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["outcome"] == "unsigned"
+
+
+def test_a_missing_extra_is_told_with_its_remedy(
+    report: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "fpdf", None)
+    monkeypatch.delitem(sys.modules, "host.reports.pdf", raising=False)
+    path, code = report("capture", "pdf")
+    assert code == 1
+    assert not path.exists()
+    assert "plumeline[reports]" in capsys.readouterr().err
+
+
+def test_a_request_that_makes_no_sense_is_refused(
+    report: Made, station: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report("drift", "docx")[1] == 2
+    where = ["--config", str(station / "station.hjson"), "--out", str(station / "never.html")]
+    assert main(["report", "drift", "--from", "2026-07", "--to", "2026-06", *where]) == 2
+    assert main(["report", "drift", "--from", "yesterday", "--to", "2026-06", *where]) == 2
+    assert "2026-Q2" in capsys.readouterr().err
+    assert not (station / "never.html").exists()
+
+
+def test_a_period_without_records_says_so(report: Made, station: Path, tmp_path: Path) -> None:
+    out = tmp_path / "none.json"
+    where = ["--config", str(station / "station.hjson"), "--out", str(out)]
+    for kind in ("drift", "calibration", "capture", "emission"):
+        assert main(["report", kind, "--from", "2027-01", "--to", "2027-01", *where]) == 0
+        assert twin(out)["verdict"]["word"] == "unjudged"
+
+
+def test_the_performance_test_of_recorded_readings_is_a_report(station: Path, tmp_path: Path, root: Path) -> None:
+    rows = ["time,so2"]
+    start = datetime(2026, 6, 15, tzinfo=UTC).timestamp()
+    for second in range(0, 3600, 5):
+        value = 0.4 if second < 1800 else 80.9
+        rows.append(f"{datetime.fromtimestamp(start + second, UTC):%Y-%m-%dT%H:%M:%SZ},{value + 0.05 * (second % 7)}")
+    readings, rules, out = tmp_path / "run.csv", tmp_path / "rules.hjson", tmp_path / "performance.json"
+    readings.write_text("\n".join(rows), encoding="utf-8")
+    rules.write_text(RULES, encoding="utf-8")
+    where = ["--config", str(station / "station.hjson"), "--out", str(out)]
+    assert main(["report", "performance", str(readings), "--rules", str(rules), *where]) in (0, 1)
+    found = table(twin(out), "Results")["rows"]
+    assert {row["cells"][1] for row in found} >= {"zero error", "repeatability"}
+
+
+RULES = """{
+  standard: "hj76"
+  series: { so2: { unit: "mg/m3", full_scale: 100 } }
+  gases: [
+    { gas: "zero", assigned: { so2: 0 }, from: "2026-06-15T00:00:00Z", to: "2026-06-15T00:30:00Z", flush_s: 60 }
+    { gas: "span", assigned: { so2: 80.2 }, from: "2026-06-15T00:30:00Z", to: "2026-06-15T01:00:00Z", flush_s: 60 }
+  ]
+}
+"""
+
+
+def test_the_daemon_imports_no_renderer(made_station: ModuleType) -> None:
+    script = "import sys, agent.daemon; print([m for m in sys.modules if m in ('fpdf', 'xlsxwriter', 'fontTools')])"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
