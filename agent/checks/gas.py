@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from agent.checks.cylinders import check_cylinders
 from agent.checks.findings import Findings
 from agent.checks.sequences import check_sequence, check_together
-from agent.checks.tls import SOON
 from agent.checks.valves import check_valve
 from agent.config import Config
 from agent.config_gas import Injection, Sequence, Valve
 from metrology.declaration import DriverInfo
-from metrology.measurand import catalogue
 from metrology.units import UnitError, convert
 
 # No cylinder has this name.
@@ -22,16 +21,7 @@ def check_gas(config: Config, infos: Mapping[str, DriverInfo], now: datetime, fi
     """Check valves, cylinders and sequences; `now` (aware UTC) tells expired cylinders."""
     for name, valve in config.valves.items():
         check_valve(name, valve, config, find)
-    for name, cylinder in config.cylinders.items():
-        if cylinder.assigned and not (cylinder.certificate and cylinder.expires):
-            find.error("cylinder-certificate-missing", "cylinders", name, at_key=True, name=name)
-        days = (cylinder.expires - now.date()).days if cylinder.expires else SOON.days + 1
-        if days <= SOON.days:
-            code = "cylinder-expired" if days < 0 else "cylinder-expires"
-            find.warn(code, "cylinders", name, "expires", name=name, number=cylinder.number, days=days)
-        for measurand in cylinder.assigned:
-            path = ("cylinders", name, "assigned", measurand)
-            find.known("measurand-not-in-catalogue", measurand, catalogue(), *path, at_key=True)
+    check_cylinders(config, infos, now, find)
     gas_of_port: dict[tuple[str, str], tuple[str, int]] = {}
     for name, sequence in config.sequences.items():
         _sequence(name, sequence, config, infos, find)

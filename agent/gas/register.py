@@ -109,15 +109,15 @@ class Cylinders:
             last = one.pressures[-1].at if one.pressures else None
             if series is None or not one.in_use or (last is not None and last >= day):
                 continue
-            if (found := self._gauge(series, now)) is not None:
+            if (found := self._gauge(series, max(day, now - FRESH))) is not None:
                 await self.write("pressure", replace(one.row, pressure=found), f"series {series}", "daily reading")
 
-    def _gauge(self, series: str, now: datetime) -> Pressure | None:
-        """The latest reading of a gauge; None where it is old, not valid, or in no unit of pressure."""
+    def _gauge(self, series: str, since: datetime) -> Pressure | None:
+        """The latest reading of a gauge; None where it is older, not valid, or in no unit of pressure."""
         latest = self._live.latest.get(series)
         if latest is None or latest.value is None or not latest.reading.quality.valid:
             return None
-        if now - latest.reading.at > FRESH:
+        if latest.reading.at < since:
             return None
         try:
             return Pressure(latest.reading.at, round(bar(latest.value, latest.reading.unit), 3))

@@ -11,6 +11,7 @@ from agent.gas.register import Cylinders
 from agent.gas.register_requests import handlers
 from calibration.standards.transfer import DISAGREEMENT
 from host.control import RequestError
+from metrology.reading import Measurement, Reading
 
 UNKNOWN = 4
 WORTH = 512.34
@@ -125,3 +126,33 @@ async def test_a_run_that_proves_nothing_says_why(station: Station) -> None:
             await station.ask("cylinder-assign", name="unknown", fill=None, assignment=asked)
     with pytest.raises(ValueError, match="2 known cylinders were read beside"):
         await station.ask("cylinder-assign", name="zero", fill=None, assignment={"runs": [run], "series": "ndir.co2"})
+
+
+async def test_a_gauge_on_a_series_is_read_once_a_day(rig: Any) -> None:
+    def gauged(document: dict[str, Any]) -> None:
+        document["cylinders"]["zero"] |= {"pressure_series": "gauge.pressure", "volume_L": 10}
+
+    one = await rig(change=gauged)
+    station = Station(one)
+    await station.cylinders.begin({"owner": "root"})
+    looking = asyncio.create_task(station.cylinders.run())
+
+    async def shows(value: float | None, unit: str, hours: int) -> list[float]:
+        for _ in range(hours):
+            at = one.clock.now()
+            one.live.update(Measurement(Reading("gauge", "pressure", value, unit, at), value))
+            await one.step(3600)
+        zero = station.cylinders.register.named("zero")
+        assert zero is not None
+        return [each.bar for each in zero.pressures]
+
+    assert await shows(9500.0, "kPa", 30) == [95.0, 95.0], "once at the start, once on the next day"
+    assert await shows(None, "kPa", 30) == [95.0, 95.0]
+    assert await shows(20.0, "degC", 30) == [95.0, 95.0]
+    assert await shows(88.0, "bar", 30) == [95.0, 95.0, 88.0, 88.0]
+    looking.cancel()
+    (first, *_) = [row for row in await one.records("cylinder") if row["act"] == "pressure"]
+    assert (first["who"], first["row"]["pressure"]["bar"]) == ("series gauge.pressure", 95.0)
+    zero = station.cylinders.register.named("zero")
+    assert zero is not None
+    assert zero.stock.bar_per_day == pytest.approx(7 / 4, rel=0.3)

@@ -199,6 +199,9 @@ BROKEN: dict[str, tuple[str, tuple[str, str], str, str, str]] = {
     "value without a certificate": (
         "tower", ('      certificate: "ZA-2025-014"\n', ""), '^zero: {\n      number', "cylinder-certificate-missing",
         "none of the three"),
+    "gauge that tells no pressure": (
+        "tower", ('number: "CC-310022"', 'number: "CC-310022"\n      pressure_series: "weather.wind_speed"'),
+        'pressure_series: ^"weather', "no-pressure", "reads the gauge"),
     "value on a scale without a version": (
         "tower", ('uncertainty: 0.05, scale: "WMO CO2 X2019"', 'uncertainty: 0.05, scale: "WMO"'), 'scale: ^"WMO" }',
         "wrong-form", "GBW(E)"),
@@ -331,6 +334,16 @@ def warning(path: Path, code: str, now: datetime = NOW) -> Problem:
     assert checked.config is not None
     assert [(p.severity, p.code) for p in checked.problems] == [("warning", code)]
     return checked.problems[0]
+
+
+def test_gases_of_one_sequence_on_different_scales_are_a_warning(
+    root: Path, etc: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = ('uncertainty: 0.03, scale: "WMO CO2 X2019"', 'uncertainty: 0.03, scale: "WMO CO2 X2007"')
+    path, _ = station(root, etc, "tower", other)
+    warning(path, "scales-differ")
+    assert main(["--lang", "en", "check", str(path)]) == 0
+    assert "co2_dry on different scales (zero: WMO CO2 X2019, span: WMO CO2 X2007, target" in capsys.readouterr().out
 
 
 def test_an_expired_cylinder_is_a_warning_and_the_station_runs(
