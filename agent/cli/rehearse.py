@@ -129,8 +129,7 @@ def _total(sequence: Sequence, least: dict[str, float] | None, most: dict[str, f
     gas = say("no-flow", lang)
     if most is not None and least is not None:
         gas = ", ".join(
-            say("litres", lang, gas=name, litres=taken)
-            + (say("at-least-litres", lang, litres=least[name]) if least[name] < taken else "")
+            say("litres-between" if least[name] < taken else "litres", lang, gas=name, least=least[name], litres=taken)
             for name, taken in most.items()
         )
     minutes = say("at-least", lang, minutes=sequence.least_s / 60) if sequence.least_s < sequence.seconds else ""
