@@ -2,19 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from calibration.reports.document import Cell, Chart, Column, Line, Report, Row, Section, Span, Table, Verdict
 from calibration.reports.frame import Frame, named, worst
 from calibration.reports.hours import Standings, hours
 from calibration.reports.look import Fields, Looked
-from calibration.reports.periods import KG_PER_T, periods_table
+from calibration.reports.periods import KG_PER_T, Stated
 from calibration.reports.stacks import Emitted, Stacks, emitted, gas_of, is_rate
 from calibration.reports.thin import thinned
 from calibration.reports.verdicts import intervals
-from metrology.periods import DAY_S, HOUR_S, period_start
 from metrology.stack.gwp import co2_equivalent, potentials
-from metrology.stack.hours import Hour, HourState, Total, total, total_with_uncertainty
+from metrology.stack.hours import Hour, HourState, total
 from metrology.stack.substitution import Scheme, Substituted, substitute
 from metrology.stack.validity import capture_percent, judge
 
@@ -41,6 +40,7 @@ class Gathered:
             if kept:
                 own = Emitted(series, [one.hours[at] for at in kept], [one.records[at] for at in kept])
                 self.rates[series] = own
+        self.stated = {series: Stated(frame, one.hours, self.substituted[series]) for series, one in self.rates.items()}
 
 
 def emission(
@@ -52,7 +52,7 @@ def emission(
     totals, verdict = _totals(frame, found, scheme)
     sections = [
         Section(words("section.totals"), () if found.rates else (words("note.no-rates"),), tuple(totals)),
-        *(_gas(frame, one, found.substituted[series]) for series, one in found.rates.items()),
+        *(_gas(frame, one, found.stated[series]) for series, one in found.rates.items()),
         Section(words("section.substituted"), (), _filled(frame, found)),
         Section(words("section.control"), (), (intervals(frame, found.looked, {}),)),
     ]
@@ -78,11 +78,12 @@ def _totals(frame: Frame, found: Gathered, scheme: Scheme | None) -> tuple[list[
     )
     rows, verdicts = [], []
     for series, one in found.rates.items():
+        # The period's capture beside what a quarter wants.
         percent = capture_percent(one.hours)
         judged = judge("quarter", percent or 0.0)
         word = "unjudged" if percent is None else "pass" if judged.valid else "fail"
         verdicts.append(words.verdict(word, judged.rule.verified))
-        rows.append(_total(frame, one, found.substituted[series], percent, verdicts[-1]))
+        rows.append(_total(frame, one, found.stated[series], verdicts[-1]))
     notes = [words("note.amounts"), words(f"note.scheme-{scheme or 'none'}"), words("note.capture-judged")]
     tables = [frame.table("table.totals", columns, rows, notes)]
     if equivalent := _equivalents(frame, found):
@@ -90,15 +91,14 @@ def _totals(frame: Frame, found: Gathered, scheme: Scheme | None) -> tuple[list[
     return tables if rows else [], worst(verdicts, words)
 
 
-def _total(frame: Frame, one: Emitted, filled: list[Substituted], percent: float | None, verdict: Verdict) -> Row:
-    counts = total(one.hours)
-    stated = any(hour.budget for hour in one.hours)
-    u = total_with_uncertainty(one.hours).total_u / KG_PER_T if stated else None
-    amounts = [each.amount for each in filled if each.amount is not None]
+def _total(frame: Frame, one: Emitted, stated: Stated, verdict: Verdict) -> Row:
+    (whole,) = stated.of("total")
+    counts, u = whole.hours, whole.measured_u_kg
+    amount, filled, by_hand = stated.filled(whole)
     cells: tuple[Cell, ...] = (
-        frame.words.series(one.series), counts.amount / KG_PER_T, u, counts.counted, counts.missing,
-        counts.out_of_control, counts.stopped, counts.suspect, math.fsum(amounts) / KG_PER_T, len(amounts),
-        len(filled) - len(amounts), percent, verdict,
+        frame.words.series(one.series), whole.measured_kg / KG_PER_T, None if u is None else u / KG_PER_T,
+        counts.counted, counts.missing, counts.out_of_control, counts.stopped, counts.suspect, amount / KG_PER_T,
+        filled, by_hand, whole.capture_percent, verdict,
     )  # fmt: skip
     known = [record for record in one.records if record is not None]
     first = next((hour.start for hour in one.hours if hour.amount is not None), None)
@@ -128,19 +128,23 @@ def _equivalents(frame: Frame, found: Gathered) -> Table | None:
     return frame.table("table.equivalents", columns, rows) if rows else None
 
 
-def _gas(frame: Frame, one: Emitted, filled: list[Substituted]) -> Section:
+def _gas(frame: Frame, one: Emitted, stated: Stated) -> Section:
     words = frame.words
     x = tuple(hour.start.timestamp() for hour in one.hours)
     rate = Line(words("line.rate"), x, tuple(hour.amount for hour in one.hours), "line", tuple(one.records))
     title = words.series(one.series)
     charts = [Chart(words("chart.rate", series=title), "kg/h", (thinned(rate),), (), tuple(_shades(frame, one)))]
-    daily = _daily(frame, one, filled)
-    if len(daily) > 1:
-        bars = Line(words("line.day"), tuple(day.timestamp() for day in daily), tuple(
-            each.amount / KG_PER_T if each.counted else None for each, _ in daily.values()
-        ), "steps")  # fmt: skip
-        charts.append(Chart(words("chart.daily", series=title), "t", (thinned(bars),)))
-    return Section(title, (), (periods_table(frame, daily),), tuple(charts))
+    days = stated.of("day")
+    if len(days) > 1:
+        at = tuple(_midnight(frame, row.key) for row in days)
+        amounts = tuple(row.measured_kg / KG_PER_T if row.hours.counted else None for row in days)
+        charts.append(Chart(words("chart.daily", series=title), "t", (Line(words("line.day"), at, amounts, "steps"),)))
+    return Section(title, (), tuple(stated.tables()), tuple(charts))
+
+
+def _midnight(frame: Frame, day: str) -> float:
+    """Start of a day of the station, unix seconds."""
+    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() - frame.header.offset_h * 3600.0
 
 
 def _shades(frame: Frame, one: Emitted) -> Iterable[Span]:
@@ -158,19 +162,6 @@ def _shades(frame: Frame, one: Emitted) -> Iterable[Span]:
             elif not test(hour) and begun is not None:
                 yield Span(name, begun, hour.start, shade)  # type: ignore[arg-type]
                 begun = None
-
-
-def _daily(frame: Frame, one: Emitted, filled: list[Substituted]) -> dict[datetime, tuple[Total, float]]:
-    """Totals of each day of the station with what was filled in, kg."""
-    offset_s = int(frame.header.offset_h * HOUR_S)
-    days: dict[datetime, list[Hour]] = {}
-    for hour in one.hours:
-        days.setdefault(period_start(hour.start, DAY_S, offset_s), []).append(hour)
-    added: dict[datetime, float] = {}
-    for each in filled:
-        day = period_start(each.start, DAY_S, offset_s)
-        added[day] = added.get(day, 0.0) + (each.amount or 0.0)
-    return {day: (total(own), added.get(day, 0.0)) for day, own in days.items()}
 
 
 def _filled(frame: Frame, found: Gathered) -> tuple[Table, ...]:

@@ -76,7 +76,7 @@ def _budget(parts: Iterable[float] | None) -> Budget | None:
         return None
     return Budget(
         tuple(
-            Term(f"hour: {name}", part, name, "average record")  # type: ignore[arg-type]
+            Term(f"total: {name}", part, name, "average record")  # type: ignore[arg-type]
             for name, part in zip(_BEHAVIOUR, parts, strict=True)
             if part
         )

@@ -17,6 +17,7 @@ from calibration.reports.document import Line
 from calibration.reports.hours import Standings, State, hours
 from calibration.reports.thin import thinned
 from host.control import RequestError
+from host.reports.font import path
 from host.reports.pdf_chart import ticks
 from host.reports.shown import number
 from host.reports.spans import instant
@@ -120,3 +121,18 @@ async def test_the_daemon_signs_what_it_puts_on_record(made_station: ModuleType,
     task.cancel()
     await asyncio.wait([task])
     station.index.close()
+
+
+def test_the_font_has_every_sign_of_the_reports(root: Path) -> None:
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+
+    with TTFont(path()) as font:
+        known = {chr(code) for code in font.getBestCmap()}
+    texts = [(root / name).read_text(encoding="utf-8") for name in SIGNS]
+    assert set("".join(texts)) - known - {"\n"} == set()
+
+
+SIGNS = (
+    "calibration/reports/words.toml", "calibration/qa/rules.csv", "calibration/qa/performance/limits.csv",
+    "metrology/measurands.csv", "metrology/stack/validity.csv", "metrology/stack/gwp.csv",
+)  # fmt: skip

@@ -1,7 +1,8 @@
 """A station's past for reports, made by the code that writes real records: hours, checks with gas, cylinders, gaps.
 
 A stack (CEMS, regulated) and an analyzer of air (CRDS, research). What went wrong is known: the SO2 analyzer drifts
-until a check finds it out of control, and is adjusted a day later; runs are aborted; the station stands still for some hours.
+until a check finds it out of control, and is adjusted a day later; runs are aborted; the station stands still for some
+hours.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from host.clock import ManualClock
 from host.hjson import load
 from metrology.periods import iso
 from metrology.quality import Cause, Mark, Quality
-from metrology.reading import Average
+from metrology.reading import Average, Uncertainty
 from protocols.record import averages_fields
 from protocols.tlog import Signer, signer_from_seed
 
@@ -155,9 +156,11 @@ class MadeStation:
             quality = Quality.of(*marks, Mark(Cause.INCOMPLETE, "averaging", at))
             return Average(series, unit, at, period_s, 0, 0.0, None, None, None, None, "hj-stack", quality)
         rate = unit in ("kg/h", "m3/h")
+        unc = Uncertainty(0.006 * value, 0.018 * value, 0.017 * value) if rate and period_s == 3600 else None
         return Average(
             series, unit, at, period_s, 58, 58 / 60, value, value * 0.97, value * 1.03, abs(value) * 0.01, "hj-stack",
-            sum=value * period_s / 3600 if rate else None, calibrations=("made.crds",) if series in AIR else (),
+            sum=value * period_s / 3600 if rate else None, uncertainty=unc,
+            calibrations=("made.crds",) if series in AIR else (),
         )  # fmt: skip
 
     async def _daily(self, day: int) -> None:
