@@ -8,7 +8,7 @@ from statistics import median, stdev
 from typing import Final
 
 from calibration.recorded.bins import Bin
-from calibration.recorded.noise import steady_noise, usual_change
+from calibration.recorded.noise import quantile, steady_noise, usual_change
 from metrology.recorded import MINUTE, SECOND
 
 # In standard deviations of a bin's mean.
@@ -28,8 +28,9 @@ _WET_MMOL: Final = 5.0
 # No air has more percent of water than this: such a column is in mmol/mol, whatever its name says.
 _PERCENT_MAX: Final = 6.0
 _NO_WATER: Final = ("(c)", "dew", "_c")
-# Gas this much drier than the middle of the series is no air, where there is any water at all.
+# Gas this much drier than three quarters of the way up the series is no air, where there is any water at all.
 _DRIER: Final = 0.3
+_WETTEST: Final = 0.75
 _DRY_NOISE: Final = 0.2
 # Plateaus that tell of the noise, and how much larger it must be to matter.
 _ENOUGH: Final = 3
@@ -98,12 +99,13 @@ def limits_of(bins: Sequence[Bin], width: int) -> Limits:
 
 
 def _water(bins: Sequence[Bin]) -> tuple[str, float, float]:
-    """Column of water, what tells air in it, and what tells a cylinder: much less than the middle of the series."""
+    """Column of water, what tells air in it, and what tells a cylinder: much less than the wet part of the series."""
     names = {name for one in bins for name in one.totals if name.startswith("h2o") and not name.endswith(_NO_WATER)}
     # What the analyzer reports comes before what it fitted, the plainest name first.
     for name in sorted(names, key=lambda one: (one != "h2o_reported", len(one), one)):
         found = [one.totals[name].mean for one in bins if name in one.totals]
-        middle = median(found)
+        # Tanks may take more than half of a series.
+        middle = quantile(found, _WETTEST)
         wet = next(limit for word, limit in _WET if word in name)
         if wet < _WET_MMOL and middle > _PERCENT_MAX:
             wet = _WET_MMOL

@@ -7,9 +7,11 @@ port's stretch is a plateau only where most of it is steady; gas with more than 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from calibration.recorded.bins import Bin, Binner
+from calibration.recorded.flush import tank_noise
 from calibration.recorded.limits import Limits, limits_of, stretches
 from calibration.recorded.settled import is_dry, settled, settled_tank, varies
 from calibration.recorded.total import Total
@@ -89,9 +91,10 @@ def plateaus(bins: Sequence[Bin], width: int, *, typed: bool) -> Iterator[tuple[
 def _searched(bins: Sequence[Bin], limits: Limits, *, typed: bool) -> Iterator[tuple[int, int]]:
     pieces = list(stretches(bins, limits.gap))
     if typed:
-        for first, last in pieces:
-            if bins[first].gas:
-                yield from settled_tank(bins, first, last, limits)
+        tanks = [one for one in pieces if bins[one[0]].gas]
+        limits = replace(limits, noise=tank_noise(limits.levels, limits.noise, tanks))
+        for first, last in tanks:
+            yield from settled_tank(bins, first, last, limits)
         return
     found = [one for place in range(len(pieces)) for one in settled(bins, pieces, place, limits)]
     inlets = _inlets(bins, found, limits)

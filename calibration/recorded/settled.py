@@ -1,35 +1,43 @@
 """Where a series has settled at a level: steps, steady runs, and the tail of a flush."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from statistics import fmean, median
 from typing import Final
 
 from calibration.recorded.bins import Bin
-from calibration.recorded.limits import RUN_BINS, STEP, Limits, full
+from calibration.recorded.flush import LEVEL, ended, flushed, reach
+from calibration.recorded.limits import RUN_BINS, Limits, full
 
-# In standard deviations of a bin's mean: what is still the level, and what is left of a flush.
-LEVEL: Final = 4.0
-LEFT: Final = 0.25
 # Levels of one port that differ by more than this many standard deviations of a bin's mean are not of one gas.
 OTHER: Final = 20.0
+# From one dry gas to the next: standard deviations of a bin's mean, and the time it may take, in runs.
+_DRY_STEP: Final = 8.0
+_AHEAD: Final = 3
+# So much of the way to the limit of dry gas has water risen where a tank ends.
+_WETTER: Final = 0.1
 # On a port of its own, so much of a stretch is settled.
 SETTLED_SHARE: Final = 0.4
 
 
 def settled_tank(bins: Sequence[Bin], first: int, last: int, limits: Limits) -> Iterator[tuple[int, int]]:
     """The settled end of a stretch that is known to be a tank; at least its last third."""
-    third = max((last - first) // 3, 1)
-    anchor = last - third
-    start = first
-    for name, series in limits.levels.items():
-        end = full(series[anchor:last])
-        if end:
-            # Gas known to be of a tank may be noisier than the steadiest of the file.
-            noise = max(limits.noise[name], median(abs(value - median(end)) for value in end) * 1.4826)
-            start = max(start, _reach(series, first, anchor, median(end), LEVEL * noise))
-    if any(one.totals for one in bins[start:last]):
-        yield start, last
+    start = _anchored(first, last, limits, max((last - first) // 3, 1))
+    # A last bin that the change after it is in already.
+    end = last - (last - start > RUN_BINS and not _at_level(limits, last - 1, start, last - 1))
+    start = flushed(limits.levels, limits.noise, first, start, end, limits.flush)
+    if any(one.totals for one in bins[start:end]):
+        yield start, end
+
+
+def _at_level(limits: Limits, at: int, start: int, end: int) -> bool:
+    """False where some gas of a bin is beside the level of a run."""
+    return not any(
+        abs(series[at] - median(own)) > LEVEL * limits.noise[name]
+        for name, series in limits.levels.items()
+        if (own := full(series[start:end]))
+    )
 
 
 def varies(visits: Sequence[tuple[int, int]], limits: Limits) -> bool:
@@ -41,27 +49,20 @@ def varies(visits: Sequence[tuple[int, int]], limits: Limits) -> bool:
     return False
 
 
-def _reach(series: Sequence[float], first: int, anchor: int, level: float, width: float) -> int:
-    """How far back from the anchor a series stays at its level; a single bin beside it does not end it."""
-    at = anchor
-    while at > first:
-        before = series[at - 1]
-        if abs(before - level) > width and (at - 2 < first or not abs(series[at - 2] - level) <= width):
-            return at
-        at -= 1
-    return first
-
-
 def settled(
     bins: Sequence[Bin], pieces: Sequence[tuple[int, int]], place: int, limits: Limits
 ) -> Iterator[tuple[int, int]]:
     """Settled runs of a stretch of which nothing is known, between two steps."""
     first, last = pieces[place]
-    for begin, end in _joined(_runs(first, last, limits), limits):
-        start = _anchored(begin, end, limits)
-        start = _trimmed(_rinsed(first, start, end, limits), end, limits)
-        if end - start >= limits.run and _is_tank(bins, pieces, place, start, end, limits):
-            yield start, end
+    runs = (part for run in _joined(_runs(first, last, limits), limits) for part in _by_dryness(bins, *run, limits))
+    for begin, reached in runs:
+        size = max((reached - begin) // 3, min(limits.run, reached - begin))
+        end = _further(reached, last, limits, size)
+        start = _anchored(begin, end, limits, size)
+        until = _while_dry(bins, start, ended(limits.levels, limits.noise, start, end), limits)
+        start = flushed(limits.levels, limits.noise, first, start, until, limits.flush)
+        if until - start >= limits.run and _is_tank(bins, pieces, place, start, end, limits):
+            yield start, until
 
 
 def _runs(first: int, last: int, limits: Limits) -> Iterator[tuple[int, int]]:
@@ -92,6 +93,41 @@ def _joined(runs: Iterator[tuple[int, int]], limits: Limits) -> Iterator[tuple[i
         yield held
 
 
+def _by_dryness(bins: Sequence[Bin], begin: int, end: int, limits: Limits) -> Iterator[tuple[int, int]]:
+    """A run in parts of dry gas and of wet gas, where the series has both."""
+    if limits.dry == -math.inf:
+        yield begin, end
+        return
+    parts = itertools.groupby(range(begin, end), lambda at: _water(bins[at], limits) < limits.dry)
+    for _, places in parts:
+        own = list(places)
+        if len(own) >= limits.run:
+            yield own[0], own[-1] + 1
+
+
+def _further(end: int, last: int, limits: Limits, size: int) -> int:
+    """Where a run goes on to at the level of its last bins (`size`), at most one run further."""
+    levels = [
+        (series, median(own), LEVEL * limits.noise[name])
+        for name, series in limits.levels.items()
+        if (own := full(series[end - size : end]))
+    ]
+    most = min(last, end + limits.run)
+    while end < most and not any(abs(series[end] - level) > width for series, level, width in levels):
+        end += 1
+    return end
+
+
+def _while_dry(bins: Sequence[Bin], start: int, end: int, limits: Limits) -> int:
+    """End of a run of dry gas where its water rises: the gas changes there, also to one of the same amount."""
+    middle = _median_water(bins[start:end], limits)
+    if middle < limits.dry:
+        bound = middle + _WETTER * (limits.dry - middle)
+        while end - start > limits.run and _water(bins[end - 1], limits) > bound:
+            end -= 1
+    return end
+
+
 def _level(end: int, begin: int, limits: Limits) -> bool:
     """True where every gas has the same level before `end` as after `begin`."""
     for name, series in limits.levels.items():
@@ -108,53 +144,23 @@ def _steady(series: Sequence[float], at: int, run: int, noise: float) -> bool:
     return high - low <= (LEVEL + 1.0) * noise
 
 
-def _anchored(begin: int, end: int, limits: Limits) -> int:
-    """Where a run has reached the level of its last third, in every gas."""
-    anchor = end - max((end - begin) // 3, min(limits.run, end - begin))
+def _anchored(begin: int, end: int, limits: Limits, size: int) -> int:
+    """Where a run has reached the level of its last bins (`size`), in every gas."""
     start = begin
     for name, series in limits.levels.items():
-        start = max(start, _reach(series, begin, anchor, median(full(series[anchor:end])), LEVEL * limits.noise[name]))
+        if own := full(series[end - size : end]):
+            start = max(start, reach(series, begin, end - size, median(own), LEVEL * limits.noise[name]))
     return start
-
-
-def _rinsed(first: int, start: int, end: int, limits: Limits) -> int:
-    """Drop the end of an exponential tail: from the step to the level took it a time that tells its constant.
-
-    What is left of it is a quarter of the noise of a bin; at most 40 % of the run are dropped.
-    """
-    most = start + int(0.4 * (end - start))
-    found = start
-    for name, series in limits.levels.items():
-        noise, level = limits.noise[name], median(full(series[start:end]))
-        back = range(max(first, start - limits.flush) + 1, start + 1)
-        leap = max(back, key=lambda at: abs(series[at] - series[at - 1]), default=start)
-        height = abs(series[leap - 1] - level) if leap > first else 0.0
-        if noise > 0.0 and height > STEP * noise:
-            constant = max(start - leap, 1) / math.log(height / (LEVEL * noise))
-            found = max(found, start + math.ceil(constant * math.log(LEVEL / LEFT)))
-    return min(found, most)
-
-
-def _trimmed(start: int, end: int, limits: Limits) -> int:
-    """Drop what is left of a tail: while the first bins together still differ from the rest, at most 40 % of all."""
-    most = start + int(0.4 * (end - start))
-    while start < most:
-        size = max(min(6, (end - start) // 3), 1)
-        if all(_same(series, start, size, end, limits.noise[name]) for name, series in limits.levels.items()):
-            break
-        start += 1
-    return start
-
-
-def _same(series: Sequence[float], start: int, size: int, end: int, noise: float) -> bool:
-    rest = full(series[start + size : end])
-    head = full(series[start : start + size])
-    return not rest or not head or abs(fmean(head) - fmean(rest)) <= 3.0 * noise / math.sqrt(len(head))
 
 
 def is_dry(bins: Sequence[Bin], limits: Limits) -> bool:
     """True where gas is much drier than the series is."""
     return _median_water(bins, limits) < limits.dry
+
+
+def _water(one: Bin, limits: Limits) -> float:
+    total = one.totals.get(limits.water)
+    return -math.inf if total is None else total.mean
 
 
 def _median_water(bins: Sequence[Bin], limits: Limits) -> float:
@@ -173,13 +179,13 @@ def _is_tank(
     first, last = pieces[place]
     if water < limits.dry:
         back = _wetter(bins[end : end + 2 * RUN_BINS], limits)
-        return back or end == last or _leaves(start, end, last, limits, air=False)
+        return back or end == last or _leaves(start, end, min(last, end + _AHEAD * limits.run), limits, _DRY_STEP)
     if water > limits.wet:
         return False
     if bins[first].port is not None and len({bins[one].port for one, _ in pieces}) > 1:
         return end >= last - 2 and end - start >= SETTLED_SHARE * (last - first)
     entry = any(_entered(series, first, start, end, name, limits) for name, series in limits.levels.items())
-    leave = _leaves(start, end, last, limits, air=True)
+    leave = _leaves(start, end, min(last, end + RUN_BINS), limits)
     return (entry and (leave or end == last)) or (leave and start == first)
 
 
@@ -199,12 +205,12 @@ def _entered(series: Sequence[float], first: int, start: int, end: int, name: st
     return False
 
 
-def _leaves(start: int, end: int, last: int, limits: Limits, *, air: bool) -> bool:
-    """True where some gas is a step away at once after the run: a step of the noise, or one that air does not make."""
+def _leaves(start: int, end: int, until: int, limits: Limits, noises: float | None = None) -> bool:
+    """True where some gas is a step away before `until`: one that air does not make, or of so many noises."""
     for name, series in limits.levels.items():
         level = median(full(series[start:end]))
-        step = limits.step[name] if air else STEP * limits.noise[name]
-        if any(abs(value - level) >= step for value in series[end : min(last, end + RUN_BINS)]):
+        step = limits.step[name] if noises is None else noises * limits.noise[name]
+        if any(abs(value - level) >= step for value in series[end:until]):
             return True
     return False
 

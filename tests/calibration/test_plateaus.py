@@ -1,6 +1,8 @@
 """Plateaus of tank gas: found in simulated recordings, not found where there are none."""
 
 import dataclasses
+import math
+import random
 
 import pytest
 
@@ -115,3 +117,61 @@ def test_tanks_that_come_by_way_of_an_inlets_port_are_told_by_their_dryness() ->
     result = score(truth, of_co2(search(rows)))
     assert result.found >= 0.9 * result.tanks
     assert result.false <= result.tanks
+
+
+def flow(parts: list[tuple[float, float, int]], *, constant: float = 25.0, seed: int = 1, step: int = 2) -> list[Row]:
+    """Rows of gases one after the other: amount of CO2, percent of water, length in s; flushed, with noise of 0.05."""
+    draw = random.Random(seed)
+    shown, wet, rows, at = parts[0][0], parts[0][1], [], 0
+    for amount, water, length in parts:
+        for _ in range(length // step):
+            shown += (amount - shown) * (1 - math.exp(-step / constant))
+            wet += (water - wet) * (1 - math.exp(-step / constant / 2))
+            own = draw.gauss(0, 0.5 if water > 0.5 else 0.0)
+            samples = [Sample("co2_dry", shown + own + draw.gauss(0, 0.05)), Sample("h2o_reported", wet)]
+            rows.append(Row(at * SECOND, samples))
+            at += step
+    return rows
+
+
+def test_tanks_a_little_apart_are_told_one_from_the_other_though_no_air_is_between() -> None:
+    found = of_co2(search(flow([(420, 1.5, 3600), (424.0, 0, 900), (425.2, 0, 900), (426, 0, 900), (422, 1.5, 1800)])))
+    assert [round(start / 900) for start, _, _ in found] == [4, 5, 6]
+    for (start, end, mean), right in zip(found, (424.0, 425.2, 426.0), strict=True):
+        assert end - start > 600
+        assert abs(mean - right) < 0.02
+
+
+def test_a_tank_ends_where_water_comes_back_though_the_air_has_its_amount() -> None:
+    ((start, end, mean),) = of_co2(search(flow([(415, 1.5, 3600), (421.0, 0, 1200), (421.1, 1.5, 3600)])))
+    assert start > 3600
+    assert end < 3600 + 1200 + 10
+    assert abs(mean - 421.0) < 0.02
+
+
+def test_tanks_may_be_most_of_a_recording_and_begin_it() -> None:
+    parts = [(390.0, 0.0, 1200), (420.0, 0.0, 1200), (460.0, 0.0, 1200), (425.0, 1.5, 1800)] * 2
+    found = of_co2(search(flow(parts)))
+    assert [round(mean, 1) for _, _, mean in found] == [390, 420, 460] * 2
+    assert found[0][0] < 10
+
+
+def test_the_flush_is_that_of_the_gas_before_and_not_of_a_greater_step_before_that() -> None:
+    found = of_co2(search(flow([(430, 1.5, 1800), (380, 0, 600), (420, 0, 600), (500, 0, 600), (430, 1.5, 1800)])))
+    assert [round(mean) for _, _, mean in found] == [380, 420, 500]
+    assert all(end - start > 360 for start, end, _ in found)
+
+
+def test_of_minutes_said_to_be_of_a_tank_the_whole_tail_of_the_flush_is_left_out() -> None:
+    draw = random.Random(3)
+    rows = []
+    for at in range(600):
+        place = at % 120 - 60
+        gas = "std" if 0 <= place < 20 else ""
+        tail = 35.0 * math.exp(-2.4 * place) * (1 - math.exp(-2.4)) / 2.4 if gas else 30 + draw.gauss(0, 1.5)
+        rows.append(Row(at * MINUTE, [Sample("co2", 390.0 + tail + draw.gauss(0, 0.012), 18, 0.05)], gas=gas))
+    found = search(rows, typed=True)
+    assert len(found) == 5
+    for one in found:
+        assert abs(one.mean - 390.0) < 4 * 0.012 / math.sqrt(one.n / 18)
+        assert 10 * 18 <= one.n <= 18 * 18
