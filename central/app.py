@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from central import queries, views
 from central.config import Config, Listen
+from central.gases import gases
 from central.hj212_desk import Desk
 from central.hj212_pages import DeskPages
 from metrology.clock import Clock
@@ -63,6 +64,7 @@ class Pages:
                 Route("/api/stations", self._api_stations),
                 Route("/api/stations/{station}/values", self._api_values),
                 Route("/api/stations/{station}/averages", self._api_averages),
+                Route("/api/stations/{station}/gases", self._api_gases),
                 Route("/api/attribution", self._api_attribution),
                 Route("/api/events", self._api_events),
                 Route("/api/health", self._api_health),
@@ -121,6 +123,9 @@ class Pages:
             raise self._refusal(request, "bad_period") from None
         series = query.get("series", "")
         return JSONResponse(await self._read(views.averages, station, series, period_s, *span))
+
+    async def _api_gases(self, request: Request) -> Response:
+        return JSONResponse(await self._read(gases, self._clock, self._known_station(request)))
 
     async def _api_attribution(self, request: Request) -> Response:
         return JSONResponse(await self._read(views.attribution))

@@ -108,6 +108,19 @@ every(2, async () => {
   ]));
   await refreshChart();
 });
+
+// Standard gases change by hand, a few times a week.
+every(600, async () => {
+  const { cylinders } = await get(`/api/stations/${station}/gases`);
+  document.getElementById("gases").hidden = !cylinders.length;
+  rows("cylinders", cylinders.map((one) => [
+    element("span", one.in_use ? one.name : fill(texts.gas_away, { name: one.name }), one.in_use ? "" : "soft"),
+    `${one.number} / ${one.fill}`,
+    Object.entries(one.values).map(([m, v]) => `${m} ${number(v.value, 8)} ± ${number(v.uncertainty, 3)} ${unit(v.unit)}`).join("; "),
+    one.expires ?? "–", element("span", number(one.pressure?.bar, 4), "number"), element("span", number(one.stock.weeks_left, 3), "number"),
+    element("span", one.cautions.map((each) => named("caution", each.kind)).join("; "), "flagged"),
+  ]));
+});
 for (const control of [chosen, period]) { control.addEventListener("change", remember); }
 document.getElementById("values").addEventListener("click", (event) => {
   if (event.target.dataset.series) { choose(event.target.dataset.series); scrollTo({ top: 0, behavior: "smooth" }); }

@@ -58,7 +58,8 @@ def person(address: str, visitor: Any) -> Any:
 
 
 API = [
-    "/api/stations", "/api/stations/tower/values", "/api/stations/tower/averages", "/api/attribution", "/api/events",
+    "/api/stations", "/api/stations/tower/values", "/api/stations/tower/averages", "/api/stations/tower/gases",
+    "/api/attribution", "/api/events",
     "/api/health", "/api/layer",
 ]  # fmt: skip
 PAGES = ["/", "/station/tower", "/events", "/health"]
