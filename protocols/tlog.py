@@ -7,7 +7,6 @@ Notes and checkpoints: C2SP signed-note and tlog-checkpoint, Ed25519 (type 0x01)
 import base64
 import binascii
 import hashlib
-import json
 import re
 import struct
 from collections.abc import Iterable
@@ -83,15 +82,6 @@ class Frontier:
             raise ValueError(f"frontier of {len(data)} bytes does not fit size {size}")
         return cls(size, tuple(split_hashes(data[8:])))
 
-    def to_json(self) -> str:
-        """The bytes in base64, as a JSON string."""
-        return json.dumps(base64.b64encode(self.to_bytes()).decode())
-
-    @classmethod
-    def from_json(cls, text: str) -> "Frontier":
-        """Inverse of `to_json`. Raises ValueError."""
-        return cls.from_bytes(base64.b64decode(json.loads(text), validate=True))
-
 
 def split_hashes(data: bytes) -> list[bytes]:
     """Hashes that lie one behind the other. Raises ValueError where the length is no multiple of 32."""
@@ -109,7 +99,8 @@ class NoteError(ValueError):
     """A note, key or checkpoint that is malformed or not to be believed."""
 
 
-def _decode64(text: str) -> bytes:
+def decode64(text: str) -> bytes:
+    """Bytes of strict base64. Raises NoteError."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -119,8 +110,23 @@ def _decode64(text: str) -> bytes:
     return data
 
 
-def _key_id(name: str, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+def key_id(name: str, public: bytes) -> bytes:
+    """Id of a key by its name; `public` begins with the type of its algorithm."""
+    return hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+
+
+def parse_vkey(vkey: str, kind: bytes) -> tuple[str, bytes, VerifyKey]:
+    """Name, key id and key of `name+hex(key id)+base64(type || key)`. Raises NoteError, also for another type."""
+    name, _, rest = vkey.partition("+")
+    identity, _, encoded = rest.partition("+")
+    if not _NAME.fullmatch(name) or not _KEY_ID.fullmatch(identity):
+        raise NoteError(f"verification key {vkey!r}: write name+hex key id+base64")
+    data = decode64(encoded)
+    if data[:1] != kind or len(data) != 1 + HASH_BYTES:
+        raise NoteError(f"verification key {name!r} is not Ed25519 (type 0x{kind.hex()}, 32 bytes)")
+    if bytes.fromhex(identity) != key_id(name, data):
+        raise NoteError(f"verification key {name!r}: the key id belongs to another name or key")
+    return name, bytes.fromhex(identity), VerifyKey(data[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +140,7 @@ class Verifier:
     @classmethod
     def from_vkey(cls, vkey: str) -> "Verifier":
         """Read `name+hex(key id)+base64(type || key)`. Raises NoteError for anything else and for other algorithms."""
-        name, _, rest = vkey.partition("+")
-        identity, _, encoded = rest.partition("+")
-        if not _NAME.fullmatch(name) or not _KEY_ID.fullmatch(identity):
-            raise NoteError(f"verification key {vkey!r}: write name+hex key id+base64")
-        data = _decode64(encoded)
-        if data[:1] != _ED25519 or len(data) != 1 + HASH_BYTES:
-            raise NoteError(f"verification key {name!r} is not Ed25519 (type 0x01, 32 bytes)")
-        if bytes.fromhex(identity) != _key_id(name, data[1:]):
-            raise NoteError(f"verification key {name!r}: the key id belongs to another name or key")
-        return cls(name, bytes.fromhex(identity), VerifyKey(data[1:]))
+        return cls(*parse_vkey(vkey, _ED25519))
 
     def believes(self, text: str, signature: bytes) -> bool:
         """Whether the signature over the note text is this key's."""
@@ -169,18 +166,18 @@ class Signer:
     def vkey(self) -> str:
         """The verification key as text."""
         encoded = base64.b64encode(_ED25519 + self._public).decode()
-        return f"{self.name}+{_key_id(self.name, self._public).hex()}+{encoded}"
+        return f"{self.name}+{key_id(self.name, _ED25519 + self._public).hex()}+{encoded}"
 
     def sign(self, text: str) -> str:
         """The signed note of one signature. Raises NoteError where the text is no note text."""
-        _check_text(text)
-        blob = _key_id(self.name, self._public) + self.key.sign(text.encode()).signature
+        check_text(text)
+        blob = key_id(self.name, _ED25519 + self._public) + self.key.sign(text.encode()).signature
         return f"{text}\n— {self.name} {base64.b64encode(blob).decode()}\n"
 
 
 def signer_from_seed(text: str, name: str) -> Signer:
     """Make a signer from a 32-byte Ed25519 seed in base64, white space around it allowed. Raises NoteError."""
-    seed = _decode64(text.strip())
+    seed = decode64(text.strip())
     if len(seed) != HASH_BYTES:
         raise NoteError(f"a seed has 32 bytes, this one {len(seed)}")
     if not _NAME.fullmatch(name):
@@ -188,21 +185,37 @@ def signer_from_seed(text: str, name: str) -> Signer:
     return Signer(name, SigningKey(seed))
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """Raises NoteError for a text that no note may have."""
     if not text.endswith("\n") or any((c < " " and c != "\n") or "\ud800" <= c <= "\udfff" for c in text):
         raise NoteError("note text must be UTF-8, end with LF and hold no other control character")
 
 
-def _signature(line: str) -> tuple[str, bytes, bytes]:
+def signature_parts(line: str) -> tuple[str, bytes, bytes]:
     """Name, key id and signature of one signature line."""
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
     if dash != "—" or not _NAME.fullmatch(name):
         raise NoteError("malformed signature line")
-    blob = _decode64(encoded)
+    blob = decode64(encoded)
     if len(blob) < 5:
         raise NoteError("signature cut short")
     return name, blob[:4], blob[4:]
+
+
+def split_note(note: str) -> tuple[str, list[str]]:
+    """Text and signature lines of a note, nobody believed yet. Raises NoteError where it is malformed or too long."""
+    if len(note.encode(errors="replace")) > NOTE_BYTES_MAX:
+        raise NoteError(f"note longer than {NOTE_BYTES_MAX} bytes")
+    text, separator, tail = note.rpartition("\n\n")
+    if not separator or not tail.endswith("\n"):
+        raise NoteError("no signatures, or the last one is not ended by LF")
+    text += "\n"
+    check_text(text)
+    lines = tail[:-1].split("\n")
+    if len(lines) > SIGNATURES_MAX:
+        raise NoteError(f"more than {SIGNATURES_MAX} signatures")
+    return text, lines
 
 
 def open_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, tuple[str, ...]]:
@@ -211,19 +224,10 @@ def open_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, tuple[str,
     Unknown keys are ignored. Raises NoteError where the note is malformed or too long, a known key's signature is
     wrong, or no known key signed.
     """
-    if len(note.encode(errors="replace")) > NOTE_BYTES_MAX:
-        raise NoteError(f"note longer than {NOTE_BYTES_MAX} bytes")
-    text, separator, tail = note.rpartition("\n\n")
-    if not separator or not tail.endswith("\n"):
-        raise NoteError("no signatures, or the last one is not ended by LF")
-    text += "\n"
-    _check_text(text)
-    lines = tail[:-1].split("\n")
-    if len(lines) > SIGNATURES_MAX:
-        raise NoteError(f"more than {SIGNATURES_MAX} signatures")
+    text, lines = split_note(note)
     known = {(v.name, v.key_id): v for v in verifiers}
     signed: dict[str, None] = {}
-    for name, key_id, signature in map(_signature, lines):
+    for name, key_id, signature in map(signature_parts, lines):
         verifier = known.get((name, key_id))
         if verifier and not verifier.believes(text, signature):
             raise NoteError(f"wrong signature of {name}")
@@ -248,16 +252,26 @@ def make_checkpoint(origin: str, size: int, root: bytes, signer: Signer) -> str:
     """Signed note of a checkpoint. Raises NoteError for an origin with white space or +, a bad size or root."""
     if not _NAME.fullmatch(origin) or not 0 <= size <= SIZE_MAX or len(root) != HASH_BYTES:
         raise NoteError(f"no checkpoint can be made of origin {origin!r}, size {size}, root of {len(root)} bytes")
-    return signer.sign(f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n")
+    return signer.sign(checkpoint_text(origin, size, root))
+
+
+def checkpoint_text(origin: str, size: int, root: bytes) -> str:
+    """The text that is signed."""
+    return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"
 
 
 def open_checkpoint(note: str, vkeys: Iterable[str]) -> Checkpoint:
     """Checkpoint of a signed note, by the known keys. Raises NoteError (see `open_note`)."""
     text, signers = open_note(note, [Verifier.from_vkey(vkey) for vkey in vkeys])
+    return parse_checkpoint(text, signers)
+
+
+def parse_checkpoint(text: str, signers: tuple[str, ...] = ()) -> Checkpoint:
+    """What the text of a note says. Raises NoteError where it is no checkpoint."""
     lines = text[:-1].split("\n")
     if len(lines) < 3 or not _NAME.fullmatch(lines[0]) or not _SIZE.fullmatch(lines[1]) or "" in lines:
         raise NoteError("a checkpoint is origin, size and root")
-    size, root = int(lines[1]), _decode64(lines[2])
+    size, root = int(lines[1]), decode64(lines[2])
     if size > SIZE_MAX or len(root) != HASH_BYTES:
         raise NoteError("size or root out of bounds")
     return Checkpoint(lines[0], size, root, signers)

@@ -85,7 +85,7 @@ def test_a_thousand_roots_equal_an_independent_library() -> None:
 def test_frontier_survives_storage_and_grows_on(leaves: list[bytes]) -> None:
     half = Frontier().extend(leaves[: len(leaves) // 2])
     revived = Frontier.from_bytes(half.to_bytes())
-    assert revived == half == Frontier.from_json(half.to_json())
+    assert revived == half
     assert revived.extend(leaves[len(leaves) // 2 :]).root() == root_of(leaves)
 
 
