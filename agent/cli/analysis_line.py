@@ -28,5 +28,6 @@ RECOMPUTE: Final[dict[str, Argument]] = {
 ARGUMENTS: Final = {**TRACE, **RECOMPUTE}
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("trace", "agent.cli.trace:trace", (*TRACE, "--socket", "--json")),
+    ("uncertainty", "agent.cli.trace:uncertainty", (*TRACE, "--socket", "--json")),
     ("recompute", "agent.cli.recompute:recompute", (*RECOMPUTE, "--reason", "--socket", "--json")),
 )

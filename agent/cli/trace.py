@@ -1,4 +1,4 @@
-"""`plumeline trace`: from a number back to its scans, its cylinder and its place in the ledger."""
+"""`plumeline trace` and `uncertainty`: from a number back to all it is made of, and what it is uncertain by."""
 
 import argparse
 import json
@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import apsw
 
+from agent.analysis import weigh
+from agent.analysis.budget_tree import budget_tree
 from agent.analysis.ledger import Kept
 from agent.analysis.nodes import Node, page, text
 from agent.analysis.trace import NoAverageError, Question, Tracer
@@ -30,6 +32,13 @@ Answer = dict[str, Any]
 def trace(line: argparse.Namespace) -> int:
     """Print the trace; 1 where the average made again differs or a record was altered, or where there is none."""
     return answered(line, lambda tracer: tracer.trace(question(line)), tree, lambda found: found["agrees"] is False)
+
+
+def uncertainty(line: argparse.Namespace) -> int:
+    """Print the budget of an average; 1 where there is no such average or nothing is known of it."""
+    return answered(
+        line, lambda tracer: weigh.uncertainty(tracer, question(line)), budget_tree, lambda found: found["u"] is None
+    )
 
 
 def question(line: argparse.Namespace) -> Question:
