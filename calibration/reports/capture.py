@@ -59,7 +59,7 @@ def _quarters(frame: Frame, covered: Coverage) -> tuple[Table, Verdict]:
         Column(words("state.valid"), "number", "h", 0), Column(words("head.capture"), "number", "%", 1),
         Column(words("head.needed"), "number", "%", 0), Column(words("head.verdict"), "verdict"),
     )  # fmt: skip
-    source = judge("quarter", 0).rule.source
+    source = words.source(judge("quarter", 0).rule.source)
     return frame.table("table.quarters", columns, rows, [words("note.quarters", source=source)]), worst(verdicts, words)
 
 

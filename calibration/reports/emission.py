@@ -121,7 +121,7 @@ def _equivalents(frame: Frame, found: Gathered) -> Table | None:
         for report in ("AR5", "AR6"):
             used = [potentials(report)[gas] for gas in own]
             verified = all(each.verified for each in used)
-            source = "; ".join(dict.fromkeys(each.source for each in used))
+            source = "; ".join(dict.fromkeys(words.source(each.source) for each in used))
             sums = co2_equivalent(own, report)
             seen = words("word.verified" if verified else "word.unverified")
             rows.append(Row((stack, ", ".join(own), report, sums, source, seen)))

@@ -73,7 +73,7 @@ def limits_table(frame: Frame, used: Iterable[Judgement | None]) -> Table:
     seen = dict.fromkeys((one.rule_set, one.source, one.verified) for one in used if one is not None)
     columns = (Column(words("head.rules")), Column(words("head.source")), Column(words("head.verified")))
     rows = [
-        Row((rule_set, source, words("word.verified" if verified else "word.unverified")))
+        Row((rule_set, words.source(source), words("word.verified" if verified else "word.unverified")))
         for rule_set, source, verified in seen
     ]
     notes = [words("note.unverified")] if any(not verified for _, _, verified in seen) else []

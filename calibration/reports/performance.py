@@ -101,7 +101,7 @@ def _limits(frame: Frame, found: list[Judged]) -> Table:
         if one.limit is not None
     }
     rows = [
-        Row((standard, words(f"test.{test}"), limit, _unit(frame, one, basis), source,
+        Row((standard, words(f"test.{test}"), limit, _unit(frame, one, basis), words.source(source),
              words("word.verified" if verified else "word.unverified")))
         for (standard, test, limit, basis, source, verified), one in used.items()
     ]  # fmt: skip

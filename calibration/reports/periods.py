@@ -66,7 +66,7 @@ class Stated:
             Column(words("head.verdict"), "verdict"),
         )
         known = rule("day" if period == "day" else "month" if period == "month" else "quarter")
-        note = words(f"note.valid-{period}", needed=f"{known.needed:g}", source=known.source)
+        note = words(f"note.valid-{period}", needed=f"{known.needed:g}", source=words.source(known.source))
         rows = [Row(self._cells(row)) for row in self.of(period)]
         return self._frame.table(f"table.{period}-emitted", columns, rows, [note])
 

@@ -67,7 +67,7 @@ def _row(frame: Frame, series: str, role: str, judged: list[Judged], verdict: Ve
     cells: tuple[Cell, ...] = (
         frame.words.series(series), frame.words(f"role.{role}"), len(judged), one.check.deviation,
         frame.words.unit(one.check.unit), one.check.percent, rules.passes if rules else None,
-        rules.out if rules else None, verdict, rules.source if rules else None,
+        rules.out if rules else None, verdict, frame.words.source(rules.source) if rules else None,
     )  # fmt: skip
     return Row(cells, (one.check.record,))
 

@@ -1,5 +1,6 @@
 """The words of reports in two languages, as data (`words.toml`): a builder asks for a key and holds no sentence."""
 
+import csv
 import tomllib
 from functools import cache
 from importlib import resources
@@ -13,6 +14,13 @@ from metrology.units import SHOWN
 @cache
 def _table() -> dict[str, Any]:
     return tomllib.loads(resources.files("calibration.reports").joinpath("words.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _sources() -> dict[str, str]:
+    """Sources of limits in Chinese, by the text of the tables they stand in."""
+    text = resources.files("calibration.reports").joinpath("sources.csv").read_text(encoding="utf-8")
+    return {row["en"]: row["zh"] for row in csv.DictReader(text.splitlines())}
 
 
 LEVELS: dict[str, Level] = {
@@ -44,6 +52,10 @@ class Words:
     def or_itself(self, group: str, name: str) -> str:
         """A word of a group, or the name where a group is open-ended (a cause, an act, a purpose)."""
         return self(f"{group}.{name}") if self.has(f"{group}.{name}") else name
+
+    def source(self, text: str) -> str:
+        """Source of a limit; one that a site wrote itself stays as it is written."""
+        return _sources().get(text, text) if self.lang == "zh" else text
 
     def verdict(self, word: str, verified: bool = True) -> Verdict:
         """A judgement by its word; one from a limit that was not seen in its source says so."""

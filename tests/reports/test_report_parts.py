@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from agent.reports import handlers
 from calibration.reports.document import Line
 from calibration.reports.hours import Standings, State, hours
 from calibration.reports.thin import thinned
+from calibration.reports.words import Words
 from host.control import RequestError
 from host.reports.font import path
 from host.reports.pdf_chart import ticks
@@ -133,6 +135,18 @@ def test_the_font_has_every_sign_of_the_reports(root: Path) -> None:
 
 
 SIGNS = (
-    "calibration/reports/words.toml", "calibration/qa/rules.csv", "calibration/qa/performance/limits.csv",
-    "metrology/measurands.csv", "metrology/stack/validity.csv", "metrology/stack/gwp.csv",
+    "calibration/reports/words.toml", "calibration/reports/sources.csv", "calibration/qa/rules.csv",
+    "calibration/qa/performance/limits.csv", "metrology/measurands.csv", "metrology/stack/validity.csv",
+    "metrology/stack/gwp.csv",
 )  # fmt: skip
+
+
+def test_every_source_of_a_limit_is_told_in_both_languages(root: Path) -> None:
+    known = Words("zh")
+    tables = [name for name in SIGNS if name.endswith(".csv") and not name.endswith(("measurands.csv", "sources.csv"))]
+    sources = {
+        row["source"] for name in tables for row in csv.DictReader((root / name).read_text("utf-8").splitlines())
+    }
+    assert len(sources) > 50
+    assert [one for one in sorted(sources) if known.source(one) == one] == []
+    assert known.source("configuration: contract 7") == "configuration: contract 7"
