@@ -112,7 +112,7 @@ class Calibrator:
     @property
     def busy(self) -> bool:
         """True while a run is going on."""
-        return any(True for _ in self._runs)
+        return any(True for _ in self._on_instruments())
 
     async def start(self, name: str, who: str) -> dict[str, Any]:
         """Start a sequence by name, or have it wait until what it needs is free.

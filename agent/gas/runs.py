@@ -93,11 +93,12 @@ class Runs:
         self._tasks[run.id].cancel()
 
     def give_way_to(self, name: str) -> None:
-        """End those of lower priority that have what a sequence needs."""
+        """End those of lower priority that have what a sequence needs; one that only recovers ends well by itself."""
         own = self._config.sequences[name]
         for run in self:
             other = self._config.sequences[run.sequence.name]
-            if other.priority < own.priority and share(own, other) and run.end_reason is None:
+            lower = other.priority < own.priority and share(own, other)
+            if lower and run.end_reason is None and run.phase != "recovery":
                 self.end(run, f"gave way to {name}")
 
     async def _supervise(self, run: CalibrationRun) -> None:

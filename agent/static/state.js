@@ -11,9 +11,10 @@ function figure(value, bad) {
 }
 
 function runs(calibration) {
-  const now = calibration.runs.map((run) => `${run.instrument}: ${run.phase} (${run.port})`);
+  const now = calibration.runs.map((run) => `${run.instrument}: ${run.phase} (${run.port ?? "–"})`);
+  const waiting = calibration.waiting.map((one) => fill(texts.waiting, { name: one.sequence }));
   const due = Object.entries(calibration.due).map(([name, at]) => fill(texts.due, { name, at: local(at) }));
-  return [...now, ...due].join(" · ") || texts.no_calibration;
+  return [...now, ...waiting, ...due].join(" · ") || texts.no_calibration;
 }
 
 function lock(held) {
