@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from agent.cli.status import local
+from calibration.standards.summary import rounded
 from host.control import RequestError
 from metrology.units import SHOWN
 from web.shell import Shell, form_of
@@ -117,6 +118,7 @@ def _told(one: Answer, words: Words) -> Answer:
     """A cylinder with what a template cannot say by itself: places, times and cautions in words, units as shown."""
     for value in one["values"].values():
         value["shown"] = SHOWN.get(value["unit"], value["unit"])
+        value["amount"], value["u"] = rounded(value["value"], value["uncertainty"])
         value["fit_text"] = _fit(value, words)
     for row in one.get("history", ()):
         row |= {"at": local(row["at"]), "word": words(ACTS[row["act"]])}
@@ -136,5 +138,5 @@ def _caution(each: Mapping[str, Any], words: Words) -> str:
 
 def _fit(value: Mapping[str, Any], words: Words) -> str:
     fit = value["fit"]
-    return words(FITS[fit["model"]], per_year=f"{fit['per_year']:+.3g}", unit=value["shown"],
-                 value=f"{fit['value']:.8g}", u=f"{fit['u']:.3g}")  # fmt: skip
+    amount, u = rounded(fit["value"], fit["u"])
+    return words(FITS[fit["model"]], per_year=f"{fit['per_year']:+.3g}", unit=value["shown"], value=amount, u=u)

@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.cli.status import NOTHING, local
 from agent.cli.words import say
+from calibration.standards.summary import rounded
 from host.problems import Lang
 from host.table import table
 from metrology.units import SHOWN
@@ -22,7 +23,7 @@ def register_text(answer: Answer, lang: Lang) -> str:
 
 
 def _line(one: Answer, lang: Lang) -> tuple[str, ...]:
-    values = "; ".join(f"{m} {v['value']:.7g} {_unit(v)}" for m, v in one["values"].items())
+    values = "; ".join(f"{m} {rounded(v['value'], v['uncertainty'])[0]} {_unit(v)}" for m, v in one["values"].items())
     bar, weeks = (one["pressure"] or {}).get("bar"), one["stock"]["weeks_left"]
     place = one["name"] if one["in_use"] else say("not-in-place", lang, name=one["name"])
     return (

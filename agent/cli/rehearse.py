@@ -13,6 +13,7 @@ from agent.cli.words import say
 from agent.config import Config
 from agent.gas.agenda import Turn, agenda
 from agent.gas.plan import sequence_of
+from agent.gas.register import gas_of
 from agent.history.opened import history_of
 from calibration.sequence import ClosePorts, Collect, Leak, OpenPort, Sequence, Wait, least_s, plan
 from calibration.standards.register import WHAT, Register
@@ -35,7 +36,7 @@ def rehearse(line: argparse.Namespace) -> int:
         return 1
     now = RealClock().now()
     register = _register(config, now)
-    sequence = sequence_of(config, line.name)
+    sequence = sequence_of(config, line.name, lambda name: gas_of(register, name, now))
     flow = config.sequences[line.name].flow_L_min
     least, most = _litres(sequence, flow, least=True), _litres(sequence, flow)
     left = {name: _left(register, name) for name in dict.fromkeys(one.cylinder.name for one in sequence.injections)}

@@ -80,18 +80,7 @@ class Cylinders:
 
     def gas(self, name: str) -> sequence.Cylinder | None:
         """What a sequence takes from here now: the assigned values of this day, and what speaks against them."""
-        found = self.register.named(name)
-        if found is None:
-            return None
-        now = self._clock.now()
-        day = now.date()
-        values = {m: value for m in found.measurands if (value := found.value(m, day))}
-        assigned = {m: sequence.Assigned(v.value, v.unit, v.uncertainty, v.scale) for m, v in values.items()}
-        certificates = dict.fromkeys(c.number for m in found.measurands if (c := found.certificate(m, day)))
-        doubts = tuple(one.kind for one in cautions(found, now))
-        return sequence.Cylinder(
-            name, found.row.number, ", ".join(certificates), found.expires or date.max, assigned, found.row.fill, doubts
-        )
+        return gas_of(self.register, name, self._clock.now())
 
     async def run(self) -> None:
         """Look after dates and pressures for ever."""
@@ -181,6 +170,21 @@ class Cylinders:
 
     async def _event(self, what: str, where: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
         await self._log.append("event", {"what": what, "origin": "register", **where, **detail})
+
+
+def gas_of(register: Register, name: str, now: datetime) -> sequence.Cylinder | None:
+    """What stands in a place, with the values of that day and what speaks against it; None where nothing ever stood."""
+    found = register.named(name)
+    if found is None:
+        return None
+    day = now.date()
+    values = {m: value for m in found.measurands if (value := found.value(m, day))}
+    assigned = {m: sequence.Assigned(v.value, v.unit, v.uncertainty, v.scale) for m, v in values.items()}
+    certificates = dict.fromkeys(c.number for m in found.measurands if (c := found.certificate(m, day)))
+    doubts = tuple(one.kind for one in cautions(found, now))
+    return sequence.Cylinder(
+        name, found.row.number, ", ".join(certificates), found.expires or date.max, assigned, found.row.fill, doubts
+    )
 
 
 def told(index: Index) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What people see of a cylinder: values, fit, stock and cautions of a moment, as plain data for pages and `--json`."""
 
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,6 +36,14 @@ def whole(cylinder: Cylinder, now: datetime) -> dict[str, Any]:
             for one in cylinder.history
         ],
     }  # fmt: skip
+
+
+def rounded(value: float, u: float) -> tuple[str, str]:
+    """A value and its standard uncertainty for people: two digits of the latter, the former to the same place."""
+    if u <= 0.0:
+        return f"{value:.9g}", "0"
+    places = max(0, 1 - math.floor(math.log10(u)))
+    return f"{value:.{places}f}", f"{u:.{places}f}"
 
 
 def _kept(one: Kept) -> dict[str, Any]:

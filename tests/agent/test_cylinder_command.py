@@ -61,7 +61,7 @@ async def test_a_technician_keeps_the_register(tmp_path: Path, document: dict[st
         assert (code, err) == (1, ""), "one of them has expired"
         rows = {line.split()[0]: line for line in out.splitlines()}
         assert "certificate ended 2025-06-30" in rows["span"]
-        assert "402 ppm" in rows["zero"]
+        assert "402.00 ppm" in rows["zero"]
 
         value = f"co2=431.25,0.03,umol/mol,{SCALE}"
         paper = ("--certificate", "K1", "--expires", "2060-01-01", "--value", value)
