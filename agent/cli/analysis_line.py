@@ -25,9 +25,23 @@ RECOMPUTE: Final[dict[str, Argument]] = {
     "recompute --dry-run": ("--dry-run", {"action": "store_true"}),
     "recompute --who": ("--who", {"metavar": "PERSON", "required": True}),
 }
-ARGUMENTS: Final = {**TRACE, **RECOMPUTE}
+DIFF: Final[dict[str, Argument]] = {
+    "diff --series": ("--series", {"metavar": "SERIES", "required": True}),
+    "diff --rev": ("--rev", {"metavar": ("BEFORE", "AFTER"), "type": int, "nargs": 2}),
+}
+CONFIG_DIFF: Final[dict[str, Argument]] = {
+    "diff SEQ1": ("first", {"metavar": "SEQ1"}),
+    "diff SEQ2": ("second", {"metavar": "SEQ2"}),
+}
+ARGUMENTS: Final = {**TRACE, **RECOMPUTE, **DIFF, **CONFIG_DIFF}
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("trace", "agent.cli.trace:trace", (*TRACE, "--socket", "--json")),
     ("uncertainty", "agent.cli.trace:uncertainty", (*TRACE, "--socket", "--json")),
+    (
+        "diff",
+        "agent.cli.diff:revisions",
+        (*DIFF, "recompute --from", "recompute --to", "trace --period", "trace --config", "--socket", "--json"),
+    ),
+    ("config diff", "agent.cli.diff:configurations", (*CONFIG_DIFF, "trace --config", "--socket", "--json")),
     ("recompute", "agent.cli.recompute:recompute", (*RECOMPUTE, "--reason", "--socket", "--json")),
 )
