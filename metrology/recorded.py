@@ -33,7 +33,8 @@ class Sample(NamedTuple):
 class Row:
     """What one line of a file says. `at` is in microseconds since 1970-01-01 00:00 of the file's own clock.
 
-    `samples` holds fresh values only. `gas` is empty for air, else what the file itself says is flowing (`std`, `tgt`).
+    `samples` holds fresh values only. `gas` is what the file itself says is flowing (`std`, `tgt`), empty for air,
+    None where it says nothing.
     `port` is the position of a valve, None where the file has none. `offset` is the zone written in the stamp,
     microseconds east of UTC. `notes` are causes that leave the values counted. `code` says which species the analyzer
     has just renewed, `repeated` are the values that it only shows again. `line` counts from 1.
@@ -41,7 +42,7 @@ class Row:
 
     at: int
     samples: list[Sample]
-    gas: str = ""
+    gas: str | None = None
     port: str | None = None
     offset: int | None = None
     notes: frozenset[Cause] = frozenset()

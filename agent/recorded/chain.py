@@ -45,7 +45,8 @@ class Chain:
     def add(self, row: Row) -> None:
         """Take one row. Raises ChainError for more than a year of minutes."""
         key = row.at // MINUTE
-        source = self._gases.get(row.gas, row.gas) or AIR
+        gas = row.gas or ""
+        source = self._gases.get(gas, gas) or AIR
         minute = self._minutes.get(key)
         if minute is None:
             if len(self._minutes) >= MINUTES_MAX:

@@ -86,9 +86,8 @@ def results(task: Task, summary: Summary, *, plateaus: bool = False) -> Iterator
 
 
 def _typed(task: Task) -> bool:
-    """True where the file, or the rules, say which rows are air."""
-    ports = any(one.ports for one in task.rules.standards.values())
-    return task.format.startswith("gcwerks") or task.rules.gas is not None or ports
+    """True where the rules say which rows are air; files that do say it themselves."""
+    return task.rules.gas is not None or any(one.ports for one in task.rules.standards.values())
 
 
 def _read(task: Task, lines: Iterator[Line]) -> Iterator[Row | Refused]:

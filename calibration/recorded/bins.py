@@ -21,7 +21,7 @@ class Bin:
     start: int
     end: int
     port: str | None
-    gas: str
+    gas: str | None
     totals: dict[str, Total] = field(default_factory=dict)
 
 

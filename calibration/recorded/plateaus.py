@@ -51,7 +51,7 @@ class Plateaus:
         """Plateaus that are surely over."""
         for one in self._binner.add(row):
             self._bins.append(one)
-            self._typed = self._typed or bool(one.gas)
+            self._typed = self._typed or one.gas is not None
             if len(self._bins) >= BINS_MAX:
                 yield from self._found(len(self._bins) - BINS_KEPT)
 

@@ -17,7 +17,7 @@ class Screen:
     def __init__(self, ranges: Mapping[str, Range], flush: int = 0) -> None:
         self._ranges = ranges
         self._flush = flush
-        self._gas: tuple[str | None, str] | None = None
+        self._gas: tuple[str | None, str | None] | None = None
         self._since: int | None = None
         self._latest: int | None = None
 

@@ -1,5 +1,6 @@
 """Any table of text by a declared map of its columns; without one, by the names in its header."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,9 +15,14 @@ from metrology.recorded import Refused, Row
 
 # Lines of units or kinds that loggers write under the names (Campbell TOA5 has two).
 _UNDER_MAX: Final = 5
+_DAY_PARTS: Final = 3
 _DATES: Final = (
     "datetime", "date_time", "date time", "timestamp", "date/time", "time_stamp",
     "数据时间", "监测时间", "采样时间", "日期时间", "时间", "time", "date",
+)  # fmt: skip
+# Columns of a stamp in parts: the first three must be there, the others follow in this order.
+_PARTS: Final = (
+    ("year", "yyyy", "yr"), ("month", "mon", "mo"), ("day", "dd"), ("hour", "hr"), ("minute", "min"), ("second", "sec"),
 )  # fmt: skip
 _UNIX: Final = ("epoch_time", "epoch", "unixtime", "unix_time", "unix")
 
@@ -102,7 +108,7 @@ class _Header:
             cells=cells,
             split=split,
             clock=place[clock[0]] if len(clock) == 1 else -1,
-            gas=(lambda row: _gas(row[kind], declared.air)) if kind >= 0 else lambda row: "",
+            gas=(lambda row: _gas(row[kind], declared.air)) if kind >= 0 else lambda row: None,
             port=place.get(declared.port, -1) if declared.port else -1,
             missing=declared.missing,
             number=number if declared.decimal == "." else _with_comma,
@@ -140,13 +146,32 @@ def _gas(word: str, air: frozenset[str]) -> str:
     return "" if low in air else low or "-"
 
 
+def _plain(name: str) -> str:
+    return name.split("(")[0].strip().lstrip("#").strip()
+
+
 def _clock(names: Sequence[str]) -> list[str]:
     """Columns of the stamp by their names: date and time, one of both, or a Unix time."""
-    plain = {name.split("(")[0].strip().lstrip("#").strip(): name for name in names}
+    plain = {_plain(name): name for name in names}
     for day, clock in (("date", "time"), ("日期", "时间")):
         if day in plain and clock in plain:
             return [plain[day], plain[clock]]
-    return [plain[name] for name in (*_DATES, *_UNIX) if name in plain][:1]
+    return _in_parts(plain) or [plain[name] for name in (*_DATES, *_UNIX) if name in plain][:1]
+
+
+def _in_parts(plain: Mapping[str, str]) -> list[str]:
+    """Columns of year, month, day, hour, minute and second, as many as there are; none without a day."""
+    found = [next((plain[name] for name in names if name in plain), None) for names in _PARTS]
+    known = [name for name in itertools.takewhile(lambda one: one is not None, found) if name is not None]
+    return known if len(known) >= _DAY_PARTS else []
+
+
+def _joined(cells: Sequence[str], places: Sequence[int]) -> str:
+    """A stamp in parts as one text."""
+    parts = [cells[at].split(".")[0].zfill(2) for at in places]
+    return "-".join(parts[:_DAY_PARTS]) + (
+        " " + ":".join([*parts[_DAY_PARTS:], "00"][:3]) if parts[_DAY_PARTS:] else ""
+    )
 
 
 def _stamp(declared: Map, places: Sequence[int], names: Sequence[str]) -> Callable[[Sequence[str]], Stamp]:
@@ -155,6 +180,9 @@ def _stamp(declared: Map, places: Sequence[int], names: Sequence[str]) -> Callab
     if counts:
         of_number = running(counts)
         return lambda cells: of_number(cells[places[0]])
+    if not declared.form and _in_parts({_plain(name): name for name in names}) == list(names):
+        of_parts = Reader(layout("ymd"))
+        return lambda cells: of_parts(_joined(cells, places))
     reader: Reader | None = Reader(pattern(declared.form)) if declared.form else None
     if reader is None and declared.order:
         reader = Reader(layout(declared.order))

@@ -15,9 +15,12 @@ LEARN_ROWS: Final = 600
 _ROWS_MIN: Final = 5
 _CHANGES_MIN: Final = 0.5
 _BETWEEN_MAX: Final = 0.1
-# Recorded G2301 log: 1 renews wet CO2, 2 wet CH4, 3 both columns of water and every dry column.
-_KNOWN: Final = {"co2": 1.0, "ch4": 2.0}
+# Recorded G2301 log: 1 renews wet CO2, 2 wet CH4, 3 both columns of water and every dry column; G2401: 4 renews CO
+# (unverified).
+_KNOWN: Final = {"co2": 1.0, "ch4": 2.0, "co": 4.0}
 _WATER: Final = 3.0
+# Logs of other models have other codes: nothing is known of those.
+_CODES: Final = (1.0, 2.0, 3.0, 4.0)
 
 
 def fresh(rows: Iterable[Row | Refused]) -> Iterator[Row | Refused]:
@@ -55,6 +58,13 @@ def learnt(rows: Sequence[Row | Refused]) -> dict[str, dict[str, bool]]:
     return {species: {} if resampled else _judged(species, codes) for species, codes in seen.items()}
 
 
+def _told_by_table(code: str) -> bool:
+    try:
+        return float(code) in _CODES
+    except ValueError:
+        return False
+
+
 def _between(rows: Sequence[Row | Refused]) -> bool:
     """True for a re-sampled log: its codes lie between whole numbers, and every row of it is made of fresh values."""
     codes = [row.code for row in rows if isinstance(row, Row) and row.code]
@@ -78,10 +88,7 @@ def _judged(species: str, codes: dict[str, list[int]]) -> dict[str, bool]:
 
 
 def _by_table(species: str, code: str) -> bool:
-    try:
-        return float(code) == _KNOWN.get(species, _WATER)
-    except ValueError:
-        return True
+    return not _told_by_table(code) or float(code) == _KNOWN.get(species, _WATER)
 
 
 def _only_fresh(row: Row | Refused, codes: dict[str, dict[str, bool]]) -> Row | Refused:

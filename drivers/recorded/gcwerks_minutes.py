@@ -67,7 +67,7 @@ class _Header:
             stamp=_stamp(place["date"], place["time"]),
             cells=cells,
             split=spaces,
-            gas=(lambda row: gas_of_type(row[kind])) if kind >= 0 else lambda row: "",
+            gas=(lambda row: gas_of_type(row[kind])) if kind >= 0 else lambda row: None,
             port=place.get("port", -1),
             fixed=True,
         )

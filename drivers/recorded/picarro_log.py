@@ -10,7 +10,7 @@ from typing import Final
 from drivers.picarro_marks import MEASURING, READY, WARMING_UP
 from drivers.recorded.columns import measured, species
 from drivers.recorded.fresh import fresh
-from drivers.recorded.stamps import Reader, Stamp, running, sniffed
+from drivers.recorded.stamps import Reader, Stamp, StampError, running, sniffed
 from drivers.recorded.table import Cell, Plan, Rows, separator, spaces
 from drivers.recorded.text import Line
 from metrology.quality import Cause
@@ -67,18 +67,39 @@ def _stamp(place: dict[str, int]) -> Callable[[Sequence[str]], Stamp]:
         count = place[next(name for name in _EPOCHS if name in place)]
         of_number = running("epoch_s")
         return lambda cells: (of_number(cells[count])[0], None)
-    day, clock, known = place["date"], place["time"], place.get("epoch_time", -1)
-    reader: Reader | None = None
+    return _Clock(place["date"], place["time"], place.get("epoch_time", -1))
 
-    def stamp(cells: Sequence[str]) -> Stamp:
-        nonlocal reader
-        text = f"{cells[day]} {cells[clock]}"
-        if reader is None:
-            reader = sniffed(text, ("ymd", "yyyymmdd", "mdy"))
-        at, _ = reader(text)
-        return at, _zone(at, cells[known]) if known >= 0 else None
 
-    return stamp
+class _Clock:
+    """Stamps by date and time; by the analyzer's Unix time where a time of day is malformed (`22:30`, `48:49.7`).
+
+    A Unix time is shown in the clock of the rows before it, or of itself where there are none.
+    """
+
+    def __init__(self, day: int, clock: int, unix: int) -> None:
+        self._day, self._clock, self._unix = day, clock, unix
+        self._reader: Reader | None = None
+        self._zone = 0
+
+    def __call__(self, cells: Sequence[str]) -> Stamp:
+        """Microseconds of the analyzer's clock, and what that is ahead of UTC. Raises StampError."""
+        whole = cells[self._clock].count(":") == 2 or self._unix < 0
+        try:
+            at = self._read(f"{cells[self._day]} {cells[self._clock]}")
+        except StampError:
+            if self._unix < 0:
+                raise
+            whole = False
+        if whole:
+            zone = _zone(at, cells[self._unix]) if self._unix >= 0 else None
+            self._zone = self._zone if zone is None else zone
+            return at, zone
+        return running("epoch_s")(cells[self._unix])[0] + self._zone, self._zone
+
+    def _read(self, text: str) -> int:
+        if self._reader is None:
+            self._reader = sniffed(text, ("ymd", "yyyymmdd", "mdy"))
+        return self._reader(text)[0]
 
 
 def _zone(at: int, unix: str) -> int | None:

@@ -48,7 +48,7 @@ class Plan:
     cells: Sequence[Cell]
     split: Split
     clock: int = -1
-    gas: Callable[[Sequence[str]], str] = lambda cells: ""
+    gas: Callable[[Sequence[str]], str | None] = lambda cells: None
     port: int = -1
     code: int = -1
     notes: Callable[[Sequence[str]], frozenset[Cause]] = lambda cells: _NO_NOTES
@@ -149,6 +149,9 @@ def _mended(plan: Plan, text: str, cells: list[str]) -> list[str]:
     """A row whose separators run on past the last cell, that has none of them, or whose stamp was split."""
     if len(cells) > plan.width and not any(cells[plan.width :]):
         return cells[: plan.width]
+    # Empty cells between lone spaces.
+    if len(lone := text.rstrip("\r\n").split(" ")) == plan.width:
+        return lone
     cells = spaces(text)
     at = plan.clock
     if at >= 0 and len(cells) == plan.width + 1:

@@ -331,3 +331,41 @@ def test_pieces_make_no_difference(cuts: list[int], name: str) -> None:
     places = [0, *sorted(cuts), len(data)]
     pieces = [data[a:b] for a, b in itertools.pairwise(places)]
     assert list(lines(pieces)) == list(lines([data]))
+
+
+LOG = "DATE TIME EPOCH_TIME species CO2 N2O\n"
+
+
+def test_a_malformed_time_of_day_gives_way_to_the_analyzers_unix_time() -> None:
+    text = LOG + (
+        "2021-05-07 02:01:14.100 1620345674.100 47 510.1 0.33\n"
+        "2021-05-07 22:30 1620345675.170 47 510.2 0.34\n"
+        "2021-05-07 01:16.2 1620345676.200 47 510.3 0.35\n"
+    )
+    found = rows(picarro_log.read(lines([text.encode()])))
+    assert [iso(one.at) for one in found] == [
+        "2021-05-07T02:01:14.100", "2021-05-07T02:01:15.170", "2021-05-07T02:01:16.200",
+    ]  # fmt: skip
+    assert [one.offset for one in found] == [us("1970-01-01T02:00")] * 3
+
+
+def test_codes_of_an_unknown_model_are_fresh_where_nothing_was_learnt() -> None:
+    (only,) = rows(picarro_log.read(lines([(LOG + "2021-05-07 02:01:14.1 1620345674.1 47 510.1 0.33\n").encode()])))
+    assert values(only) == {"co2": 510.1, "n2o": 0.33}
+
+
+def test_stamps_in_parts_and_empty_cells_at_the_end_of_a_row() -> None:
+    text = (
+        "Site Year Month Day Hour Minute co2 Stdev NbPoints Flag Auto Manual\n"
+        "TTA 2011 03 29 23 59 -999.990 -9.990 0 N  \n"
+        "TTA 2011 3 30 8 5 401.645 0.087 13 U  \n"
+    )
+    declared = Map(columns={"co2": Column("nbpoints", "stdev", "flag", frozenset("UOR"))})
+    found = list(csv_table.read(lines([text.encode()]), declared))
+    assert refused(found) == []
+    assert [iso(one.at) for one in rows(found)] == ["2011-03-29T23:59:00", "2011-03-30T08:05:00"]
+    assert [(one.value, one.n, one.sd, one.cause) for row in rows(found) for one in row.samples] == [
+        (None, 1, None, FLAGGED), (401.645, 13, 0.087, None),
+    ]  # fmt: skip
+    days = rows(csv_table.read(lines([b"#Site;Year;Month;Day;co\nMHD;2018;03;01;155.1\n"]), Map()))
+    assert [(iso(one.at), values(one)) for one in days] == [("2018-03-01T00:00:00", {"co": 155.1})]
