@@ -5,6 +5,7 @@ declaration stays as it was. A station that once started always starts (design, 
 cylinder is a warning and a mark on what it calibrates, never a refusal.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 from agent.config import Config
 from agent.gas.cylinder_rows import Block, declared_row, redeclared
+from agent.gas.proposals import Proposals
 from agent.store.index import Index
 from agent.store.log import Log
 from agent.values.intake import Intake
@@ -48,6 +50,7 @@ class Cylinders:
         self._clock = clock
         self._day_offset_s = int(config.station.day_start_utc_offset_h * 3600)
         self.register = Register(told(index))
+        self.proposals = Proposals(self.register, log, index, clock)
         self._said = _said(index)
         self._marks: dict[tuple[str, Said], Mark] = {}
         self._read: dict[str, datetime] = {}
@@ -57,11 +60,17 @@ class Cylinders:
         who = str(by.get("login") or by.get("owner") or "configuration")
         for name, declared in self._config.cylinders.items():
             block = declared.model_dump(mode="json")
+            block["roles"] = block["roles"] or self._roles(name)
             former = self.register.declared(name)
             if former != block:
                 act, row = self._declared(name, former, block)
                 await self.write(act, row, who, f"declared in {by.get('file', 'the configuration')}", declared=block)
         await self.look()
+
+    def _roles(self, name: str) -> dict[str, str]:
+        """What the sequences use a cylinder for, by measurand; the first word where they differ."""
+        used = [one.roles for each in self._config.sequences.values() for one in each.injections if one.gas == name]
+        return {measurand: role for roles in reversed(used) for measurand, role in roles.items()}
 
     def _declared(self, name: str, former: Block | None, block: Block) -> tuple[Act, Row]:
         """The act and the row of a declaration that is new or changed."""
@@ -83,11 +92,13 @@ class Cylinders:
         return gas_of(self.register, name, self._clock.now())
 
     async def run(self) -> None:
-        """Look after dates and pressures for ever."""
-        while True:
-            await self._clock.sleep(LOOK_S)
-            await self._read_gauges()
-            await self.look()
+        """Look after dates, pressures and what runs say of unknown gases, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.proposals.run(), name="proposals")
+            while True:
+                await self._clock.sleep(LOOK_S)
+                await self._read_gauges()
+                await self.look()
 
     async def _read_gauges(self) -> None:
         """Once a day take the pressure of every cylinder that a series reads."""

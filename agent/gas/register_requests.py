@@ -97,7 +97,7 @@ class Acts:
         """What runs say an unknown is worth; with a name for the certificate also the act that accepts it."""
         asked = _shape(AskedAssignment, request.get("assignment"))
         cylinder = self._of(request)
-        points = [row for run in asked.runs for row in await self._daemon.proposals.points(run)]
+        points = [row for run in asked.runs for row in await self._cylinders.proposals.points(run)]
         proposal = proposed(points, self._cylinders.register, cylinder, asked.series)
         if asked.certificate is None:
             return proposal, None

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from agent.gas.proposals import Proposals
 from agent.gas.register import Cylinders
 from agent.gas.register_requests import handlers
 from calibration.standards.transfer import DISAGREEMENT
@@ -40,10 +39,8 @@ class Station:
     def __init__(self, one: Any) -> None:
         self.rig, self.noise = one, iter(range(10**9))
         self.cylinders = Cylinders(one.config, one.index, one.log, one.intake, one.live, one.clock)
-        self.proposals = Proposals(self.cylinders.register, one.log, one.index, one.clock)
-        daemon: Any = SimpleNamespace(
-            cylinders=self.cylinders, proposals=self.proposals, clock=one.clock, log=one.log, index=one.index
-        )
+        self.proposals = self.cylinders.proposals
+        daemon: Any = SimpleNamespace(cylinders=self.cylinders, clock=one.clock, log=one.log, index=one.index)
         self._handlers = handlers(daemon, lambda request, name: str(request[name]))
         plain = one.indication
         one.indication = lambda: (self._worth() + 2) / 1.01 if UNKNOWN in one.open_ports else plain() + self._wobble()

@@ -133,6 +133,7 @@ async def test_what_is_declared_is_registered_once_and_a_run_takes_what_a_person
         (row,) = (await one.ask("cylinders"))["cylinders"]
         assert (row["name"], row["number"], row["fill"], row["supplier"]) == ("span", "CB1", "A", "NIM")
         assert row["in_use"]
+        assert row["roles"] == {"co2": "target"}, "as the sequence uses it"
         (point,) = await one.run()
         assert (point["assigned"], point["number"], point["fill"], point["certificate"]) == (600, "CB1", "A", "C-CB1")
         new = certificate("C2", 601.5, certified=TODAY.isoformat(), expires="2061-01-01")
