@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.cli.words import say
 from agent.recorded.chain import ChainError
-from agent.recorded.output import AVERAGES, PLATEAUS, average, number, plateau, table
+from agent.recorded.output import AVERAGES, PLATEAUS, average, clash, number, plateau, table
 from agent.recorded.rules import Rules
 from agent.recorded.run import Task, results
 from agent.recorded.summary import Summary
@@ -19,12 +19,18 @@ from host.problems import ConfigErrors, Lang
 
 
 def process(line: argparse.Namespace) -> int:
-    """Write the averages and plateaus; 1 where a file gave no row, 2 where a file or the rules cannot be read."""
+    """Write the averages and plateaus.
+
+    1 where a file gave no row, or rows came too late to count; 2 where a file or the rules cannot be read.
+    """
     try:
         rules = load(line.rules, Rules, line.lang) if line.rules else Rules()
         names = frozenset(name.strip().lower() for name in line.species.split(",") if name.strip())
         task = Task(line.recorded, line.format, line.average, rules, names, line.utc)
         summary = Summary()
+        if (path := clash([*line.recorded, *filter(None, [line.rules])], [line.out, line.plateaus])) is not None:
+            print(say("process.clash", line.lang, file=path), file=sys.stderr)
+            return 2
         with contextlib.ExitStack() as stack:
             put = stack.enter_context(table(line.out, AVERAGES, as_json=line.json))
             tank = stack.enter_context(table(line.plateaus, PLATEAUS)) if line.plateaus else None
@@ -48,7 +54,7 @@ def process(line: argparse.Namespace) -> int:
         print(json.dumps({"summary": summary.fields()}, ensure_ascii=False))
     else:
         print("\n".join(_told(summary, line.lang)), file=sys.stderr)
-    return int(bool(summary.empty))
+    return int(bool(summary.empty or summary.late))
 
 
 def _told(summary: Summary, lang: Lang) -> list[str]:

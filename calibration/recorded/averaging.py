@@ -1,5 +1,6 @@
 """Averages of recorded rows over periods of the file's own clock, in bounded memory."""
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -8,8 +9,9 @@ from calibration.recorded.total import Total
 from metrology.quality import Cause
 from metrology.recorded import Row
 
-# Periods kept open, for rows that come late (a clock set back, files that overlap): what bounds the memory.
-OPEN_MAX: Final = 4000
+# Values kept open (a period of a species is one), for rows that come late (a clock set back, the newest row first):
+# what bounds the memory. A year of hours of ten species.
+OPEN_MAX: Final = 100_000
 GOOD: Final = "good"
 MISSING: Final = "missing"
 
@@ -28,7 +30,7 @@ class Average(NamedTuple):
 @dataclass(slots=True)
 class _Cell:
     total: Total = field(default_factory=Total)
-    causes: set[str] = field(default_factory=set)
+    causes: frozenset[str] = frozenset()
 
 
 class Averages:
@@ -38,6 +40,8 @@ class Averages:
         self._period = period
         self._open: dict[int, dict[str, _Cell]] = {}
         self._order: dict[str, int] = {}
+        self._cells = 0
+        self._starts: list[int] = []
         self._closed: int | None = None
         self.late = 0
 
@@ -50,15 +54,17 @@ class Averages:
         cells = self._open.get(start)
         if cells is None:
             cells = self._open[start] = {}
+            heapq.heappush(self._starts, start)
         tank = Cause.CALIBRATION if row.gas else None
         for sample in row.samples:
             cell = cells.get(sample.species)
             if cell is None:
                 cell = cells[sample.species] = _Cell()
+                self._cells += 1
                 self._order.setdefault(sample.species, len(self._order))
             cause = tank or sample.cause
             if cause is not None:
-                cell.causes.add(cause)
+                cell.causes |= {cause}
             elif sample.value is not None:
                 cell.total.add(sample)
                 if row.notes:
@@ -66,8 +72,8 @@ class Averages:
 
     def ready(self) -> Iterator[Average]:
         """Periods that can be given out, oldest first."""
-        while len(self._open) > OPEN_MAX:
-            yield from self._close(min(self._open))
+        while self._cells > OPEN_MAX and len(self._open) > 1:
+            yield from self._close(heapq.heappop(self._starts))
 
     def end(self) -> Iterator[Average]:
         """All that is left."""
@@ -77,6 +83,7 @@ class Averages:
     def _close(self, start: int) -> Iterator[Average]:
         self._closed = start
         cells = self._open.pop(start)
+        self._cells -= len(cells)
         for species in sorted(cells, key=self._order.__getitem__):
             yield _average(start, species, cells[species])
 

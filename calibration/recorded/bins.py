@@ -65,7 +65,7 @@ class Binner:
             done = last
             last = self._bin = Bin(row.at, row.at, row.port, row.gas)
             self._slot = slot
-        last.end = max(last.end, row.at)
+        last.start, last.end = min(last.start, row.at), max(last.end, row.at)
         totals = last.totals
         for sample in row.samples:
             if sample.value is not None and sample.cause is None:

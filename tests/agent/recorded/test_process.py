@@ -3,6 +3,8 @@
 import csv
 import gzip
 import json
+import os
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +185,50 @@ def test_plateaus_are_written_beside_the_averages(tmp_path: Path) -> None:
     assert [round(float(row["mean"]) - tank.co2, 1) for row, tank in zip(own, truth, strict=True)] == [0.0] * len(truth)
     assert {row["species"] for row in found} == {"co2_dry", "ch4_dry", "h2o_reported"}
     assert all(float(row["sd"]) == pytest.approx(0.05, rel=0.3) and int(row["n"]) > 60 for row in own)
+
+
+def test_what_is_read_is_never_written_over_and_no_file_is_written_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, other = tmp_path / "minutes.dat", tmp_path / "link.dat"
+    data.write_bytes(HFD.read_bytes())
+    other.symlink_to(data)
+    for out in (("--out", str(data)), ("--plateaus", str(other)), ("--out", "a.csv", "--plateaus", "./a.csv")):
+        assert main(["process", str(data), "--format", "gcwerks-minutes", *out]) == 2
+        assert out[-1] in capsys.readouterr().err
+    assert data.read_bytes() == HFD.read_bytes()
+    assert not Path("a.csv").exists()
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert main(["process", str(HFD), "--format", "gcwerks-minutes", "--out", str(pipe)]) == 0
+        assert os.read(reader, 1 << 16).startswith(b"time,species,mean")
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["pipe"]
+
+
+def test_a_minus_is_standard_output_and_json_has_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["process", str(HFD), "--format", "gcwerks-minutes", "--average", "1d", "--species", "co2"]
+    assert main([*line, "--out", "-"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "2013-11-27T00:00:00,co2,,,0,missing"
+    assert main([*line, "--json"]) == 0
+    first, second, *_ = (json.loads(one) for one in capsys.readouterr().out.splitlines())
+    assert (first["mean"], first["sd"], first["n"]) == (None, None, 0)
+    assert (second["mean"], second["sd"], second["n"]) == (414.21, 0.109, 19)
+
+
+def test_the_newest_row_may_come_first(tmp_path: Path) -> None:
+    data = tmp_path / "export.csv"
+    stamps = [datetime(2021, 1, 1) + timedelta(minutes=30 * at) for at in range(365 * 48)]  # noqa: DTZ001
+    data.write_text("time,co2\n" + "".join(f"{at:%Y-%m-%d %H:%M},{at.day}\n" for at in reversed(stamps)))
+    code, rows = run(tmp_path, data, "--format", "csv", "--average", "1h")
+    assert code == 0
+    assert len(rows) == 365 * 24
+    assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+    assert {row["n"] for row in rows} == {"2"}
