@@ -125,8 +125,9 @@ def _line(path: Place, sequence: Sequence, config: Config, infos: Mapping[str, D
         place = (*path, "checks", "leak")
         _series(leak.series, "kPa", (*place, "series"), units, find)
         valve = config.valves.get(sequence.valve or "")
-        if valve is not None and leak.port is None and valve.kind != "coils":
-            find.error("leak-port-missing", *place, at_key=True, kind=valve.kind)
+        # Solenoids without power: only where that closes them is a line with every coil off a closed line.
+        if valve is not None and leak.port is None and (valve.kind != "coils" or valve.on_power_loss != "closed"):
+            find.error("leak-port-missing", *place, at_key=True, kind=valve.kind, loss=valve.on_power_loss)
         if valve is not None and leak.port is not None:
             find.known("port-unknown", leak.port, valve.ports, *place, "port")
             if leak.port in {valve.sample, *(one.port for one in sequence.injections)}:

@@ -97,6 +97,7 @@ BROKEN = {
     "bounds that cross": (sequence(checks={"flow": {**FLOW, "max": 200}}), "flow-empty",
                           "sequences.daily.checks.flow.min"),
     "a pressure that is none": (sequence(checks={"leak": LEAK}), "check-unit", "sequences.daily.checks.leak.series"),
+    "no plug": (sequence(checks={"leak": LEAK}), "leak-port-missing", "sequences.daily.checks.leak"),
     "a plug with gas behind": (sequence(checks={"leak": {**LEAK, "port": "span"}}), "leak-port-open",
                                "sequences.daily.checks.leak.port"),
     "both schedules": (sequence(schedule={"every_h": 24, "cron": "0 3 * * *"}), "schedule-one",

@@ -306,6 +306,7 @@ async def test_a_daemon_that_is_ended_in_any_step_comes_back_to_sample_air(
     folder.mkdir()
     peer = await serve_modbus(1, 2, 3)
     document = quick(config_for(folder, peer.port).model_dump(mode="json"), folder)
+    document["valves"]["gas"]["on_power_loss"] = "closed"
     document["sequences"]["daily"]["checks"] = {"leak": {**LEAK, "settle_s": 5, "seconds": 30}}
     document["instruments"]["line"] = {
         "driver": "cems_flow", "bus": "relays", "unit": 3, "poll_s": 1, "kind": "research", "rule": "ghg",
