@@ -115,7 +115,7 @@ def _unit(frame: Frame, compared: Account, unit: str) -> Section:
     periods = list(dict.fromkeys(row.period for row in compared.rows if row.period != "total"))
     notes = []
     if whole.assumed:
-        notes.append(words("note.assumed", names=", ".join(whole.assumed)))
+        notes.append(words("note.assumed", names=", ".join(words.or_itself("assumed", one) for one in whole.assumed)))
     if whole.by_hand_hours:
         notes.append(words("note.by-hand", hours=whole.by_hand_hours))
     tables = (_explained(frame, whole), *(_table(frame, compared, period, unit) for period in reversed(periods)))
@@ -158,7 +158,10 @@ def _explained(frame: Frame, row: Compared) -> Table:
         if one.needed is not None:
             quantity, change, unit = one.needed
             needed = words(
-                "word.needed", quantity=words.or_itself("quantity", quantity), change=f"{change:+.3g}", unit=unit
+                "word.needed",
+                quantity=words.or_itself("quantity", quantity),
+                change=f"{change:+.4g}",
+                unit=words.or_itself("part", unit),
             )
         known = words("word.known" if one.known else "word.possible")
         enough = "" if one.known else words("word.yes" if one.enough else "word.no")

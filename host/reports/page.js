@@ -51,11 +51,14 @@
       }
       ctx.restore();
     };
-    const axis = extra => ({ stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, ...extra });
+    const sides = (u, low, high) => { const [a, b] = chart.lines[0].x; const half = b > a ? (b - a) / 2 : .5; return [low - half, high + half]; };
+    const wide = (u, values) => 24 + 7.5 * Math.max(4, ...(values ?? []).map(one => String(one ?? "").length));
+    const family = getComputedStyle(document.body).fontFamily;
+    const axis = extra => ({ stroke: ink, font: `12px ${family}`, labelFont: `bold 12px ${family}`, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, ...extra });
     const options = {
       width: box.clientWidth, height: 250, tzDate: wall,
-      scales: { x: { time: isTime }, y: { range: bounds } },
-      axes: [axis(isTime ? { values: timeTicks } : { label: chart.x_title, labelSize: 18, size: 40 }), axis({ label: chart.unit, labelSize: 18, size: 58 })],
+      scales: { x: { time: isTime, ...(bars ? { range: sides } : {}) }, y: { range: bounds } },
+      axes: [axis(isTime ? { values: timeTicks } : { label: chart.x_title, labelSize: 18, size: 40, values: plain }), axis({ label: chart.unit, labelSize: 18, size: wide, values: plain })],
       series: [{ label: isTime ? words.time : chart.x_title, value: (u, v) => v == null ? "–" : isTime ? stamp(v) : shown(v) }, ...series],
       cursor: { drag: { x: true, y: false } }, hooks: { drawClear: [behind] },
     };
@@ -68,6 +71,11 @@
       const found = records.map(one => one.get(joined[0][at])).find(one => one != null);
       if (found && document.getElementById(`r-${found[0]}-${found[1]}`)) location.hash = `r-${found[0]}-${found[1]}`;
     });
+  }
+  // As many decimals as tell neighbouring marks apart.
+  function plain(u, splits, axis, space, step) {
+    const decimals = Math.min(12, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9)));
+    return splits.map(one => one == null ? "" : one.toFixed(decimals));
   }
   function timeTicks(u, splits) {
     const span = splits.length > 1 ? splits[splits.length - 1] - splits[0] : 0;
@@ -83,5 +91,6 @@
   })).observe(document.body);
   const open = () => { const found = location.hash && document.getElementById(location.hash.slice(1)); if (found) { found.open = true; found.scrollIntoView(); } };
   addEventListener("hashchange", open); open();
+  document.fonts.ready.then(again);
   document.body.dataset.ready = "yes";
 })();

@@ -102,7 +102,7 @@ def _room(pdf: FPDF, height: float) -> None:
 
 
 def _section(pdf: _Pages, report: Report, section: Section) -> None:
-    _room(pdf, 40)
+    _room(pdf, CHART_H + 24 if section.charts else 40)
     pdf.ln(3)
     pdf.set_draw_color(213, 220, 228)
     pdf.line(MARGIN, pdf.get_y(), pdf.w - MARGIN, pdf.get_y())
