@@ -5,7 +5,7 @@ A line through two gases: y = a0 + (x - r0) (a1 - a0) / (r1 - r0), each quantity
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, stdev
@@ -17,6 +17,7 @@ from metrology.budget import Budget, Term
 from metrology.periods import DAY_S, parse_iso
 
 Fields = Mapping[str, Any]
+Parts = Callable[[float], tuple[float, float]]
 FLOOR: Final = 1e-9
 # As-found checks that a rate of drift is taken from, and days below which an interval says nothing of a rate.
 CHECKS_MAX: Final = 10
@@ -85,26 +86,51 @@ def of_coefficients(coefficients: Fields, points: Sequence[Fields], x: float) ->
 
 
 def _of_curve(coefficients: Fields, x: float) -> Found:
-    rows = coefficients["points"]
-    assigned = [row["assigned"] for row in rows]
-    u = mend([row["uncertainty"] for row in rows], assigned, FLOOR)
+    try:
+        parts = _curve(coefficients)
+    except FitError as error:
+        return Found(Budget(), (f"covariance ({error})",))
+    readings, cylinders = parts(x)
+    numbers = ", ".join(f"{row['gas']} ({row['number']})" for row in coefficients["points"])
+    terms = (
+        Term("cylinders", cylinders, "common", f"certificates of {numbers}"),
+        Term("calibration readings", readings, "slow", f"covariance of {len(coefficients['beta'])} coefficients"),
+    )
+    return Found(Budget(terms))
+
+
+def _curve(coefficients: Fields) -> Parts:
+    """Slow and common part at an indication. Raises FitError."""
+    rows, size = coefficients["points"], len(coefficients["beta"])
+    u = mend([row["uncertainty"] for row in rows], [row["assigned"] for row in rows], FLOOR)
     pairs = [
         Pair(row["reading"], row["assigned"], (row["sd"] or 0.0) / math.sqrt(row["n"]), one)
         for row, one in zip(rows, u, strict=True)
     ]
-    size = len(coefficients["beta"])
-    try:
-        again = fit(pairs, size - 1)
-    except FitError as error:
-        return Found(Budget(), (f"covariance ({error})",))
-    at = powers(x, size)
-    numbers = ", ".join(f"{row['gas']} ({row['number']})" for row in rows)
-    cylinders, readings = (math.sqrt(quadratic_form(part, at)) for part in (again.from_y, again.from_x))
-    terms = (
-        Term("cylinders", cylinders, "common", f"certificates of {numbers}"),
-        Term("calibration readings", readings, "slow", f"covariance of {size} coefficients"),
-    )
-    return Found(Budget(terms))
+    again = fit(pairs, size - 1)
+
+    def parts(x: float) -> tuple[float, float]:
+        at = powers(x, size)
+        return math.sqrt(quadratic_form(again.from_x, at)), math.sqrt(quadratic_form(again.from_y, at))
+
+    return parts
+
+
+def parts_of(coefficients: Fields, points: Sequence[Fields]) -> Parts | None:
+    """Slow and common part of a correction at an indication; None where it is not known."""
+    if coefficients.get("beta") and coefficients.get("points"):
+        try:
+            return _curve(coefficients)
+        except FitError:
+            return None
+    if of_coefficients(coefficients, points, 0.0).missing:
+        return None
+
+    def parts(x: float) -> tuple[float, float]:
+        found = of_coefficients(coefficients, points, x).budget.uncertainty
+        return found.slow, found.common
+
+    return parts
 
 
 def _of_line(zero: Fields, span: Fields, x: float) -> Found:

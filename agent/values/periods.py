@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.store.log import Log
 from agent.values.averaging import Averager
+from agent.values.budgets import Budgets
 from metrology.clock import Clock
 from metrology.periods import iso
 from metrology.quality import Cause, Mark
@@ -61,8 +62,10 @@ class PeriodWriter:
         instruments: int,
         watch: ClockWatch,
         stacks: "Derived | None" = None,
+        budgets: Budgets | None = None,
     ) -> None:
-        """`stacks` says what the hours of derived series are uncertain by."""
+        """`stacks` says what the hours of derived series are uncertain by, `budgets` averages of corrected ones."""
+        self._budgets = budgets
         self._watch = watch
         self._stacks = stacks
         self._averager = averager
@@ -79,6 +82,8 @@ class PeriodWriter:
         while True:
             await self._clock.sleep_wall(TICK_WALL_S)
             await self._log.room()
+            if self._budgets is not None:
+                await self._budgets.look()
             self.write_due()
 
     def write_due(self) -> None:
@@ -94,5 +99,7 @@ class PeriodWriter:
         for averages in self._averager.close(min(due, now)):
             if self._stacks is not None:
                 averages = self._stacks.with_uncertainty(averages)
+            if self._budgets is not None:
+                averages = self._budgets.weighed(averages)
             for first in range(0, len(averages), ROWS_MAX):
                 self._log.post("average", averages_fields(averages[first : first + ROWS_MAX]))
