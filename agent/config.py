@@ -6,7 +6,7 @@ This module holds shape alone; `agent.checks` holds what must agree between part
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from agent.config_cylinders import Cylinder
 from agent.config_firmware import Firmware
@@ -18,6 +18,7 @@ from agent.config_wires import MqttWire, SerialWire, TcpWire, UdpWire
 from host.hjson import Strict
 from host.secrets import SecretRef
 from host.shapes import Name, Position, Tls
+from protocols.tlog_cosign import WitnessKey
 
 
 class Station(Strict):
@@ -81,6 +82,11 @@ class Instrument(Strict):
     position: Position | None = None
 
 
+def _witness(text: str) -> str:
+    WitnessKey.from_vkey(text)
+    return text
+
+
 class MqttUplink(Strict):
     """To a centre of ours: the record is the message; done means acknowledged by the centre, not by the broker."""
 
@@ -94,6 +100,7 @@ class MqttUplink(Strict):
     window: int = Field(default=20, ge=1, le=50)
     batch_max: int = Field(default=200, ge=1, le=1000)
     backfill_per_s: float = Field(default=2000, gt=0)
+    witness: Annotated[str, AfterValidator(_witness)] | None = None
 
 
 class Page(Strict):

@@ -136,6 +136,16 @@ class Station(Strict):
     outlets: dict[Name, Outlet] = Field(default={})
 
 
+class Witness(Strict):
+    """The centre as witness of its stations' ledgers: the name and the secret seed (base64) of its cosignatures.
+
+    The key is used for nothing else. `name` is a URL without scheme, or a word: no white space, no `+`.
+    """
+
+    name: str = Field(pattern=r"^[^\s+]{1,100}$")
+    key: SecretRef
+
+
 class Domain(Strict):
     """The published area: `margin_m` around all sensors, or explicit sides in degrees."""
 
@@ -191,6 +201,7 @@ class Config(Strict):
     http: Listen | None = None
     hj212: Hj212 | None = None
     mqtt: Broker | None = None
+    witness: Witness | None = None
     stations: dict[Name, Station]
     attribution: Attribution | None = None
 

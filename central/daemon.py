@@ -16,8 +16,10 @@ from central.ingest_mqtt import MqttIngest
 from central.store import Store
 from central.writer import Writer
 from host.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
+from host.secrets import read_secret
 from metrology.clock import Clock
 from metrology.periods import EPOCH, iso
+from protocols.tlog_cosign import cosigner_from_seed
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,13 @@ class Centre:
         self._path = path
         self._clock_spec = clock_spec
         self.writer = Writer()
-        self.store = Store(config.store, config.stations, time.time)
+        cosigner = None
+        if config.witness:
+            cosigner = cosigner_from_seed(
+                read_secret(config.witness.key).decode("ascii", "replace"), config.witness.name
+            )
+        self.witness = cosigner.vkey if cosigner else None
+        self.store = Store(config.store, config.stations, time.time, cosigner)
         parts = (config.stations, self.store, self.writer, clock)
         self.mqtt = MqttIngest(config.mqtt, *parts) if config.mqtt else None
         self.hj212 = Hj212Ingest(config.hj212, *parts) if config.hj212 else None
@@ -59,6 +67,7 @@ class Centre:
             "mqtt": self.mqtt.status() if self.mqtt else None,
             "hj212": self.hj212.status() if self.hj212 else None,
             "attribution": self.attribution,
+            "witness": self.witness,
         }
 
     def stop(self) -> None:

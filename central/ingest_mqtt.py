@@ -16,6 +16,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from central import cosigning
 from central.config import Broker, Station
 from central.entries import Delivery
 from central.store import Store
@@ -24,7 +25,7 @@ from host.secrets import path_of
 from host.tls import client_context
 from metrology.clock import Clock
 from protocols.mqtt.coverage import Coverage
-from protocols.mqtt.messages import Ack, Birth, State, build_message, parse_message
+from protocols.mqtt.messages import Ack, Birth, Message, State, Witnessed, build_message, parse_message
 from protocols.mqtt.payload import Refusal, parse_payload
 from protocols.mqtt.topics import UP_FILTER, Topic, parse_topic
 
@@ -58,6 +59,8 @@ class MqttIngest:
         self._clock = clock
         self._tls = _tls(broker)
         self._unacknowledged: dict[Tree, Coverage] = {}
+        self._untold: dict[Tree, Witnessed] = {}
+        self._told: dict[Tree, Witnessed] = {}
         self._connected = False
         self._messages = 0
         self._last_error: str | None = None
@@ -121,22 +124,36 @@ class MqttIngest:
                 batch.append(_letter(await anext(messages)))
             self._messages += len(batch)
             self._unacknowledged.update(await self._writer.run(self._commit, batch))
+            seen = await self._writer.run(self._cosigned, list(self._unacknowledged))
+            self._untold.update((tree, found) for tree, found in seen.items() if self._told.get(tree) != found)
 
     async def _acknowledge(self, client: aiomqtt.Client) -> None:
         """Tell each station what is committed; what a broken connection left untold is told by the next."""
         while True:
             await self._clock.sleep_wall(ACK_S)
             for tree, coverage in list(self._unacknowledged.items()):
-                station_id, epoch = tree
-                topic = Topic(self._stations[station_id].network, station_id, "down", "ack")
-                await client.publish(str(topic), build_message(Ack.of(epoch, coverage)), qos=1)
+                await self._tell(client, tree, "ack", Ack.of(tree[1], coverage))
                 if self._unacknowledged[tree] is coverage:
                     del self._unacknowledged[tree]
+            for tree, seen in list(self._untold.items()):
+                await self._tell(client, tree, "witness", seen)
+                self._told[tree] = seen
+                if self._untold[tree] is seen:
+                    del self._untold[tree]
+
+    async def _tell(self, client: aiomqtt.Client, tree: Tree, leaf: str, message: Message) -> None:
+        topic = Topic(self._stations[tree[0]].network, tree[0], "down", leaf)
+        await client.publish(str(topic), build_message(message), qos=1)
 
     def _commit(self, letters: Iterable[Letter]) -> dict[Tree, Coverage]:
         """On the writer's thread: all records of the letters in one transaction."""
         deliveries = [delivery for letter in letters if (delivery := self._read(*letter)) is not None]
         return self._store.add(deliveries)
+
+    def _cosigned(self, trees: Iterable[Tree]) -> dict[Tree, Witnessed]:
+        """On the writer's thread: the newest cosignature of each tree that has one."""
+        found = ((tree, cosigning.newest(self._store.db, *tree)) for tree in trees)
+        return {tree: seen for tree, seen in found if seen is not None}
 
     def _read(self, text: str, data: bytes) -> Delivery | None:
         topic = parse_topic(text)

@@ -154,10 +154,11 @@ def cells(db: apsw.Connection, run: int) -> Rows:
 
 
 def checkpoints(db: apsw.Connection, station_id: str) -> Rows:
-    """How many checkpoints of a station have which verdict, and the size the newest stands for."""
+    """How many checkpoints of a station have which verdict, and the size the newest stands for; `cosigned` last."""
     return _rows(
         db,
-        "SELECT verdict, count(*) AS count, max(size) AS size FROM checkpoint WHERE station_id = ? GROUP BY verdict",
+        "SELECT verdict, count(*) AS count, max(size) AS size FROM checkpoint WHERE station_id = ?1 GROUP BY verdict"
+        " UNION ALL SELECT 'cosigned', count(*), max(size) FROM cosignature WHERE station_id = ?1 HAVING count(*) > 0",
         station_id,
     )
 

@@ -83,6 +83,12 @@ CREATE TABLE witness (
     PRIMARY KEY (station_id, epoch)
 ) WITHOUT ROWID;
 
+-- The centre's cosignature of a believed checkpoint (C2SP tlog-cosignature): the signature line, and its unix time.
+CREATE TABLE cosignature (
+    station_id TEXT NOT NULL, epoch INTEGER NOT NULL, size INTEGER NOT NULL, at_wall INTEGER NOT NULL, line TEXT NOT NULL,
+    PRIMARY KEY (station_id, epoch, size)
+) WITHOUT ROWID;
+
 -- The id is made of what the event is about, so that a repeat is the same event.
 CREATE TABLE event (
     id TEXT PRIMARY KEY, station_id TEXT NOT NULL, at TEXT NOT NULL, what TEXT NOT NULL, origin TEXT NOT NULL,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import Final
 
-from central import witness
+from central import cosigning, witness
 from central.agreement import join
 from central.config import Station
 from central.coverage import read_coverage, write_coverage
@@ -22,8 +22,9 @@ from central.shapes import CheckpointBody
 from host.sqlite import adopt_schema, open_database
 from protocols.mqtt.coverage import Coverage
 from protocols.mqtt.messages import Birth, State
+from protocols.tlog_cosign import Cosigner
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 # A centre's rows go to many places of its file: more memory, and fewer ways back from the WAL, than a station has.
 CACHE_KIB: Final = 64 * 1024
 CHECKPOINT_PAGES: Final = 8192
@@ -36,18 +37,26 @@ CONFLICTS_MAX: Final = 100
 class Store:
     """The one writer. `stations` are the enrolled ones: a delivery of another is a mistake of the caller."""
 
-    def __init__(self, path: str, stations: Mapping[str, Station], wall: Callable[[], float]) -> None:
-        """Open or create the file. Raises DatabaseRefusedError and apsw.Error."""
+    def __init__(
+        self,
+        path: str,
+        stations: Mapping[str, Station],
+        wall: Callable[[], float],
+        cosigner: Cosigner | None = None,
+    ) -> None:
+        """Open or create the file; `cosigner` answers believed checkpoints. Raises DatabaseRefusedError, apsw.Error."""
+        self._cosigner = cosigner
         self.stations = stations
         self.wall = wall
         self.hours_due: set[tuple[str, str, str]] = set()
         self.db = open_database(path, exclusive=False, read_only=False)
         self.db.pragma("cache_size", -CACHE_KIB)
         self.db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        if self.db.pragma("user_version") == 1:
-            with self.db:
-                self.db.execute(_sql("upgrade_2.sql"))
-                self.db.pragma("user_version", 2)
+        for version in range(2, SCHEMA_VERSION + 1):
+            if self.db.pragma("user_version") == version - 1:
+                with self.db:
+                    self.db.execute(_sql(f"upgrade_{version}.sql"))
+                    self.db.pragma("user_version", version)
         adopt_schema(self.db, _sql("schema.sql"), SCHEMA_VERSION)
 
     def close(self) -> None:
@@ -118,6 +127,8 @@ class Store:
         for tree, seqs in trees.items():
             witness.check_late(self.db, *tree, seqs)
             witness.judge(self.db, *tree)
+            if self._cosigner:
+                cosigning.cosign(self.db, *tree, self._cosigner, int(self.wall()))
 
     def put_dead_letter(self, source: str, origin: str, reason: str, data: bytes) -> None:
         """Keep bytes that could not be read; the same bytes again only count. The oldest give way to new ones."""

@@ -17,6 +17,7 @@ from paho.mqtt.properties import Properties
 from agent.config import MqttUplink as MqttUplinkConfig
 from agent.config import Station
 from agent.store.log import Log
+from agent.uplinks.cosigned import Cosigned
 from agent.uplinks.mqtt_sender import Sender
 from agent.uplinks.outage import Outage
 from host.address import is_loopback
@@ -80,6 +81,7 @@ class MqttUplink:
         self._birth = birth
         self._tls = tls
         self._sender = Sender(name, config, station.id, log, clock)
+        self._cosigned = Cosigned(name, log, config.witness)
         self._loaded = asyncio.Event()
         self._connected_at: float | None = None
         self._outage = Outage(name, log, clock)
@@ -127,6 +129,7 @@ class MqttUplink:
             "connected": self._connected_at is not None,
             **self._outage.status(),
             **counts,
+            **self._cosigned.status(),
         }
 
     # -- one connection
@@ -179,6 +182,11 @@ class MqttUplink:
         codes = await client.subscribe(self._topic("down", "ack"), qos=1)
         if any(getattr(code, "is_failure", False) for code in codes):
             raise SubscriptionRefusedError(f"the broker refuses {self._topic('down', 'ack')}: {codes[0]}")
+        if any(
+            getattr(code, "is_failure", False) for code in await client.subscribe(self._topic("down", "witness"), qos=1)
+        ):
+            # Records are delivered without it; only the witness's answers do not come.
+            logger.warning("%s: the broker refuses %s", self._name, self._topic("down", "witness"))
         await client.publish(self._topic("up", "state"), self._state(online=True), qos=1, retain=True)
         birth = self._birth.model_copy(update={"epoch": self._log.epoch, "t": iso(self._clock.now())}).fitted()
         if birth.series_left_out:
@@ -201,7 +209,11 @@ class MqttUplink:
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
-            if isinstance(message.payload, bytes) and self._sender.acknowledge(message.payload):
+            if not isinstance(message.payload, bytes):
+                continue
+            if message.topic.value.endswith("/down/witness"):
+                await self._cosigned.take(message.payload)
+            elif self._sender.acknowledge(message.payload):
                 self._outage.well()
 
     async def _expire(self) -> None:

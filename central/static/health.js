@@ -18,7 +18,7 @@ function programs({ mqtt, hj212, attribution }) {
 
 function verdicts(found) {
   return element("span", found.map((v) => element("span", `${named("verdict", v.verdict)}: ${v.count}`,
-    `pill ${v.verdict === "consistent" ? "online" : v.verdict === "pending" ? "" : "offline"}`)));
+    `pill ${["consistent", "cosigned"].includes(v.verdict) ? "online" : v.verdict === "pending" ? "" : "offline"}`)));
 }
 
 function refusals(id, found, name) {

@@ -72,6 +72,18 @@ class Ack(Message):
         return cls(epoch=epoch, through=coverage.through, missing=tuple(holes[:MISSING_MAX]), upto=upto)
 
 
+class Witnessed(Message):
+    """The centre saw a checkpoint and that it continues those before: its cosignature, one signature line.
+
+    `size` is the checkpoint's in the tree of `epoch`. What it covers is covered by every later one too: a lost message
+    of this kind costs nothing.
+    """
+
+    epoch: Seq
+    size: Seq
+    line: str = Field(max_length=400)
+
+
 class State(Message):
     """Retained: whether the station is connected. The broker publishes the will (`online` false) when it vanishes."""
 

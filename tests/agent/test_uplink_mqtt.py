@@ -24,11 +24,12 @@ from agent.uplinks.mqtt import MqttUplink, retry_delay_s
 from host.clock import ManualClock, RealClock
 from host.tls import client_context
 from protocols.mqtt.coverage import Coverage
-from protocols.mqtt.messages import Ack, Birth, BirthSeries, State, build_message, parse_message
+from protocols.mqtt.messages import Ack, Birth, BirthSeries, State, Witnessed, build_message, parse_message
 from protocols.mqtt.payload import Payload, parse_payload
 from protocols.mqtt.topics import UP_FILTER, Topic, parse_topic
 from protocols.record import KINDS
-from protocols.tlog import signer_from_seed
+from protocols.tlog import signer_from_seed, split_note
+from protocols.tlog_cosign import Cosigner, cosigner_from_seed
 
 SIGNER = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/tower-01")
 STATION = Station.model_validate(
@@ -56,6 +57,7 @@ BIRTH = Birth(
 )
 V5 = aiomqtt.ProtocolVersion.V5
 ACK_TOPIC = "plumeline/v1/demo/tower-01/down/ack"
+WITNESS_TOPIC = "plumeline/v1/demo/tower-01/down/witness"
 
 
 class HurriedClock(RealClock):
@@ -75,6 +77,7 @@ class Centre:
         self.port = port
         self.tls = tls
         self.answers = True
+        self.witness: Cosigner | None = None
         self.knows_upto = True
         self.overlook: set[int] = set()
         self.arrived: list[tuple[int, int]] = []
@@ -127,6 +130,13 @@ class Centre:
             if not self.knows_upto:
                 ack = ack.model_copy(update={"upto": None})
             await client.publish(ACK_TOPIC, build_message(ack), qos=0)
+        if self.witness and topic.leaf == "checkpoint":
+            await client.publish(WITNESS_TOPIC, build_message(self.seen(payload)), qos=1)
+
+    def seen(self, payload: Payload) -> Witnessed:
+        assert self.witness is not None
+        note = split_note(payload.rows[-1].fields["note"])[0]
+        return Witnessed(epoch=payload.epoch, size=payload.last, line=self.witness.cosign(note, 60))
 
     def _take_message(self, topic: Topic, data: bytes) -> None:
         if topic.leaf == "state":
@@ -235,6 +245,22 @@ async def test_records_arrive_byte_for_byte_in_runs_of_one_kind_and_the_place_fo
         assert rig.counts()["connected"]
         assert rig.counts()["unacknowledged"] == 0
     assert await rig.own_events() == []
+
+
+async def test_the_witness_answer_becomes_a_record_and_goes_up_itself(broker: Any, tmp_path: Path) -> None:
+    witness = cosigner_from_seed(base64.b64encode(b"w" * 32).decode(), "centre")
+    rig = Rig(tmp_path / "log", RealClock(), port=broker.port, witness=witness.vkey)
+    async with centre_of(broker.port) as centre, rig:
+        centre.witness = witness
+        rig.connect()
+        await rig.events(3)
+        checkpoint = await rig.log.post_checkpoint()
+        async with asyncio.timeout(10):
+            while rig.counts().get("cosigned") != checkpoint.seq:
+                await asyncio.sleep(0.01)
+        await rig.all_acknowledged()
+        assert "cosigned" in await rig.own_events()
+        assert any(b'"what":"cosigned"' in body for body in centre.bodies.values())
 
 
 async def test_a_station_of_many_series_is_born_whole(broker: Any, tmp_path: Path) -> None:

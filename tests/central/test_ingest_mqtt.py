@@ -14,8 +14,10 @@ from central.ingest_mqtt import MqttIngest
 from central.store import Store
 from central.writer import Writer
 from host.clock import RealClock
-from protocols.mqtt.messages import Ack, Birth, BirthSeries, State, build_message, parse_message
+from protocols.mqtt.messages import Ack, Birth, BirthSeries, State, Witnessed, build_message, parse_message
 from protocols.mqtt.payload import build_payload
+from protocols.record import decode
+from protocols.tlog_cosign import WitnessKey, cosigned_at, cosigner_from_seed
 
 Maker = Callable[..., Any]
 UP = "plumeline/v1/net/tower/up/"
@@ -181,3 +183,26 @@ async def test_nothing_is_acknowledged_that_the_store_could_not_commit(
                 await task
     writer.close()
     assert store.db.execute("SELECT count(*) FROM coverage").get == 0
+
+
+async def test_a_believed_checkpoint_is_answered_with_a_cosignature(
+    broker: Any, tmp_path: Any, stations: dict[str, Station], make_log: Maker
+) -> None:
+    cosigner = cosigner_from_seed("ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=", "centre")
+    store = Store(str(tmp_path / "witness.db"), stations, lambda: 1234.5, cosigner)
+    log = make_log()
+    log.scan()
+    note = decode(log.checkpoint())["note"]
+    async with ingest(broker.port, stations, store), peer(broker.port) as station:
+        await station.client.unsubscribe("plumeline/v1/net/tower/down/ack")
+        await station.client.subscribe("plumeline/v1/net/tower/down/witness", qos=1)
+        await station.send(log, 0, 0)
+        await station.send(log, 1, 1, kind="checkpoint")
+        async with asyncio.timeout(10):
+            message = await anext(station.client.messages)
+    store.close()
+    assert isinstance(message.payload, bytes)
+    seen = parse_message(Witnessed, message.payload)
+    assert isinstance(seen, Witnessed)
+    assert (seen.epoch, seen.size) == (0, 1)
+    assert cosigned_at(note + seen.line, WitnessKey.from_vkey(cosigner.vkey)) == 1234
