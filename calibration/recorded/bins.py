@@ -26,7 +26,7 @@ class Bin:
 
 
 class Binner:
-    """Makes bins of rows in order of time; samples with a cause are left out.
+    """Makes bins of rows in order of time; samples with a cause are left out, and rows that have no other.
 
     The width follows from the first rows: three readings of a species, at least 5 s; rows of minutes stand alone.
     """
@@ -60,6 +60,9 @@ class Binner:
         return [done for row in held if (done := self._put(row)) is not None]
 
     def _put(self, row: Row) -> Bin | None:
+        counted = [one for one in row.samples if one.value is not None and one.cause is None]
+        if not counted:
+            return None
         slot, last, done = row.at // self.width, self._bin, None
         if last is None or slot != self._slot or row.port != last.port or row.gas != last.gas:
             done = last
@@ -67,12 +70,11 @@ class Binner:
             self._slot = slot
         last.start, last.end = min(last.start, row.at), max(last.end, row.at)
         totals = last.totals
-        for sample in row.samples:
-            if sample.value is not None and sample.cause is None:
-                total = totals.get(sample.species)
-                if total is None:
-                    total = totals[sample.species] = Total()
-                total.add(sample)
+        for sample in counted:
+            total = totals.get(sample.species)
+            if total is None:
+                total = totals[sample.species] = Total()
+            total.add(sample)
         return done
 
 

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from calibration.recorded.plateaus import BINS_MAX, Plateau, Plateaus
+from metrology.quality import Cause
 from metrology.recorded import MINUTE, SECOND, Row, Sample
 from simulation.plateau_truth import CASES, Case, recording, score
 
@@ -175,3 +176,15 @@ def test_of_minutes_said_to_be_of_a_tank_the_whole_tail_of_the_flush_is_left_out
     for one in found:
         assert abs(one.mean - 390.0) < 4 * 0.012 / math.sqrt(one.n / 18)
         assert 10 * 18 <= one.n <= 18 * 18
+
+
+def test_a_plateau_begins_with_the_first_value_that_counts() -> None:
+    rows = [
+        Row(
+            at * SECOND, [Sample("co2", 400.0 + at % 3 * 0.01, cause=Cause.FLUSH if at % 1200 < 300 else None)],
+            gas="std" if at >= 1200 else "",
+        )
+        for at in range(2400)
+    ]  # fmt: skip
+    (found,) = search(rows, typed=True)
+    assert (found.start // SECOND, found.end // SECOND, found.n) == (1500, 2399, 900)
