@@ -7,10 +7,10 @@ What the sensor is worth is said by days that had no part in the fit.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from calibration.correction import Term as Correction
 from calibration.fit.linear import FitError, Matrix, Vector, dot, quadratic_form, scale
@@ -172,3 +172,35 @@ def _held_out(hours: Sequence[Together], names: Sequence[str], days: Sequence[fl
         design = _design(judged, names)
         squares += [(one.reference - dot(beta, row)) ** 2 for one, row in zip(judged, design, strict=True)]
     return math.sqrt(math.fsum(squares) / len(squares))
+
+
+def fields_of(found: Colocation) -> dict[str, Any]:
+    """What a record keeps of a fit beside zero, slope and terms, so that its budget can be made again."""
+    return {
+        "beta": list(found.beta),
+        "covariance": [list(row) for row in found.covariance],
+        "terms": [term.measurand for term in found.terms],
+        "residual_sd": found.residual_sd,
+        "autocorrelation": found.autocorrelation,
+        "rmse": found.rmse,
+        "n": found.n,
+        "u_reference": found.u_reference,
+    }
+
+
+def colocation_of(fields: Mapping[str, Any]) -> Colocation:
+    """Inverse of `fields_of`."""
+    beta = tuple(fields["beta"])
+    terms = tuple(Correction(name, k, CENTRES[name]) for name, k in zip(fields["terms"], beta[2:], strict=True))
+    return Colocation(
+        zero=-beta[0] / beta[1],
+        slope=beta[1],
+        terms=terms,
+        beta=beta,
+        covariance=tuple(tuple(row) for row in fields["covariance"]),
+        residual_sd=fields["residual_sd"],
+        autocorrelation=fields["autocorrelation"],
+        rmse=fields["rmse"],
+        n=fields["n"],
+        u_reference=fields["u_reference"],
+    )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -141,9 +142,11 @@ class BoardCalibration:
         self.chips.confirm(board, who, reason)
         return self._board_row(board)
 
-    async def put(self, wanted: Mapping[str, Any], who: str, reason: str) -> dict[str, Any]:
+    async def put(
+        self, wanted: Mapping[str, Any], who: str, reason: str, worth: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Put a row in force. Raises RequestError."""
-        row = await self._prepared(wanted, who, reason)
+        row = replace(await self._prepared(wanted, who, reason), worth=worth)
         await self._put_in_force([row])
         return row.record()
 
@@ -184,10 +187,7 @@ class BoardCalibration:
     async def _prepared(self, wanted: Mapping[str, Any], who: str, reason: str) -> Row:
         chip, board = await self._chip(wanted)
         measurand = wanted.get("measurand")
-        if measurand not in self._correctable():
-            raise RequestError(f"{measurand}: not corrected by a table; that are {', '.join(self._correctable())}")
-        if board and not self._is_research(board):
-            raise RequestError(f"{board} is regulated: its data are never corrected (the analyzer is adjusted)")
+        self.may_correct(board, measurand)
         zero, slope = _number(wanted, "zero", 0.0), _number(wanted, "slope", 1.0)
         if not SLOPE_MIN <= slope <= SLOPE_MAX:
             raise RequestError(f"slope: from {SLOPE_MIN:g} to {SLOPE_MAX:g}")
@@ -195,7 +195,7 @@ class BoardCalibration:
         if not isinstance(source, str) or not 0 < len(source) <= TEXT_MAX:
             raise RequestError("source: where the numbers come from (a co-location, factory, ...)")
         per_degC, per_percent = _number(wanted, "per_degC", 0.0), _number(wanted, "per_percent", 0.0)
-        temperature = self._temperature(board) if per_degC else None
+        temperature = self._temperature(board, wanted.get("temperature")) if per_degC else None
         if board and per_percent and f"{board}.{HUMIDITY}" not in self._sent(board):
             raise RequestError(f"{board} sends no {HUMIDITY} to correct by")
         newest = self.tables.newest(chip, str(measurand))
@@ -204,6 +204,13 @@ class BoardCalibration:
             name, chip, str(measurand), zero, slope, per_degC, per_percent, temperature, valid_from, source, who,
             reason, board, newest.id if newest else None,
         )  # fmt: skip
+
+    def may_correct(self, board: str | None, measurand: object) -> None:
+        """Raise RequestError for a measurand no table corrects, and for a regulated board."""
+        if measurand not in self._correctable():
+            raise RequestError(f"{measurand}: not corrected by a table; that are {', '.join(self._correctable())}")
+        if board and not self._is_research(board):
+            raise RequestError(f"{board} is regulated: its data are never corrected (the analyzer is adjusted)")
 
     async def _chip(self, wanted: Mapping[str, Any]) -> tuple[str, str | None]:
         """Chip a row is for, and the board it hangs at now; a named chip needs no board."""
@@ -227,12 +234,15 @@ class BoardCalibration:
     def _sent(self, board: str) -> set[str]:
         return {series for series in self._live.latest if series.startswith(f"{board}.")}
 
-    def _temperature(self, board: str | None) -> str:
-        """The measurand a temperature term goes by: the board's own where it sends one."""
+    def temperatures(self, board: str | None) -> list[str]:
+        """Measurands a temperature term may go by, the board's own first."""
         sent = self._sent(board) if board else set()
-        found = [name for name in TEMPERATURES if f"{board}.{name}" in sent]
+        return [name for name in TEMPERATURES if f"{board}.{name}" in sent]
+
+    def _temperature(self, board: str | None, wanted: object) -> str:
+        found = [name for name in self.temperatures(board) if wanted in (None, name)]
         if board and not found:
-            raise RequestError(f"{board} sends no temperature to correct by")
+            raise RequestError(f"{board} sends no {wanted or 'temperature'} to correct by")
         return found[0] if found else TEMPERATURES[0]
 
     def _valid_from(self, wanted: Mapping[str, Any]) -> datetime:

@@ -1,15 +1,15 @@
 """Boards of a station compared with each other, from the log's hours; corrected where a person says so."""
 
 import asyncio
-import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agent.config import Config
 from agent.firmware.calibration import BoardCalibration
+from agent.firmware.hours import Hours
+from agent.firmware.offers import Offer, Offers
 from agent.store.index import Index
 from agent.store.log import Log
 from agent.wires.bus_wire import OnEvent
@@ -18,51 +18,27 @@ from host.control import RequestError
 from metrology.clock import Clock
 from metrology.periods import DAY_S, EPOCH, HOUR_S, iso, period_start
 from metrology.reading import Average
-from protocols import record
 
 DAYS: Final = 14
 DAYS_MIN: Final = 5
 DAYS_MAX: Final = 60
 # After the hours of the day are closed; a board that drifts is not in a hurry.
 AFTER_MIDNIGHT_S: Final = 1800.0
-# What was shown may be accepted so long.
-SHOWN_FOR: Final = timedelta(days=1)
 TELLS: Final = ("board-drifting", "board-drift-back")
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A correction that was shown: what it would set for which chip, in place of which row."""
-
-    board: str
-    measurand: str
-    chip: str
-    base: str | None
-    values: Mapping[str, float]
-    shown: datetime
-    why: str
-
-    @property
-    def id(self) -> str:
-        """Names all that would be put in force: another number is another id."""
-        told = "|".join(f"{key}={value!r}" for key, value in sorted(self.values.items()))
-        whole = f"{self.chip}|{self.measurand}|{self.base}|{told}"
-        return hashlib.sha256(whole.encode()).hexdigest()[:8]
-
-
 class DriftDesk:
-    """The check, by hand and once a day. Offers live in memory: after a restart they are made anew."""
+    """The check, by hand and once a day."""
 
     def __init__(
         self, config: Config, tables: BoardCalibration, log: Log, index: Index, clock: Clock, event: OnEvent
     ) -> None:
         self._config = config
         self._tables = tables
-        self._log = log
-        self._index = index
+        self._hours_of = Hours(log, index)
         self._clock = clock
         self._event = event
-        self._offers: dict[str, Offer] = {}
+        self.offers = Offers(tables, clock, "plumeline board drift")
         told = [row for what in TELLS for row in index.newest("event", what, 1000)]
         told.sort(key=lambda row: (row["epoch"], row["seq"]))
         state = {(row["board"], row["measurand"]): row["what"] for row in told}
@@ -99,7 +75,7 @@ class DriftDesk:
         if reference is not None and all(found.reference is None for found in surveys.values()):
             raise RequestError(f"{reference}: no series of this station with hours in the unit of the boards")
         now = self._clock.now()
-        self._offers = {key: offer for key, offer in self._offers.items() if now - offer.shown < SHOWN_FOR}
+        self.offers.forget_old()
         return {
             "days": days, "until": iso(now), "reference": reference,
             "measurands": {name: self._survey_row(name, found, days) for name, found in surveys.items()},
@@ -132,28 +108,7 @@ class DriftDesk:
             "per_degC": per_degC * one.proposal.slope, "per_percent": per_percent * one.proposal.slope,
         }  # fmt: skip
         why = f"neighbour check over {days} days until {iso(now)}"
-        offer = Offer(one.board, measurand, chip or "", row.id if row else None, values, now, why)
-        self._offers[offer.id] = offer
-        return offer
-
-    async def accept(self, board: str, measurand: str, proposal: str, who: str, reason: str) -> dict[str, Any]:
-        """Put in force what was shown under an id, and nothing else. Raises RequestError."""
-        offer = self._offers.get(proposal)
-        now = self._clock.now()
-        if offer is None or (offer.board, offer.measurand) != (board, measurand) or now - offer.shown >= SHOWN_FOR:
-            raise RequestError(
-                f"{proposal}: not shown for {board} {measurand}: plumeline board drift shows what may be accepted"
-            )
-        chip = await self._tables.chips.identify(board)
-        if offer.chip and chip != offer.chip:
-            raise RequestError(f"{board} is another board now; look again: plumeline board drift")
-        row = self._tables.tables.in_force(chip or "", now).get(measurand)
-        if (row.id if row else None) != offer.base:
-            raise RequestError(f"{board} {measurand} was set since that was shown; look again: plumeline board drift")
-        wanted = {"board": board, "measurand": measurand, **offer.values, "source": f"{offer.why} ({offer.id})"}
-        made = await self._tables.put(wanted, who, reason)
-        del self._offers[proposal]
-        return made
+        return self.offers.show(Offer(one.board, measurand, chip or "", row.id if row else None, values, now, why))
 
     # -- hours from the log
 
@@ -184,23 +139,14 @@ class DriftDesk:
     async def _hours(
         self, names: set[str], days: int, end: datetime
     ) -> tuple[dict[str, dict[int, float]], dict[str, str]]:
-        """Valid hourly means by series and hour, and units by series. A day at a time: commits wait meanwhile."""
+        """Valid hourly means by series and hour, and units by series."""
         found: dict[str, dict[int, float]] = defaultdict(dict)
         units: dict[str, str] = {}
-        for back in range(days, 0, -1):
-            since = end - timedelta(days=back)
-            for one in await self._log.call(self._day, names, iso(since), iso(since + timedelta(days=1))):
-                if one.mean is not None and self._counts(one):
-                    found[one.series][_hour(one.start)] = one.mean
-                    units[one.series] = one.unit
+        for one in await self._hours_of.read(names, end - timedelta(days=days), end):
+            if one.mean is not None and self._counts(one):
+                found[one.series][_hour(one.start)] = one.mean
+                units[one.series] = one.unit
         return found, units
-
-    def _day(self, names: set[str], since: str, until: str) -> list[Average]:
-        found = []
-        for fields in self._index.averages(HOUR_S, since, until):
-            rows = {series: row for series, row in fields["rows"].items() if series in names}
-            found += [one for one in record.averages_of({**fields, "rows": rows}) if one.valid and one.final]
-        return found
 
     def _counts(self, one: Average) -> bool:
         """Whether an hour is of the board that hangs there now, and made with the row that is in force now."""

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.firmware.calibration import BoardCalibration
+from agent.firmware.colocation import ColocationDesk
 from agent.firmware.drift import DriftDesk
+from agent.firmware.hours import Hours
 
 if TYPE_CHECKING:
     from agent.daemon import Daemon
@@ -13,10 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BoardParts:
-    """Both, as the daemon runs them and requests reach them."""
+    """All three, as the daemon runs them and requests reach them."""
 
     calibration: BoardCalibration
     drift: DriftDesk
+    colocation: ColocationDesk
 
     @property
     def runs(self) -> list[Callable[[], Awaitable[None]]]:
@@ -31,4 +34,5 @@ def board_parts(daemon: "Daemon") -> BoardParts:
     calibration = BoardCalibration(
         config, lines, daemon.intake, log, daemon.index, daemon.live, clock, daemon.event
     )  # fmt: skip
-    return BoardParts(calibration, DriftDesk(config, calibration, log, daemon.index, clock, daemon.event))
+    drift = DriftDesk(config, calibration, log, daemon.index, clock, daemon.event)
+    return BoardParts(calibration, drift, ColocationDesk(calibration, Hours(log, daemon.index), clock))

@@ -1,9 +1,12 @@
 """What may be asked of the boards' management over the daemon's socket. The codec is loaded by the first question."""
 
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from host.control import Handler, RequestError
+from metrology.periods import parse_iso
 
 if TYPE_CHECKING:
     from agent.daemon import Daemon
@@ -91,7 +94,20 @@ def _calibration(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]
     async def _accept(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         names = ("board", "measurand", "proposal", "who", "reason")
         board, measurand, proposal, who, reason = (text(request, name) for name in names)
-        yield await parts().drift.accept(board, measurand, proposal, who, reason)
+        yield await parts().drift.offers.accept(board, measurand, proposal, who, reason)
+
+    async def _colocate(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        board, measurand, reference = (text(request, name) for name in ("board", "measurand", "reference"))
+        since, until = _instant(text(request, "from")), _instant(text(request, "to"))
+        u = request.get("u")
+        if u is not None and not (isinstance(u, int | float) and 0 <= u < math.inf):
+            raise RequestError("u: a standard uncertainty in the unit of the reference, not below 0")
+        yield await parts().colocation.shown(board, measurand, reference, since, until, u)
+
+    async def _accept_colocation(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        names = ("board", "measurand", "proposal", "who", "reason")
+        board, measurand, proposal, who, reason = (text(request, name) for name in names)
+        yield await parts().colocation.offers.accept(board, measurand, proposal, who, reason)
 
     return {
         "board-calibration-list": _list,
@@ -101,6 +117,8 @@ def _calibration(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]
         "board-calibration-confirm": _confirm,
         "board-drift": _drift,
         "board-drift-accept": _accept,
+        "board-colocate": _colocate,
+        "board-colocate-accept": _accept_colocation,
     }
 
 
@@ -109,6 +127,13 @@ def _number(request: Mapping[str, Any], name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise RequestError(f"{name}: a whole number is needed")
     return value
+
+
+def _instant(value: str) -> datetime:
+    try:
+        return parse_iso(value)
+    except ValueError as error:
+        raise RequestError(f"{value}: {error}") from error
 
 
 def _desk(daemon: "Daemon") -> "FirmwareDesk":

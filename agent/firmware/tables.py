@@ -16,6 +16,8 @@ from metrology.periods import iso, parse_iso
 TEMPERATURE_CENTRE: Final = 25.0
 HUMIDITY_CENTRE: Final = 50.0
 HUMIDITY: Final = "relative_humidity"
+# Members of a record that say what a row is worth.
+WORTH: Final = ("rmse", "colocation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class Row:
     """`value = (x - zero) * slope + per_degC * (T - 25) + per_percent * (RH - 50)`, T and RH of the same scan.
 
     `temperature` is the measurand T is taken from; None where there is no such term. `board` is the instrument whose
-    readings the chip delivered then, None where it delivered none at this station.
+    readings the chip delivered then, None where it delivered none at this station. `worth` are members of its record
+    that say what it is worth (`agent.firmware.colocation`), None where nobody measured that.
     """
 
     id: str
@@ -40,6 +43,7 @@ class Row:
     reason: str
     board: str | None
     replaces: str | None
+    worth: Mapping[str, Any] | None = None
 
     @property
     def values(self) -> tuple[float, float, float, float]:
@@ -53,7 +57,7 @@ class Row:
             "what": "coefficients", "id": self.id, "chip": self.chip, "measurand": self.measurand, **series,
             "zero": self.zero, "slope": self.slope, "per_degC": self.per_degC, "per_percent": self.per_percent,
             "temperature": self.temperature, "from": iso(self.valid_from), "source": self.source, "who": self.who,
-            "reason": self.reason, "replaces": self.replaces,
+            "reason": self.reason, "replaces": self.replaces, **(self.worth or {}),
         }  # fmt: skip
 
     def coefficients(self, board: str) -> Coefficients:
@@ -73,6 +77,7 @@ def row_of(fields: Mapping[str, Any]) -> Row:
         fields["id"], fields["chip"], fields["measurand"], fields["zero"], fields["slope"], fields["per_degC"],
         fields["per_percent"], fields["temperature"], parse_iso(fields["from"]), fields["source"], fields["who"],
         fields["reason"], fields.get("board"), fields["replaces"],
+        {key: fields[key] for key in WORTH if key in fields} or None,
     )  # fmt: skip
 
 

@@ -365,6 +365,95 @@ async def test_a_reference_that_disagrees_stops_proposals(station: Station, caps
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["measurands"]["ch4"]["doubt"] is None
 
 
+DAYS = 10
+NEEDED = {"from": "2026-03-01T00:00:00Z", "to": "2026-03-11T00:00:00Z"}
+BESIDE = (
+    "board",
+    "colocate",
+    "board-00",
+    "ch4",
+    "--reference",
+    "crds.ch4",
+    "--from",
+    NEEDED["from"],
+    "--to",
+    NEEDED["to"],
+)
+
+
+async def beside(
+    station: Station, correct: Callable[[float, float], float], calibrations: tuple[str, ...] = ()
+) -> None:
+    """Ten days of a board beside a CRDS: truth = 0.3 + 1.25 x + 0.01 (T - 25); `correct` is what the station did."""
+    rng = np.random.default_rng(5)
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    for hour in range(24 * DAYS):
+        x = 1.4 + 0.2 * np.sin(hour / 17) + rng.normal(0, 0.05)
+        warm = 22 + 6 * np.sin(2 * np.pi * hour / 24) + rng.normal(0, 2)
+        truth = 0.3 + 1.25 * x + 0.01 * (warm - 25) + rng.normal(0, 0.01)
+        said = {"board-00.ch4": correct(x, warm), "crds.ch4": truth}
+        at = start + timedelta(hours=hour)
+        own = {one: calibrations if one != "crds.ch4" else () for one in said}
+        rows = [
+            Average(one, "umol/mol", at, HOUR_S, 60, 1.0, float(value), 0, 9, 0.1, "ghg", calibrations=own[one])
+            for one, value in said.items()
+        ]
+        warmth = Average("board-00.board_temperature", "degC", at, HOUR_S, 60, 1.0, float(warm), 0, 40, 0.1, "ghg")
+        rows.append(warmth)
+        station.daemon.log.post("average", averages_fields(rows))
+    await station.daemon.log.append("event", {"what": "stopped", "origin": "test"})
+
+
+async def test_a_board_beside_a_reference_gets_its_table_when_a_person_accepts(
+    station: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await station.typed(*BESIDE) == 1
+    assert "no valid hours" in capsys.readouterr().err
+    await beside(station, lambda x, warm: x)
+    assert await station.typed(*BESIDE, "--reference-u", "0.002", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["slope"], shown["per_degC"]) == (pytest.approx(1.25, abs=0.03), pytest.approx(0.01, abs=0.001))
+    assert (shown["per_percent"], shown["temperature"], shown["n"]) == (0.0, "board_temperature", 24 * DAYS)
+    assert shown["rmse"] == pytest.approx(0.01, rel=0.2)
+    assert shown["budget"][0]["name"] == "scatter about the reference"
+    accept = ("board", "colocate", "board-00", "ch4", "--accept", shown["proposal"])
+    assert await station.typed(*accept) == 2, "a reason is needed"
+    assert await station.typed("board", "colocate", "board-00", "ch4") == 2
+    assert await station.typed("board", "colocate", "board-01", "ch4", *accept[4:], "--reason", "x") == 1
+    assert await station.records("calibration", "coefficients") == []
+    assert await station.typed(*accept, "--reason", "ten days", "--who", "ann") == 0
+    (record,) = await station.records("calibration", "coefficients")
+    assert record["rmse"] == shown["rmse"]
+    assert record["source"].startswith("co-location with crds.ch4, 2026-03-01")
+    assert len(record["colocation"]["covariance"]) == 3
+    # 2 umol/mol of air at 22 degC on the board.
+    await station.until(lambda: station.value("board-00") == pytest.approx(0.3 + 1.25 * CH4 - 0.03, abs=0.08))
+    await station.stop()
+    await station.begin()
+    await station.until(lambda: station.value("board-00") == pytest.approx(0.3 + 1.25 * CH4 - 0.03, abs=0.08))
+    assert await station.typed("board", "calibration", "show", "board-00", "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["rows"][0]["rmse"] == shown["rmse"]
+
+
+async def test_hours_a_table_corrected_are_brought_back_before_the_fit(
+    station: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = ("board", "calibration", "set", "board-00", "ch4", "--zero", "0.5", "--slope", "2", "--per-degc", "0.1")
+    assert await station.typed(*row, *SET) == 0
+    (record,) = await station.records("calibration", "coefficients")
+    await beside(station, lambda x, warm: 2 * (x - 0.5) + 0.1 * (warm - 25), (record["id"],))
+    capsys.readouterr()
+    assert await station.typed(*BESIDE, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["slope"] == pytest.approx(1.25, abs=0.03)
+    assert shown["per_degC"] == pytest.approx(0.01, abs=0.001)
+    assert await station.typed("--lang", "zh", *BESIDE) == 0
+    assert "参比仪器的不确定度未知" in capsys.readouterr().out
+    # Made with a row nobody knows: no way back.
+    assert await station.typed(*BESIDE[:2], "board-03", *BESIDE[3:]) == 1
+    assert "regulated" in capsys.readouterr().err
+
+
 async def test_a_board_that_never_says_who_it_is_goes_by_its_serial_number(station: Station) -> None:
     station.silent.add(1)
     assert await station.set("board-00", "0", "3") == 1
