@@ -10,6 +10,7 @@ from calibration.reports.hours import Standings, hours
 from calibration.reports.look import Fields, Looked
 from calibration.reports.periods import KG_PER_T, Stated
 from calibration.reports.stacks import Emitted, Stacks, emitted, gas_of, is_rate
+from calibration.reports.terms import weights
 from calibration.reports.thin import thinned
 from calibration.reports.verdicts import intervals
 from metrology.stack.gwp import co2_equivalent, potentials
@@ -30,10 +31,16 @@ class Gathered:
     ) -> None:
         self.looked = Looked(frame, records)
         standings = Standings(self.looked.intervals, stacks.inputs)
-        rows = hours(averages, frame.since, frame.until, standings, lambda one: is_rate(one) and frame.wants(one))
+        rows = hours(
+            stacks.terms.tapped(averages),
+            frame.since,
+            frame.until,
+            standings,
+            lambda one: is_rate(one) and frame.wants(one),
+        )
         self.rates: dict[str, Emitted] = {}
         self.substituted: dict[str, list[Substituted]] = {}
-        for series, one in sorted(emitted(rows, standings).items()):
+        for series, one in sorted(emitted(rows, standings, stacks.terms).items()):
             filled = substitute(one.hours, scheme) if scheme else []
             self.substituted[series] = [each for each in filled if frame.holds(each.start)]
             kept = [at for at, hour in enumerate(one.hours) if frame.holds(hour.start)]
@@ -88,6 +95,8 @@ def _totals(frame: Frame, found: Gathered, scheme: Scheme | None) -> tuple[list[
     tables = [frame.table("table.totals", columns, rows, notes)]
     if equivalent := _equivalents(frame, found):
         tables.append(equivalent)
+    if weighed := weights(frame, {series: one.hours for series, one in found.rates.items()}):
+        tables.append(weighed)
     return tables if rows else [], worst(verdicts, words)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from calibration.reports.document import RecordId
 from calibration.reports.hours import HourRow, Standings, State
-from metrology.budget import Budget, Term
+from calibration.reports.terms import Terms
 from metrology.stack.hours import Hour, HourState
 
 UNIT: Final = "kg/h"
@@ -14,21 +14,20 @@ _STATES: Final = {
     State.VALID: HourState.VALID, State.SUSPECT: HourState.VALID, State.OUT: HourState.OUT_OF_CONTROL,
     State.STOPPED: HourState.STOPPED,
 }  # fmt: skip
-# Members of a row's `unc`, in their order.
-_BEHAVIOUR: Final = ("independent", "slow", "common")
 
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """Derived series with the series they are made of."""
+    """Derived series with the series they are made of, and what their uncertainty is made of."""
 
-    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str, ...]]
+    terms: Terms
 
     @classmethod
-    def of(cls, blocks: Mapping[str, Any]) -> "Stacks":
-        """From the block `stacks` of a configuration document."""
+    def of(cls, document: Mapping[str, Any]) -> "Stacks":
+        """From a configuration document."""
         found: dict[str, tuple[str, ...]] = {}
-        for name, block in blocks.items():
+        for name, block in (document.get("stacks") or {}).items():
             common = [one["series"] for one in (block.get("inputs") or {}).values() if one.get("series")]
             for gas, one in (block.get("gases") or {}).items():
                 own = [one["series"], *([one["no2"]] if one.get("no2") else [])]
@@ -36,7 +35,7 @@ class Stacks:
                     found[f"{name}.{gas}_{derived}"] = (*own, *common)
             for derived in ("stack_velocity", "flow_actual", "flow_wet", "flow_dry"):
                 found[f"{name}.{derived}"] = tuple(common)
-        return cls(found)
+        return cls(found, Terms(document))
 
 
 def is_rate(series: str) -> bool:
@@ -57,7 +56,7 @@ class Emitted:
     hours: list[Hour] = field(default_factory=list)
     records: list[RecordId | None] = field(default_factory=list)
 
-    def take(self, one: HourRow, standings: Standings) -> None:
+    def take(self, one: HourRow, standings: Standings, terms: Terms) -> None:
         """Add one hour."""
         state = _STATES.get(one.state, HourState.MISSING)
         amount = budget = None
@@ -65,28 +64,16 @@ class Emitted:
             assert one.row is not None, "a valid hour has a row"
             # kg in the hour: the mean rate times an hour; `sum` where the station wrote it.
             amount = float(one.row["sum"] if one.row.get("sum") is not None else one.row["mean"])
-            budget = _budget(one.row.get("unc"))
+            budget = terms.budget(self.series, one.start, one.row.get("unc"))
         passed = standings.last_good(self.series, one.start) if state is HourState.OUT_OF_CONTROL else None
         self.hours.append(Hour(one.start, state, amount, budget, one.state is State.SUSPECT, passed))
         self.records.append(one.record)
 
 
-def _budget(parts: Iterable[float] | None) -> Budget | None:
-    if parts is None:
-        return None
-    return Budget(
-        tuple(
-            Term(f"total: {name}", part, name, "average record")  # type: ignore[arg-type]
-            for name, part in zip(_BEHAVIOUR, parts, strict=True)
-            if part
-        )
-    )
-
-
-def emitted(rows: Iterable[HourRow], standings: Standings) -> dict[str, Emitted]:
+def emitted(rows: Iterable[HourRow], standings: Standings, terms: Terms) -> dict[str, Emitted]:
     """Hours of every emission rate, kg."""
     found: dict[str, Emitted] = {}
     for one in rows:
         if one.row is None or one.row["u"] == UNIT:
-            found.setdefault(one.series, Emitted(one.series)).take(one, standings)
+            found.setdefault(one.series, Emitted(one.series)).take(one, standings, terms)
     return found

@@ -91,7 +91,7 @@ def _instrument(name: str, block: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _stacks(config: Fields) -> Stacks:
-    return Stacks.of((config.get("document") or {}).get("stacks") or {})
+    return Stacks.of(config.get("document") or {})
 
 
 class _Told:

@@ -1,6 +1,7 @@
 """Reports of a station whose past is known: their figures, files and signatures, by the command line."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -121,9 +122,15 @@ def test_emission_adds_up_the_valid_hours_and_fills_in_beside_them(report: Made,
     assert row["cells"][1] == pytest.approx(sum(one["mean"] for one in valid) / 1000)
     assert row["cells"][3] == len(valid)
     missing = row["cells"][4] + row["cells"][5]
-    assert row["cells"][9] == missing == 720 - 30 - len(valid)
+    # What the rule has nothing to go by for is left to a person.
+    assert row["cells"][9] + row["cells"][10] == missing == 720 - 30 - len(valid)
     # HJ 75 with a short gap takes the largest of the last 180 valid hours: not less than the mean.
-    assert row["cells"][8] / missing >= row["cells"][1] / len(valid)
+    assert row["cells"][8] / row["cells"][9] >= row["cells"][1] / len(valid)
+    terms = [
+        one for one in table(twin(path), "What the uncertainty is made of")["rows"] if "co2_rate" in one["cells"][0]
+    ]
+    assert {one["cells"][1].split(":")[0] for one in terms} >= {"velocity-field coefficient Kv", "concentration"}
+    assert math.hypot(*(one["cells"][2] for one in terms)) == pytest.approx(row["cells"][2], rel=0.02)
 
 
 def test_account_judges_only_with_uncertainties_on_both_sides(report: Made) -> None:
@@ -135,6 +142,9 @@ def test_account_judges_only_with_uncertainties_on_both_sides(report: Made) -> N
     assert whole["cells"][2] == pytest.approx(carbon * 44.0095 / 12.0107, rel=2e-4)
     days = table(document, "By day")["rows"]
     assert len(days) == 30
+    causes = [row["cells"][0] for row in table(document, "What explains the difference")["rows"]]
+    assert {"flow, within its uncertainty", "humidity, within its uncertainty"} <= set(causes)
+    assert whole["cells"][15]["word"] in ("agrees", "disagrees")
     assert sum(row["cells"][5] for row in days) == pytest.approx(whole["cells"][5])
 
 

@@ -36,6 +36,8 @@ STACK = {
     "cems.so2": ("mg/m3", 24.0, 5.0, 1.0), "cems.nox": ("mg/m3", 42.0, 8.0, 1.5), "cems.o2": ("%", 6.4, 0.5, 0.1),
     "cems.co2_percent": ("%", 12.1, 0.6, 0.1), "cems.dust": ("mg/m3", 5.0, 1.0, 0.3),
     "cems.differential_pressure": ("Pa", 86.0, 10.0, 2.0), "cems.stack_temperature": ("degC", 51.0, 2.0, 0.4),
+    "cems.static_pressure": ("Pa", -420.0, 30.0, 5.0), "cems.stack_humidity": ("%", 12.4, 0.4, 0.1),
+    "main.stack_velocity": ("m/s", 11.2, 0.9, 0.1), "main.co2_std": ("mg/m3", 237700.0, 11000.0, 1500.0),
     "main.flow_dry": ("m3/h", 620000.0, 60000.0, 6000.0), "main.co2_rate": ("kg/h", 147000.0, 16000.0, 1500.0),
     "main.so2_rate": ("kg/h", 14.9, 3.0, 0.4), "main.nox_rate": ("kg/h", 26.0, 4.0, 0.7),
 }  # fmt: skip
