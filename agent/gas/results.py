@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from agent.config import Instrument
@@ -15,7 +16,7 @@ from calibration.evaluate import FitError, Point, SpanPoint, TargetPoint, Unknow
 from calibration.response import curve, doubts_of, is_curve
 from calibration.sequence import Sequence
 from metrology.clock import Clock
-from metrology.periods import iso
+from metrology.periods import iso, parse_iso
 
 __all__ = ["Results", "Taken"]
 
@@ -154,28 +155,34 @@ class Results:
                     adopted += await self._adopt(series)
                 except FitError as error:
                     refused[series] = str(error)
-                    if {"zero", "span"} <= {one.role for one in self._points if self._judged.series(one) == series}:
+                    own = self._fitted(series)
+                    if {"zero", "span"} <= {one.role for one in own} or is_curve(own):
                         self.unusable.setdefault(series, str(error))
         for found in self._points:
             if isinstance(found, TargetPoint):
                 await self._judged.target(found)
         return adopted, refused
 
+    def _fitted(self, series: str) -> list[ZeroPoint | SpanPoint]:
+        """Points of a series that a fit may rest on."""
+        found = [one for one in self._points if isinstance(one, ZeroPoint | SpanPoint)]
+        return [one for one in found if self._judged.series(one) == series]
+
     async def _adopt(self, series: str) -> list[str]:
         """Put a series' new coefficients in force; gives their ids. Raises FitError where they must not be."""
-        own = [one for one in self._points if self._judged.series(one) == series]
+        own = self._fitted(series)
         zeros = [one for one in own if isinstance(one, ZeroPoint)]
         spans = [one for one in own if isinstance(one, SpanPoint)]
         if not zeros and not spans:
             return []
-        if is_curve([*zeros, *spans]):
-            return [await self._adopt_curve(series, [one for one in own if isinstance(one, ZeroPoint | SpanPoint)])]
+        if is_curve(own):
+            return [await self._adopt_curve(series, own)]
         if not zeros or not spans:
             raise FitError("two points are needed, a zero and a span gas")
         fit = two_point(zeros[-1], spans[-1])
         if found := doubts(fit, self._judged.full_scale(series)):
             raise FitError("; ".join(found))
-        new = Coefficients(f"{self.run}.{series}", series, fit.zero, fit.slope, self._clock.now())
+        new = Coefficients(f"{self.run}.{series}", series, fit.zero, fit.slope, self._now())
         return [await self._put_in_force(new)]
 
     async def _adopt_curve(self, series: str, points: list[ZeroPoint | SpanPoint]) -> str:
@@ -185,7 +192,7 @@ class Results:
         if reasons := doubts_of(found, self._judged.full_scale(series), limit):
             raise FitError("; ".join(reasons))
         numbers = {one.cylinder.name: one.cylinder.number for one in self.sequence.injections}
-        new = of_curve(f"{self.run}.{series}", series, found.fit.beta, self._clock.now())
+        new = of_curve(f"{self.run}.{series}", series, found.fit.beta, self._now())
         return await self._put_in_force(new, **found.fields(numbers))
 
     def _standards(self, series: str) -> list[dict[str, Any]]:
@@ -198,16 +205,23 @@ class Results:
             for name, one in gases.items()
         ]  # fmt: skip
 
+    def _now(self) -> datetime:
+        """As a record has it: who reads coefficients back must correct the same readings by them."""
+        return parse_iso(iso(self._clock.now()))
+
     async def _put_in_force(self, new: Coefficients, **members: Any) -> str:
         previous = self._intake.coefficients.get(new.series)
-        await self.record(
-            "coefficients",
-            id=new.id,
-            series=new.series,
-            replaces=previous.id if previous else None,
-            gases=self._standards(new.series),
+        recorded = {
+            "id": new.id,
+            "series": new.series,
+            "replaces": previous.id if previous else None,
+            "gases": self._standards(new.series),
             **new.fields(),
             **{**members, "from": iso(new.valid_from)},
-        )
+        }
+        await self._log.room()
+        committed = self._log.post("calibration", self._fields("coefficients", recorded))
+        # In force with its place in the log: what follows it there is corrected by it, also when it is read back.
         self._intake.coefficients[new.series] = replace(new, previous=previous)
+        await committed
         return new.id
