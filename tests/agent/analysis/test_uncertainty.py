@@ -14,6 +14,7 @@ from agent.analysis import uncertain
 from agent.analysis.trace import Question, Tracer
 from agent.analysis.weigh import uncertainty
 from agent.history.files import FileSource
+from calibration.colocation import Together, colocate, fields_of
 
 BEGIN = datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
 POINTS = [
@@ -37,6 +38,29 @@ def test_a_line_through_two_gases_by_monte_carlo() -> None:
     assert found.budget.total == pytest.approx(sd, rel=0.03)
     assert found.budget.uncertainty.common == pytest.approx(0.75)
     assert found.missing == ()
+
+
+def test_a_boards_table_by_co_location_is_weighed_by_it() -> None:
+    chance = random.Random(4)
+    hours = []
+    for hour in range(240):
+        warm, x = 25 + chance.gauss(0, 5), 2 + chance.gauss(0, 0.2)
+        truth = 0.3 + 1.25 * x + 0.02 * (warm - 25) + chance.gauss(0, 0.01)
+        hours.append(Together(hour * 3600.0, x, truth, 0.002, warm))
+    fit = colocate(hours)
+    row = {"id": "a", "chip": "c", "zero": fit.zero, "slope": fit.slope, "temperature": "board_temperature"}
+    row |= {"rmse": fit.rmse, "colocation": json.loads(json.dumps(fields_of(fit)))}
+    found = uncertain.of_coefficients(row, [], 3.0, {"board_temperature": 45.0})
+    assert found == uncertain.Found(fit.budget(3.0, 45.0))
+    centre = uncertain.of_coefficients(row, [], 3.0)
+    assert centre.budget.total < found.budget.total
+    parts = uncertain.parts_of(row, [])
+    assert parts is not None
+    slow, common = parts(3.0)
+    assert slow == pytest.approx(max(fit.rmse, fit.residual_sd))
+    assert math.hypot(slow, common) == pytest.approx(centre.budget.total)
+    # A row a person typed says nothing of what it is worth.
+    assert uncertain.of_coefficients({**POINTS[0], "chip": "c"}, [], 3.0).missing == ("co-location",)
 
 
 def test_neighbours_that_follow_each_other_count_less() -> None:
