@@ -1,12 +1,12 @@
 """The formats by their names on the command line, and which wet species of each is made dry."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from agent.recorded.rules import Rules
 from calibration.recorded.dry import RELLA_CH4, RELLA_CO2, Correction, by_dilution
 from drivers.recorded import csv_table, gcwerks_minutes, gcwerks_results, li840a_log, picarro_log
-from drivers.recorded.columns import measured
+from drivers.recorded.columns import gas_of, measured, water
 from drivers.recorded.text import Line
 from metrology.recorded import Refused, Row
 
@@ -26,8 +26,18 @@ DRY: Final[Mapping[str, tuple[Correction, ...]]] = {
         Correction("co2", "h2o_reported", "co2_dry", RELLA_CO2),
         Correction("ch4", "h2o_reported", "ch4_dry", RELLA_CH4),
     ),
-    "li840a-log": (Correction("co2(ppm)", "h2o(ppt)", "co2(ppm)_dry", by_dilution("mmol/mol")),),
 }
+
+
+def told_dry(names: Sequence[str]) -> Sequence[Correction]:
+    """Dilution of the CO2 of a log by the water beside it, whatever the program that wrote it calls them."""
+    wet = next((name for name in names if gas_of(name) == "co2" and measured(name) and "dry" not in name), None)
+    unit, vapour = next(((unit, name) for name in names if (unit := water(name))), ("", ""))
+    return [Correction(wet, vapour, f"{wet}_dry", by_dilution(unit))] if wet and unit else []
+
+
+# Formats whose columns have names of their own.
+TOLD_DRY: Final = {"li840a-log": told_dry}
 
 
 def _all(name: str) -> bool:

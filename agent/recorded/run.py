@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agent.recorded.chain import Chain
 from agent.recorded.files import together
-from agent.recorded.formats import DRY, FORMATS
+from agent.recorded.formats import DRY, FORMATS, TOLD_DRY
 from agent.recorded.rules import Rules
 from agent.recorded.summary import Summary
 from calibration.recorded.averaging import Average, Averages
@@ -34,7 +34,7 @@ def rows(task: Task, summary: Summary) -> Iterator[Row]:
     """Every row that may count, marked; what was refused or repeated is counted in the summary. Raises OSError."""
     rules = task.rules
     dry = [one.correction for one in rules.water]
-    drying = Drying(dry or DRY.get(task.format, ()), instead=bool(dry))
+    drying = Drying(dry or DRY.get(task.format, ()), instead=bool(dry), told=None if dry else TOLD_DRY.get(task.format))
     screen = Screen(rules.ranges, round(rules.valve.flush_s * 1e6))
     repeats = Repeats()
     names = _Names(task)

@@ -9,6 +9,8 @@ from metrology.recorded import MINUTE, Row, Sample
 
 # A wet value that a row does not show again and that is older than this belongs to other air than the water.
 AGE_MAX: Final = MINUTE
+# Sets of species looked at in one run.
+_SEEN_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +49,28 @@ RELLA_CH4: Final = quadratic(*CH4)
 class Drying:
     """Adds the dry values to rows, made of the water just renewed and the wet value last renewed.
 
-    Where the file has a dry value of its own, that one stays, unless `instead` says otherwise.
+    Where the file has a dry value of its own, that one stays, unless `instead` says otherwise. `told` makes corrections
+    of the species that a row has, for files whose names are not known before.
     """
 
-    def __init__(self, corrections: Sequence[Correction], *, instead: bool = False) -> None:
-        self._corrections = corrections
+    def __init__(
+        self,
+        corrections: Sequence[Correction],
+        *,
+        instead: bool = False,
+        told: Callable[[Sequence[str]], Sequence[Correction]] | None = None,
+    ) -> None:
+        self._corrections = list(corrections)
         self._instead = instead
+        self._told = told
+        self._seen: set[tuple[str, ...]] = set()
         self._wets = {one.wet for one in corrections}
         self._last: dict[str, tuple[Sample, int]] = {}
 
     def add(self, row: Row) -> Row:
         """The row with its dry samples. A wet value older than `AGE_MAX` gives none."""
+        if self._told is not None:
+            self._look(tuple(sample.species for sample in row.samples), self._told)
         if not self._corrections:
             return row
         here = {sample.species: sample for sample in row.samples}
@@ -71,6 +84,13 @@ class Drying:
             if water is not None and water.value is not None:
                 self._put(row, one, water.value)
         return row
+
+    def _look(self, names: tuple[str, ...], told: Callable[[Sequence[str]], Sequence[Correction]]) -> None:
+        if names not in self._seen and len(self._seen) < _SEEN_MAX:
+            self._seen.add(names)
+            known = {one.dry for one in self._corrections}
+            self._corrections += [one for one in told(names) if one.dry not in known]
+            self._wets = {one.wet for one in self._corrections}
 
     def _put(self, row: Row, one: Correction, water: float) -> None:
         # A row that repeats the wet value shows the analyzer's last one, also where the row that renewed it is not in

@@ -22,6 +22,7 @@ _BESIDE: Final = frozenset({
 })  # fmt: skip
 _CELL: Final = frozenset({"cell", "cavity"})
 _STATE: Final = frozenset({"temperature", "temp", "pressure", "press", "pres", "t", "p"})
+_MMOL: Final = re.compile(r"h2o[\s_]*[\(\[]?\s*(ppt|ppth|mmol[/ ]mol(-1)?|mmol_mol-1)\s*[\)\]]?")
 _CAVITY: Final = re.compile(r"^(cavity|cell)_?(pressure|temp|temperature|pres|press)$")
 
 
@@ -69,4 +70,4 @@ def water(column: str) -> str | None:
     name = species(column)
     if name == "h2o_reported":
         return "%"
-    return "mmol/mol" if re.fullmatch(r"h2o\s*[\(\[]\s*(ppt|ppth|mmol[/ ]mol(-1)?|mmol_mol-1)\s*[\)\]]", name) else None
+    return "mmol/mol" if _MMOL.fullmatch(name) else None

@@ -232,3 +232,20 @@ def test_the_newest_row_may_come_first(tmp_path: Path) -> None:
     assert len(rows) == 365 * 24
     assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
     assert {row["n"] for row in rows} == {"2"}
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        ("Date(Y-M-D)\tTime(H:M:S)\tCO2(µmol/mol)\tH2O(mmol/mol)\tH2O(C)", "co2(µmol/mol)"),
+        ("System_Date_(Y-M-D)\tSystem_Time_(h:m:s)\tCO2_(ppm)\tH2O_(ppt)\tCell_Temperature_(C)", "co2_(ppm)"),
+        ("Date\tTime\tCO2 ppm\tH2O ppt\tDew point C", "co2 ppm"),
+    ],
+)
+def test_a_licor_log_of_any_program_gives_dry_values(tmp_path: Path, head: str, name: str) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text(f"{head}\n2015-07-08\t23:59:58\t400.0\t10.0\t7.0\n2015-07-08\t23:59:59\t400.0\t10.0\t7.0\n")
+    code, rows = run(tmp_path, log, "--format", "li840a-log")
+    assert code == 0
+    dry = [row for row in rows if row["species"].endswith("_dry")]
+    assert [(row["species"], row["mean"], row["n"]) for row in dry] == [(f"{name}_dry", "404.04040404", "2")]
