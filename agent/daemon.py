@@ -26,6 +26,7 @@ from agent.requests import handlers
 from agent.store.index import Index
 from agent.store.log import Log
 from agent.store.recovery import coefficients_in_force, replay, restored_averager, write_gap
+from agent.store.salvaging import Salvaging
 from agent.uplinks.assembly import Parts, Uplink, uplinks
 from agent.values.intake import Intake
 from agent.values.live import Live
@@ -86,6 +87,7 @@ class Daemon:
             on_commit=lambda rows: self.index.add(rows) if self.index else None,
         )
         self.index = Index(store / "station.db", segments, self.log.live_segment)
+        self.salvaging = Salvaging(segments, self.log, self.index, self.started)
         self.specs = series_of(config)
         self.averager = restored_averager(self.index, self.specs, self.started, offset_s)
         self.serials = serials_of(config)
@@ -98,10 +100,8 @@ class Daemon:
         self.maintenance = Maintenance(store / "maintenance.json", self.log, clock)
         self.cylinders = Cylinders(config, self.index, self.log, self.intake, self.live, clock)
         self.proposals = Proposals(self.cylinders.register, self.log, self.index, clock)
-        self.calibrator = Calibrator(
-            config, self.buses, self.log, self.intake, self.live, self.index, self.maintenance, clock,
-            self.cylinders.gas,
-        )  # fmt: skip
+        self.calibrator = Calibrator(config, self.buses, self.log, self.intake, self.live, self.index,
+                                     self.maintenance, clock, self.cylinders.gas)  # fmt: skip
         self.identities = Identities(config, self.intake, self.log, self.index, clock)
         self.jobs = Jobs(store, self.event)
         self.scans = ScanDesk(self)
@@ -148,6 +148,7 @@ class Daemon:
                     *(listener.run for listener in self.sources.listeners.values()),
                     *(bus.run for bus in self.sources.streams.values()),
                     *(self.boards.runs if self.boards else ()),
+                    self.salvaging.run,
                     self.calibrator.run,
                     self.cylinders.run,
                     self.proposals.run,
@@ -186,8 +187,7 @@ class Daemon:
 
     async def _begin(self) -> None:
         """First records of a run: what was missed, what was damaged, and the configuration in force."""
-        for what in self.log.quarantined:
-            self.event("log-damaged", {"detail": what})
+        self.salvaging.begin(self.event)
         await write_gap(self.log, self.clock.now(), self.averager.closed_until)
         await replay(self.log, self.intake, self.averager.closed_until)
         if self.sources.lines:

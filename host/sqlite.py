@@ -17,16 +17,18 @@ class DatabaseRefusedError(Exception):
     """The file belongs to another program or to a newer version of this one."""
 
 
-def open_database(path: str, *, exclusive: bool, read_only: bool) -> apsw.Connection:
+def open_database(path: str, *, exclusive: bool, read_only: bool, fold: bool = True) -> apsw.Connection:
     """Open (and unless read only, create) a database in WAL mode with `synchronous=FULL`.
 
-    `exclusive` lets no second connection in, readers included, and needs no shared-memory file. Raises
+    `exclusive` lets no second connection in, readers included, and needs no shared-memory file. Without `fold` the end
+    of the connection leaves the write-ahead file as it is (SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE). Raises
     DatabaseRefusedError for a foreign file and apsw.Error where SQLite cannot open it.
     """
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = apsw.Connection(path, flags=flags)
     with contextlib.ExitStack() as undo:
         undo.callback(connection.close)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(not fold))
         # Before the first access to the WAL: an exclusive owner never creates the -shm file. In exclusive mode BUSY
         # means a second owner, which is an error at once and nothing to wait for.
         connection.set_busy_timeout(0 if exclusive else BUSY_MS)

@@ -8,10 +8,14 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.cli.words import say
 from host.clock import clock_from
 from metrology.clock import Clock
+
+if TYPE_CHECKING:
+    from agent.config import Config
 
 
 def run(line: argparse.Namespace) -> int:
@@ -25,11 +29,28 @@ def run(line: argparse.Namespace) -> int:
     if code := _checked_apart(line, clock):
         return code
     from agent.config import Config
-    from agent.daemon import serve
     from host.hjson import read, validate
 
     # The document is not kept: a station runs for years, its file's own form is needed no more.
     config = validate(read(line.config, line.lang)[0], Config)
+    from agent.store.held import StoreHeldError, held
+
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            until_the_end.enter_context(held(Path(config.store.path)))
+        except StoreHeldError as error:
+            said = say("store-held", line.lang, store=config.store.path, process=error.holder)
+            print(said, file=sys.stderr)
+            return 1
+        except OSError as error:
+            print(error, file=sys.stderr)
+            return 1
+        return _serve(line, config, clock)
+
+
+def _serve(line: argparse.Namespace, config: "Config", clock: Clock) -> int:
+    from agent.daemon import serve
+
     if line.record is None:
         asyncio.run(serve(config, clock, Path(line.config)))
         return 0

@@ -92,6 +92,16 @@ class Index:
             self._holes = True
             logger.warning("station database: %s; the next start completes it from the log", error)
 
+    def adopt(self, segment: Segment) -> None:
+        """Index a closed file of an earlier epoch; repeats are harmless. How far the log is indexed stays as it is."""
+        after = -1
+        while rows := segment.read(after, INDEXED, CATCH_UP_ROWS, None):
+            after = rows[-1].seq
+            with self._db:
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO entry VALUES(?, ?, ?, ?, ?, ?, ?)", [entry(row) for row in rows]
+                )
+
     def averages(self, period_s: int, since: str, until: str) -> Iterator[dict[str, Any]]:
         """Average records with since <= start < until (ISO times), oldest first, decoded as they are asked for."""
         bodies = self.bodies(

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import apsw
 
+from agent.store.opening import SetAside, unsalvaged
 from agent.store.segment import Place, Record, Segment
 from agent.store.segments import Segments
 from metrology.clock import Clock
@@ -54,7 +55,8 @@ class Log:
         """Open or create the log in `folder`; `on_commit` runs in the log's thread after each commit (the index)."""
         self._clock = clock
         self._station_id = station_id
-        self._signer = signer
+        # `vkey` is what its checkpoints are verified by, `places` how far each uplink is.
+        self._signer, self.vkey = signer, signer.vkey
         self._commit_s = commit_s
         self.simulated = simulated
         self._executor = executor or ThreadPoolExecutor(1, "log")
@@ -68,9 +70,11 @@ class Log:
         self._segments = Segments(folder, clock.now(), day_offset_s)
         live = self._segments.live
         self.quarantined = self._segments.quarantined
+        self.unsalvaged = unsalvaged(folder)
+        self._salvaging = {lost.epoch: asyncio.Event() for lost in self.unsalvaged}
         self.epoch, self.next_seq = live.epoch, live.next_seq
         self._assigned, self._frontier = live.next_seq, live.frontier
-        self._places = live.places()
+        self.places = live.places()
         self._leaves = self._segments.since_checkpoint()
 
     # -- writing
@@ -219,6 +223,9 @@ class Log:
         self, after: int, *, kinds: frozenset[str], limit: int, before: int | None = None, epoch: int | None = None
     ) -> list[Record]:
         """Committed records with after < seq (< before), ascending, at most `limit` (and READ_ROWS_MAX)."""
+        # Who reads an epoch on, to deliver it, must not take for its end what is only not yet salvaged.
+        if (salvaging := self._salvaging.get(self.epoch if epoch is None else epoch)) is not None:
+            await salvaging.wait()
         end = self.next_seq if before is None else min(before, self.next_seq)
         if epoch in (None, self.epoch) and self._tail and self._tail[0].seq <= after + 1:
             found: list[Record] = []
@@ -238,25 +245,24 @@ class Log:
         """The tree at the start of the file that holds a record, for a proof that it is in a later one."""
         return await self.call(self._segments.tree_before, epoch, seq)
 
-    @property
-    def places(self) -> Mapping[str, Place]:
-        """How far each uplink is."""
-        return self._places
-
-    @property
-    def vkey(self) -> str:
-        """The key its checkpoints are verified by."""
-        return self._signer.vkey
-
     async def epochs(self) -> list[int]:
-        """Epochs that have segments here, ascending."""
-        return await self.call(self._segments.epochs)
+        """Epochs that have segments here, ascending, and those being salvaged."""
+        return sorted({*await self.call(self._segments.epochs), *self._salvaging})
+
+    async def adopt(self, made: Path, lost: SetAside) -> Segment:
+        """Take a file of salvaged records in the place of the one set aside; gives it, to be closed in our thread."""
+        return await self.call(self._segments.adopt, made, lost)
+
+    def salvaged(self, epoch: int) -> None:
+        """All that could be salvaged of an epoch is in place: who waits to read it goes on."""
+        if (event := self._salvaging.pop(epoch, None)) is not None:
+            event.set()
 
     async def load_place(self, uplink: str) -> Place | None:
         """Where an uplink is, None for a new one."""
-        return self._places.get(uplink)
+        return self.places.get(uplink)
 
     async def save_place(self, uplink: str, place: Place) -> None:
         """Keep an uplink's place; it may lag behind the truth (cost: a resend) and never leads it."""
-        self._places[uplink] = place
+        self.places[uplink] = place
         await self.call(self._segments.save_place, uplink, place)

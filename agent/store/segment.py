@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
+
 from host.sqlite import adopt_schema, open_database
 from protocols import record
 from protocols.tlog import Frontier, leaf_hash
@@ -26,6 +28,10 @@ CREATE TABLE place(uplink TEXT PRIMARY KEY, document TEXT NOT NULL);
 READ_ROWS_MAX: Final = 500
 # Pages of a file kept in memory: it is written at its end and read from the tail in memory; SQLite's 2 MB buy nothing.
 CACHE_KiB: Final = 256
+
+
+class LogShortError(Exception):
+    """The disk lost what it had committed, while we run: only a start can go on from there, with a new epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +72,10 @@ def segment_numbers(path: Path) -> tuple[int, int]:
 class Segment:
     """An open segment file. Errors are apsw.Error, and DatabaseRefusedError for a foreign file."""
 
-    def __init__(self, path: Path, *, exclusive: bool = True) -> None:
+    def __init__(self, path: Path, *, exclusive: bool = True, fold: bool = True) -> None:
+        """`fold` False leaves the write-ahead file untouched by the end of the connection, until `fold` is called."""
         self.path = path
-        self._db = open_database(str(path), exclusive=exclusive, read_only=not exclusive)
+        self._db = open_database(str(path), exclusive=exclusive, read_only=not exclusive, fold=fold)
         self._db.pragma("cache_size", -CACHE_KiB)
         if exclusive:
             adopt_schema(self._db, SCHEMA, SCHEMA_VERSION)
@@ -102,10 +109,15 @@ class Segment:
         return segment
 
     def append(self, rows: list[Record], frontier: Frontier) -> None:
-        """Commit rows and the frontier behind the last of them; rows that are committed already are left out."""
+        """Commit rows and the frontier behind the last of them; rows that are committed already are left out.
+
+        Raises LogShortError where rows before them are missing that were committed.
+        """
         new = [row for row in rows if row.seq >= self.next_seq]
         if not new:
             return
+        if new[0].seq != self.next_seq:
+            raise LogShortError(f"{self.path.name} ends before {self.next_seq}; numbers below {new[0].seq} were there")
         with self._db:
             self._db.executemany(
                 "INSERT INTO rec VALUES(?, ?, ?, ?)",
@@ -155,6 +167,10 @@ class Segment:
         """Sequence numbers among the newest `last` records whose body no longer gives its leaf hash."""
         cursor = self._db.execute("SELECT seq, leaf, body FROM rec WHERE seq >= ?", (self.next_seq - last,))
         return [seq for seq, leaf, body in cursor if leaf_hash(body) != leaf]
+
+    def fold(self) -> None:
+        """Let the end of the connection fold the write-ahead file into the database."""
+        self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
 
     def seal(self) -> None:
         """Close the day: no more records; the WAL is folded into the file."""

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import apsw
 
-from agent.store.segment import Place, Record, Segment, segment_name, segment_numbers, seq_at
-from host.sqlite import DatabaseRefusedError
+from agent.store.opening import Opened, SetAside, open_newest
+from agent.store.segment import Place, Record, Segment, segment_name, segment_numbers, seq_at, sync_folder
+from agent.store.witness import Witness
 from metrology.periods import DAY_S, parse_iso, period_start
 from protocols import record
 from protocols.tlog import Frontier
-
-VERIFY_RECORDS = 2_000
 
 logger = logging.getLogger(__name__)
 
@@ -33,45 +32,19 @@ class Segments:
         self._folder = folder
         self._day_offset_s = day_offset_s
         folder.mkdir(parents=True, exist_ok=True)
-        self.quarantined: list[str] = []
-        files = sorted(folder.glob("log-*.db"))
-        live = self._newest_whole(files)
-        if live is None or self.quarantined:
-            live = self._begin_epoch(files, live)
-        self.live = live
-        self._closed = [path for path in files if path != live.path]
+        opened = open_newest(folder)
+        self.quarantined = opened.set_aside
+        self._witness = Witness(folder)
+        self._closed = opened.closed
+        self.live = opened.live or self._begin_epoch(opened)
         self._day = self._day_of_live(now)
 
-    def _newest_whole(self, files: list[Path]) -> Segment | None:
-        while files:
-            try:
-                segment = Segment(files[-1])
-                if not segment.begun:
-                    segment.close()
-                    files.pop().unlink()
-                elif damaged := segment.damaged(VERIFY_RECORDS):
-                    segment.close()
-                    raise apsw.CorruptError(f"leaf hashes of {len(damaged)} records do not hold")
-                else:
-                    return segment
-            except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError) as error:
-                self._quarantine(files.pop(), error)
-        return None
-
-    def _quarantine(self, path: Path, error: Exception) -> None:
-        target = self._folder / "quarantine"
-        target.mkdir(exist_ok=True)
-        for part in self._folder.glob(path.name + "*"):
-            part.rename(target / part.name)
-        self.quarantined.append(f"{path.name}: {error}")
-
-    def _begin_epoch(self, files: list[Path], before: Segment | None) -> Segment:
-        numbers = [int(path.name.split("-")[1]) for path in [*files, *(self._folder / "quarantine").glob("log-*.db")]]
-        epoch = max(numbers, default=0) + 1
+    def _begin_epoch(self, opened: Opened) -> Segment:
+        epoch = opened.epoch_max + 1
         places: dict[str, Place] = {}
-        if before is not None:
-            places = before.places()
-            before.close()
+        if opened.before is not None:
+            places = opened.before.places()
+            opened.before.close()
         return Segment.create(self._folder / segment_name(epoch, 0), epoch, 0, Frontier(), places.items())
 
     def _day_of_live(self, now: datetime) -> datetime:
@@ -102,7 +75,10 @@ class Segments:
         except apsw.Error:
             self._reopen()
             raise
-        day = period_start(parse_iso(record.decode(rows[-1].body)["t"]), DAY_S, self._day_offset_s)
+        at = parse_iso(record.decode(rows[-1].body)["t"])
+        sync = any(row.kind == "checkpoint" for row in rows)
+        self._witness.committed(self.live.epoch, self.live.next_seq, at, sync=sync)
+        day = period_start(at, DAY_S, self._day_offset_s)
         if day > self._day:
             self._roll(day)
 
@@ -152,11 +128,11 @@ class Segments:
         return found
 
     def _spans(self, epoch: int) -> Iterator[tuple[int, int, Path]]:
-        """(first, end, file) of the epoch's segments, ascending."""
+        """(first, end, file) of the epoch's segments, ascending; nothing for an epoch without files."""
         named = [(*segment_numbers(path), path) for path in [*self._closed, self.live.path]]
         firsts = [(first, path) for number, first, path in sorted(named) if number == epoch]
         ends = [first for first, _ in firsts[1:]] + [2**62]
-        return ((first, end, path) for (first, path), end in zip(firsts, ends, strict=True))
+        return ((first, end, path) for (first, path), end in zip(firsts, ends, strict=False))
 
     def seq_at(self, epoch: int, at: str) -> int:
         """First number of an epoch written at or after `at`."""
@@ -178,13 +154,23 @@ class Segments:
         if before is None:
             return None
         segment = Segment(before, exclusive=False)
-        frontier = segment.frontier
+        frontier, complete = segment.frontier, segment.frontier.size == segment.next_seq
         segment.close()
-        return frontier
+        # What was salvaged with holes has no tree that goes on.
+        return frontier if complete else None
 
     def epochs(self) -> list[int]:
         """Epochs that have segments here, ascending."""
         return sorted({segment_numbers(path)[0] for path in [*self._closed, self.live.path]})
+
+    def adopt(self, made: Path, lost: SetAside) -> Segment:
+        """Take a file of salvaged records in the place of the one set aside; gives it, opened, to be closed."""
+        path = self._folder / lost.name
+        made.replace(path)
+        sync_folder(self._folder)
+        if path not in self._closed:
+            self._closed.append(path)
+        return Segment(path, exclusive=False)
 
     def save_place(self, uplink: str, place: Place) -> None:
         """Keep an uplink's place."""

@@ -352,3 +352,46 @@ async def test_the_key_of_a_real_station_signs_no_accelerated_world(station: Sta
     assert code == 1
     assert "simulated" in said
     assert not (station.folder / "store").exists()
+
+
+async def test_a_second_daemon_is_refused_and_the_first_goes_on(station: Station) -> None:
+    first = await station.start()
+    await station.until(lambda status: status["scans"] > 2)
+    second = await station.start()
+    code, said = await station.ended()
+    assert code == 1
+    assert f"process {first.pid} runs a station in this store already" in said
+    station.process = first
+    before = (await station.status())["scans"]
+    await station.until(lambda status: status["scans"] > before)
+    first.kill()
+    await first.communicate()
+    assert second.returncode == 1
+    await station.start()  # what a killed one held is free
+    await station.until(lambda status: status["scans"] > 0)
+    assert (await station.end())[0] == 0
+
+
+async def test_rows_lost_from_a_write_ahead_file_are_named_and_numbered_in_a_new_epoch(station: Station) -> None:
+    process = await station.start()
+    status = await station.until(lambda status: status["scans"] > 3)
+    process.kill()
+    await process.communicate()
+    wal = next((station.folder / "store" / "segments").glob("log-*.db-wal"))
+    data = bytearray(wal.read_bytes())
+    data[len(data) * 2 // 3] ^= 1
+    wal.write_bytes(data)
+    await station.start()
+    await station.until(lambda status: status["log"]["epoch"] == 2 and status["scans"] > 0)
+    events: list[dict[str, Any]] = []
+    async with asyncio.timeout(20):
+        while not any(event.get("what") == "log-salvaged" for event in events):
+            events = [one async for answer in ask(station.socket, {"do": "events"}) for one in answer["events"]]
+    assert (await station.end())[0] == 0
+    damaged = next(event for event in events if event.get("what") == "log-damaged")
+    salvaged = next(event for event in events if event.get("what") == "log-salvaged")
+    assert damaged["of_epoch"] == salvaged["of_epoch"] == 1
+    assert damaged["until"] >= status["log"]["records"]
+    # A commit that was under way at the kill may have left its rows too.
+    assert salvaged["kept"] + sum(b - a + 1 for a, b in salvaged["lost"]) == salvaged["until"] >= damaged["until"]
+    assert salvaged["kept"] > 0

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from agent.config import MqttUplink as UplinkConfig
 from agent.config import Station
 from agent.store.log import Log, Place, Record
+from agent.store.salvaging import Salvaging
 from agent.uplinks.mqtt import MqttUplink, retry_delay_s
 from host.clock import ManualClock, RealClock
 from host.tls import client_context
@@ -422,6 +423,7 @@ async def test_an_earlier_epoch_is_finished_as_backfill(broker: Any, tmp_path: P
         assert rig.log.epoch == 2
         rig.connect()
         await rig.events(20)
+        await Salvaging(folder, rig.log, None, days.now()).run()
         await rig.all_acknowledged()
         await assert_complete(rig, centre)
         assert rig.counts()["earlier_epochs"] == 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent.store.log import Log, Place
+from agent.store.salvaging import Salvaging
 from host.clock import AcceleratedClock, RealClock
 from metrology.quality import Cause, Mark, Quality
 
@@ -262,6 +263,7 @@ async def test_what_an_older_epoch_still_owes_goes_up_too(hj: Any, platform: Any
         assert log.epoch == first + 1
         async with hj.running(hj.uplink(await platform.start())) as uplink:
             await log.append("average", hj.minute(3))
+            await Salvaging(hj.folder, log, None, datetime.now(UTC)).run()
             await hj.until(lambda: sorted(platform.minutes) == [1, 2, 3])
             await uplink.drain(5)
         place = await log.load_place("gov")
