@@ -11,6 +11,8 @@ from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Any, Final
 
+from agent.firmware.tables import HUMIDITY
+from calibration.colocation import CENTRES, colocation_of
 from calibration.fit.linear import FitError, quadratic_form
 from calibration.fit.polynomial import Pair, fit, mend, powers
 from metrology.budget import Budget, Term
@@ -70,19 +72,33 @@ def autocorrelation(values: Sequence[float]) -> float:
     return math.fsum(a * b for a, b in pairwise(away)) / total if total else 0.0
 
 
-def of_coefficients(coefficients: Fields, points: Sequence[Fields], x: float) -> Found:
-    """What the correction brings at an indication `x`, in the unit of the series."""
+def of_coefficients(
+    coefficients: Fields, points: Sequence[Fields], x: float, around: Mapping[str, float] | None = None
+) -> Found:
+    """What the correction brings at an indication `x`, in the unit of the series.
+
+    `around` are measurands of the same instrument, for terms of a board's table; what is absent counts as its centre.
+    """
     if "chip" in coefficients:
-        rmse = coefficients.get("rmse")
-        if rmse is None:
-            return Found(Budget(), ("co-location",))
-        return Found(Budget((Term("co-location", float(rmse), "slow", f"rmse of table {coefficients['id']}"),)))
+        return _of_table(coefficients, x, around or {})
     if coefficients.get("beta") and coefficients.get("points"):
         return _of_curve(coefficients, x)
-    ends = {row["role"]: row for row in points if row["stable"] and row["mean"] is not None}
+    counted = [row for row in points if row["stable"] and row["mean"] is not None and row.get("counted", True)]
+    ends = {row["role"]: row for row in counted}
     if {"zero", "span"} - set(ends):
         return Found(Budget(), ("calibration points",))
     return _of_line(ends["zero"], ends["span"], x)
+
+
+def _of_table(coefficients: Fields, x: float, around: Mapping[str, float]) -> Found:
+    """Of a board: what its co-location found, where its row came of one."""
+    if "colocation" not in coefficients:
+        return Found(Budget(), ("co-location",))
+    found = colocation_of(coefficients["colocation"])
+    temperature = around.get(coefficients["temperature"], CENTRES["temperature"])
+    budget = found.budget(x, temperature, around.get(HUMIDITY, CENTRES["humidity"]))
+    missing = () if found.u_reference else ("reference instrument",)
+    return Found(Budget(tuple(term for term in budget.terms if term.u)), missing)
 
 
 def _of_curve(coefficients: Fields, x: float) -> Found:
@@ -128,7 +144,8 @@ def parts_of(coefficients: Fields, points: Sequence[Fields]) -> Parts | None:
 
     def parts(x: float) -> tuple[float, float]:
         found = of_coefficients(coefficients, points, x).budget.uncertainty
-        return found.slow, found.common
+        # What scatters from hour to hour is still more than the readings of one hour show.
+        return math.hypot(found.independent, found.slow), found.common
 
     return parts
 

@@ -12,6 +12,7 @@ from agent.analysis.revision import base_of
 from agent.analysis.trace import Question, Tracer
 from agent.analysis.uncertain import Found, of_checks, of_coefficients, of_drift, of_scans, told
 from agent.config import Config
+from agent.firmware.tables import HUMIDITY
 from metrology.budget import Budget
 from metrology.measurand import catalogue
 from metrology.periods import EPOCH, parse_iso
@@ -72,9 +73,24 @@ def _of_calibration(
         at = parse_iso(last["t"])
         near = tracer.history.told("calibration", at - timedelta(days=2), at, ("point",))
         own = [one for one in near if one["run"] == last["run"] and one["series"] == series]
-    found = found.scaled_by(_slope(last)).plus(of_coefficients(last, own, fmean(values)))
+    found = found.scaled_by(_slope(last)).plus(
+        of_coefficients(last, own, fmean(values), _around(tracer, question, average, last))
+    )
     drifts = [one for one in said if one["what"] == "drift"]
     return found.plus(of_drift(drifts, last["from"], average["end"]))
+
+
+def _around(tracer: Tracer, question: Question, average: Fields, coefficients: Fields) -> dict[str, float]:
+    """Means of what a board's table has terms of."""
+    if "chip" not in coefficients:
+        return {}
+    instrument = base_of(question.series).partition(".")[0]
+    found: dict[str, list[float]] = {coefficients["temperature"] or HUMIDITY: [], HUMIDITY: []}
+    for fields in tracer.history.scans((instrument,), parse_iso(average["start"]), parse_iso(average["end"])):
+        for reading in scan_of(fields).readings:
+            if reading.measurand in found and reading.value is not None and is_member(reading):
+                found[reading.measurand].append(reading.value)
+    return {name: fmean(values) for name, values in found.items() if values}
 
 
 def _slope(coefficients: Fields) -> float:

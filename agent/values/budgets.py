@@ -60,15 +60,15 @@ class Budgets:
 
 
 def _parts(index: Index, one: Coefficients) -> Parts | None:
-    """None where the record or its points are not here, as of a board's table."""
+    """None where the record or its points are not here, as of a board's table that did not come of a co-location."""
     since, until = iso(one.valid_from - RUN_MAX), iso(one.valid_from + timedelta(hours=1))
     rows = index.told("calibration", ("coefficients", "point"), since, until, RECORDS_MAX)
     own = next((row for row in rows if row["what"] == "coefficients" and row["id"] == one.id), None)
-    if own is None or "chip" in own:
+    if own is None or ("chip" in own and "colocation" not in own):
         return None
     from agent.analysis.uncertain import parts_of
 
-    points = [row for row in rows if row["what"] == "point" and row["run"] == own["run"]]
+    points = [row for row in rows if row["what"] == "point" and row["run"] == own.get("run")]
     return parts_of(own, [row for row in points if row["series"] == one.series])
 
 
