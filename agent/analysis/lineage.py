@@ -63,12 +63,13 @@ class Lineage:
 
     def _cylinder(self, gas: str, started: Fields, point: Fields) -> dict[str, Any]:
         """The cylinder by the run's own words, and where the register knows it the record behind."""
-        found = {key: started.get(key) for key in ("number", "certificate", "expired")}
+        keys = ("number", "fill", "certificate", "expired", "cautions")
+        found = {key: point.get(key, started.get(key)) for key in keys}
         number, at = found["number"], parse_iso(point["t"])
         rows = [
             row
             for row in self._history.told("calibration", EPOCH, at, ("cylinder",))
-            if number is not None and row.get("number") == number
+            if number is not None and (row.get("number"), row.get("fill")) == (number, found["fill"])
         ]
         if rows:
             found["register"] = [

@@ -209,7 +209,8 @@ class _Again:
         measurand = fields["series"].partition(".")[2]
         own = [
             row for row in self._points if row["run"] == fields.get("run") and row["series"] == fields["series"]
-            and row["role"] != "target" and row["stable"] and row["mean"] is not None
+            and row["role"] in ("zero", "span") and row.get("counted", True) and row["stable"]
+            and row["mean"] is not None
         ]  # fmt: skip
         values: list[float] = [self._assigned.get((row["number"], measurand), float(row["assigned"])) for row in own]
         if all(value == row["assigned"] for value, row in zip(values, own, strict=True)):

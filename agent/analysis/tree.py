@@ -145,7 +145,8 @@ class _Teller:
                 for row in cylinder.get("register", ())
             ]
             expired = [Node(self._w("trace.expired"), bad=True)] if cylinder.get("expired") else []
-            under.append(self._sealed(Node(head, [Node(gas, [*acts, *expired])]), point))
+            doubts = [Node(str(one), bad=True) for one in cylinder.get("cautions") or ()]
+            under.append(self._sealed(Node(head, [Node(gas, [*acts, *expired, *doubts])]), point))
         place = _place(run["record"]) if "record" in run else "-"
         return Node(self._w("trace.run", id=run["id"], who=run.get("who") or "-", record=place), under)
 
