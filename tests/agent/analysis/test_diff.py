@@ -10,7 +10,9 @@ import pytest
 
 from agent.__main__ import main
 from agent.analysis.desk import RecomputeDesk
+from agent.analysis.nodes import known
 from metrology.periods import iso
+from metrology.quality import Cause
 
 BEGIN = datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
 
@@ -83,3 +85,7 @@ async def test_two_configurations(past: Any, tmp_path: Path, capsys: pytest.Capt
     assert main(["config", "diff", "0", "1/1", "--config", config, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"instruments.ndir.poll_s": [5, 10]}
     assert main(["config", "diff", "0", "7", "--config", config]) == 2
+
+
+def test_every_cause_has_its_word() -> None:
+    assert [cause for cause in Cause if known(f"cause.{cause.value}", "zh") == cause.value] == []
