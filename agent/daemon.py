@@ -18,7 +18,6 @@ from agent.doctor.desk import ScanDesk
 from agent.firmware.jobs import Jobs
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
-from agent.gas.proposals import Proposals
 from agent.gas.register import Cylinders
 from agent.qa.identity import Identities
 from agent.reload import Reloader
@@ -28,6 +27,7 @@ from agent.store.log import Log
 from agent.store.recovery import coefficients_in_force, replay, restored_averager, write_gap
 from agent.store.salvaging import Salvaging
 from agent.uplinks.assembly import Parts, Uplink, uplinks
+from agent.values.budgets import Budgets
 from agent.values.intake import Intake
 from agent.values.live import Live
 from agent.values.periods import ClockWatch, PeriodWriter
@@ -99,7 +99,6 @@ class Daemon:
         self.sources = sources(config, self.buses, self.intake.take, clock, self.event, make_wire)
         self.maintenance = Maintenance(store / "maintenance.json", self.log, clock)
         self.cylinders = Cylinders(config, self.index, self.log, self.intake, self.live, clock)
-        self.proposals = Proposals(self.cylinders.register, self.log, self.index, clock)
         self.calibrator = Calibrator(config, self.buses, self.log, self.intake, self.live, self.index,
                                      self.maintenance, clock, self.cylinders.gas)  # fmt: skip
         self.identities = Identities(config, self.intake, self.log, self.index, clock)
@@ -136,10 +135,10 @@ class Daemon:
             log = group.create_task(self.log.run(), name="log")
             self._group = group
             await self._begin()
-            instruments = len(self.config.instruments)
             writer = PeriodWriter(
-                self.averager, self.log, self.clock, self.intake.watermarks, instruments, self.clock_watch, self.stacks
-            )
+                self.averager, self.log, self.clock, self.intake.watermarks, len(self.config.instruments),
+                self.clock_watch, self.stacks, Budgets(self.log, self.index, self.intake.coefficients),
+            )  # fmt: skip
             for name, poller in self.sources.pollers.items():
                 self._polling[name] = group.create_task(poller.run(), name=f"poller-{name}")
             acquisition = [
@@ -151,11 +150,8 @@ class Daemon:
                     self.salvaging.run,
                     self.calibrator.run,
                     self.cylinders.run,
-                    self.proposals.run,
                     self.identities.run,
-                    self.jobs.run,
-                    self.scans.run,
-                    self.recomputing.run,
+                    *(one.run for one in (self.jobs, self.scans, self.recomputing)),
                     writer.run,
                     self._checkpoints,
                     self._watchdog,
