@@ -8,13 +8,14 @@ from typing import Final
 
 from calibration.recorded.bins import Bin
 from calibration.recorded.flush import LEVEL, ended, flushed, reach
-from calibration.recorded.limits import RUN_BINS, Limits, full
+from calibration.recorded.limits import RUN_BINS, STEP, Limits, full
 
 # Levels of one port that differ by more than this many standard deviations of a bin's mean are not of one gas.
 OTHER: Final = 20.0
 # From one dry gas to the next: standard deviations of a bin's mean, and the time it may take, in runs.
 _DRY_STEP: Final = 8.0
 _AHEAD: Final = 3
+_LONG: Final = 2
 # So much of the way to the limit of dry gas has water risen where a tank ends.
 _WETTER: Final = 0.1
 # On a port of its own, so much of a stretch is settled.
@@ -179,7 +180,11 @@ def _is_tank(
     first, last = pieces[place]
     if water < limits.dry:
         back = _wetter(bins[end : end + 2 * RUN_BINS], limits)
-        return back or end == last or _leaves(start, end, min(last, end + _AHEAD * limits.run), limits, _DRY_STEP)
+        if back or end == last or _leaves(start, end, min(last, end + RUN_BINS), limits, STEP):
+            return True
+        # A short flat part of a long flush is no tank.
+        ahead = min(last, end + _AHEAD * limits.run)
+        return end - start >= _LONG * limits.run and _leaves(start, end, ahead, limits, _DRY_STEP)
     if water > limits.wet:
         return False
     if bins[first].port is not None and len({bins[one].port for one, _ in pieces}) > 1:

@@ -188,3 +188,10 @@ def test_a_plateau_begins_with_the_first_value_that_counts() -> None:
     ]  # fmt: skip
     (found,) = search(rows, typed=True)
     assert (found.start // SECOND, found.end // SECOND, found.n) == (1500, 2399, 900)
+
+
+def test_a_flat_part_of_a_slow_flush_is_no_plateau() -> None:
+    rows, truth = recording(BY_NAME["flush of 120 s"], 8)
+    result = score(truth, of_co2(search(rows)))
+    assert (result.found, result.false) == (result.tanks, 0)
+    assert max(map(abs, result.bias)) < 0.05
