@@ -167,6 +167,7 @@ class Daemon:
             notify(READY)
             await self._stop.wait()
             notify(STOPPING)
+            gc.unfreeze()
             await _cancel(acquisition)
             await _cancel([*self._polling.values()])
             for bus in self.buses.values():
