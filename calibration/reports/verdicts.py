@@ -36,11 +36,11 @@ def verdicts(frame: Frame, looked: Looked, hours: Mapping[str, Counter[State]]) 
             if judged := looked.of(series, role):
                 found.append(verdict_of(frame, judged))
                 rows.append(_row(frame, series, role, judged, found[-1]))
-    section = Section(
-        frame.words("section.verdicts"),
-        () if rows else (frame.words("note.no-checks"),),
-        (_table(frame, rows), intervals(frame, looked, hours)) if rows else (),
-    )
+    # Control lost before the period and not found again in it, with no check in between.
+    found += [frame.words.verdict("out-of-control", one.verified) for one in looked.intervals]
+    notes = () if rows else (frame.words("note.no-checks"),)
+    tables = (*((_table(frame, rows),) if rows else ()), *((intervals(frame, looked, hours),) if found else ()))
+    section = Section(frame.words("section.verdicts"), notes, tables)
     return section, worst(found, frame.words)
 
 

@@ -240,7 +240,7 @@ def _links(report: Report, row: Row, words: Words) -> Iterator[str]:
     if row.trace is not None:
         series, at = row.trace
         if report.header.page:
-            url = f"{report.header.page}trace?series={quote(series)}&time={quote(iso(at))}"
+            url = f"{report.header.page}trace?series={quote(series)}&at={quote(iso(at))}"
             yield f'<a href="{escape(url)}" rel="noreferrer">{escape(words("page.trace"))}</a>'
         else:
             yield f'<span title="plumeline trace {escape(series)} {iso(at)}">{escape(words("page.trace"))}</span>'

@@ -157,8 +157,9 @@ def test_a_workbook_holds_numbers_and_sums_as_formulas(report: Made) -> None:
             for cell in cells:
                 if isinstance(cell.value, str) and cell.value.startswith("=SUM("):
                     low, high = re.findall(r"[A-Z]+(\d+)", cell.value)
-                    numbers = [sheet.cell(row, cell.column).value for row in range(int(low), int(high) + 1)]
-                    assert all(isinstance(one, int | float) for one in numbers)
+                    cells_of = [sheet.cell(row, cell.column).value for row in range(int(low), int(high) + 1)]
+                    numbers = [float(one) for one in cells_of if isinstance(one, int | float)]
+                    assert len(numbers) == len(cells_of)
                     cached = values[sheet.title].cell(cell.row, cell.column).value
                     assert cached == pytest.approx(sum(numbers))
                     found += 1
@@ -260,6 +261,27 @@ def test_a_period_without_records_says_so(report: Made, station: Path, tmp_path:
     for kind in ("drift", "calibration", "capture", "emission"):
         assert main(["report", kind, "--from", "2027-01", "--to", "2027-01", *where]) == 0
         assert twin(out)["verdict"]["word"] == "unjudged"
+
+
+def test_a_figure_leads_to_its_records_and_to_the_page_that_traces_it(report: Made) -> None:
+    page, _ = report("emission", "html", "en", "--page", "http://127.0.0.1:8080")
+    said = page.read_text(encoding="utf-8")
+    anchors = set(re.findall(r'<details id="(r-\d+-\d+)">', said))
+    linked = set(re.findall(r'<a href="#(r-\d+-\d+)">', said))
+    assert linked
+    assert linked <= anchors
+    assert "http://127.0.0.1:8080/trace?series=main.co2_rate&amp;at=2026-" in said
+
+
+def test_control_lost_before_the_period_is_told(report: Made, station: Path, tmp_path: Path) -> None:
+    # The check that failed was before 19 June, the good one on 20 June; none was in this half day.
+    out = tmp_path / "between.json"
+    where = ["--config", str(station / "station.hjson"), "--out", str(out)]
+    assert main(["report", "drift", "--from", "2026-06-19", "--to", "2026-06-19T12:00:00", *where]) == 1
+    document = twin(out)
+    assert document["verdict"]["word"] == "out-of-control"
+    (row,) = table(document, "Out of control, and suspect before it")["rows"]
+    assert row["cells"][2] < "2026-06-18T16:00"
 
 
 def test_the_performance_test_of_recorded_readings_is_a_report(station: Path, tmp_path: Path, root: Path) -> None:
