@@ -16,6 +16,7 @@ from agent.cli import (
     qa_line,
     report_line,
     scan_line,
+    verify_line,
 )
 from host.commands import Argument, Program
 
@@ -49,6 +50,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     **qa_line.ARGUMENTS,
     **report_line.ARGUMENTS,
     **scan_line.ARGUMENTS,
+    **verify_line.ARGUMENTS,
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
@@ -79,6 +81,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     *qa_line.COMMANDS,
     *report_line.COMMANDS,
     *scan_line.COMMANDS,
+    *verify_line.COMMANDS,
 )
 
 PROGRAM: Final = Program("plumeline", "agent", ARGUMENTS, COMMANDS)

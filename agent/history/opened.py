@@ -18,7 +18,7 @@ def source_of(config: Config) -> DaemonSource | FileSource:
     try:
         asked.epochs()
     except RequestError:
-        return FileSource(Path(config.store.path), _vkey(config))
+        return FileSource(Path(config.store.path), own_vkey(config))
     return asked
 
 
@@ -27,7 +27,7 @@ def history_of(config: Config) -> History:
     return History(source_of(config))
 
 
-def _vkey(config: Config) -> str | None:
+def own_vkey(config: Config) -> str | None:
     """The key checkpoints are verified by, where its secret half may be read."""
     with suppress(SecretError, NoteError, OSError, UnicodeDecodeError):
         return signer_from_seed(read_secret(config.ledger.key).decode(), f"plumeline/{config.station.id}").vkey

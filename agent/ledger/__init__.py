@@ -1,0 +1,1 @@
+"""A station's log held against its own ledger: every body, number, checkpoint, cosignature and period."""
