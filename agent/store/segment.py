@@ -95,7 +95,12 @@ class Segment:
     def create(
         cls, path: Path, epoch: int, first_seq: int, frontier: Frontier, places: Iterable[tuple[str, Place]]
     ) -> "Segment":
-        """Make a new segment that goes on from `frontier`; the folder's entry is made durable too."""
+        """Make a new segment that goes on from `frontier`; the folder's entry is made durable too.
+
+        What an attempt that failed left under the name is removed: it may show what was never durable.
+        """
+        for part in path.parent.glob(path.name + "*"):
+            part.unlink()
         segment = cls(path)
         segment.epoch, segment.first_seq, segment.next_seq, segment.frontier = epoch, first_seq, first_seq, frontier
         with segment._db:
@@ -129,7 +134,8 @@ class Segment:
     def touch(self) -> None:
         """Commit without a record: the disk takes writes."""
         with self._db:
-            self._db.execute("UPDATE head SET next_seq = next_seq")
+            # Another value each time: SQLite writes no page whose bytes stay as they are. Closed is 1, and no other.
+            self._db.execute("UPDATE head SET closed = -1 - closed")
 
     def read(self, after: int, kinds: frozenset[str], limit: int, before: int | None) -> list[Record]:
         """Give records with after < seq (< before), ascending, of the wanted kinds, at most READ_ROWS_MAX of them."""
@@ -167,6 +173,27 @@ class Segment:
         """Sequence numbers among the newest `last` records whose body no longer gives its leaf hash."""
         cursor = self._db.execute("SELECT seq, leaf, body FROM rec WHERE seq >= ?", (self.next_seq - last,))
         return [seq for seq, leaf, body in cursor if leaf_hash(body) != leaf]
+
+    def abandon(self) -> None:
+        """Close after a failed write, without another."""
+        self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._db.close()
+
+    @classmethod
+    def reopened(cls, path: Path) -> "Segment":
+        """The file after a failed write, with all that it shows made durable by new writes. Raises apsw.Error.
+
+        A failed sync leaves its frames in the page cache, marked clean: SQLite shows them, another sync of the same
+        file says well, and a power cut takes them (Rebello et al., USENIX ATC 2020). Folding writes them elsewhere.
+        """
+        segment = cls(path, fold=False)
+        try:
+            segment._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            segment.fold()
+        except apsw.Error:
+            segment.abandon()
+            raise
+        return segment
 
     def fold(self) -> None:
         """Let the end of the connection fold the write-ahead file into the database."""

@@ -94,9 +94,10 @@ class Segments:
         return True
 
     def _reopen(self) -> None:
-        """After a failed sync the connection is poisoned: never retry on it (sqlite.org/atomiccommit.html)."""
-        self.live.close()
-        self.live = Segment(self.live.path)
+        """After a failed write the connection is poisoned, and what it shows is not what is durable."""
+        with suppress(apsw.ConnectionClosedError):
+            self.live.abandon()
+        self.live = Segment.reopened(self.live.path)
 
     def _roll(self, day: datetime) -> None:
         old = self.live
