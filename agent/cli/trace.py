@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +31,19 @@ Answer = dict[str, Any]
 
 def trace(line: argparse.Namespace) -> int:
     """Print the trace; 1 where the average made again differs or a record was altered, or where there is none."""
-    return answered(line, lambda tracer: tracer.trace(question(line)), tree, lambda found: found["agrees"] is False)
+    return answered(line, lambda tracer: tracer.trace(question(line)), tree, lambda found: _is_wrong([found]))
+
+
+def _is_wrong(parts: Iterable[Any]) -> bool:
+    """Whether any part of a trace says that something is not as it was written."""
+    for part in parts:
+        if isinstance(part, Mapping):
+            said = (part.get("agrees"), part.get("included"), part.get("signature"), part.get("seal") != "altered")
+            if any(one is False for one in said) or _is_wrong(part.values()):
+                return True
+        elif isinstance(part, list | tuple) and _is_wrong(part):
+            return True
+    return False
 
 
 def uncertainty(line: argparse.Namespace) -> int:

@@ -142,6 +142,9 @@ async def test_a_body_that_was_altered_is_found(past: Any, kind: str, before: by
     seq = alter(one.folder, kind, before, after)
     found = ask(FileSource(one.folder), begin)
     told = text(tree(found, "en"))
+    (one.folder / "station.hjson").write_text(json.dumps(one.config.model_dump(mode="json")))
+    line = ["trace", SERIES, "2026-03-01T08:30", "--config", str(one.folder / "station.hjson"), "--json"]
+    assert main(line) == 1
     assert "altered" in told or "not the one the ledger has" in told
     if kind == "scan":
         assert [1, seq] in found["scans"]["altered"]
