@@ -17,7 +17,7 @@ class Hours:
         self._index = index
 
     async def read(self, names: set[str], since: datetime, until: datetime) -> list[Average]:
-        """Valid final hours of some series with since <= start < until, oldest first, newest revision last."""
+        """Valid final hours of some series with since <= start < until, oldest first, each once: its newest revision."""
         found: list[Average] = []
         while since < until:
             end = min(since + timedelta(days=1), until)
@@ -26,8 +26,11 @@ class Hours:
         return found
 
     def _day(self, names: set[str], since: str, until: str) -> list[Average]:
-        found = []
+        found: dict[tuple[str, datetime], Average] = {}
         for fields in self._index.averages(HOUR_S, since, until):
             rows = {series: row for series, row in fields["rows"].items() if series in names}
-            found += [one for one in record.averages_of({**fields, "rows": rows}) if one.valid and one.final]
-        return found
+            for one in record.averages_of({**fields, "rows": rows}):
+                known = found.get((one.series, one.start))
+                if one.final and (known is None or one.revision >= known.revision):
+                    found[one.series, one.start] = one
+        return [one for one in found.values() if one.valid]
