@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from calibration.qa.checks import CHECKS, Check, RecordId, record_id
+from calibration.qa.checks import CHECKS, Check
 from calibration.qa.control import Control, Finding, Interval
 from calibration.qa.drifts import DriftPoint, drift_points
 from calibration.reports.frame import Frame
@@ -51,7 +51,6 @@ class Looked:
         self.runs: dict[str, Run] = {}
         self.coefficients: list[Fields] = []
         self.adjustments: list[Fields] = []
-        self.targets: list[Fields] = []
         self.register = Register()
         # The coefficients in force before the period, by series.
         self.before: dict[str, Fields] = {}
@@ -85,8 +84,6 @@ class Looked:
             self.coefficients.append(fields)
         elif what == "adjustment" and wanted:
             self.adjustments.append(fields)
-        elif what == "target" and wanted:
-            self.targets.append(fields)
         if "run" in fields:
             run = self.runs.setdefault(fields["run"], Run(fields["run"]))
             if what == "run-started":
@@ -129,8 +126,3 @@ class Looked:
             for run in self.runs.values()
             if run.started or run.ended
         ]
-
-    @staticmethod
-    def record(fields: Fields) -> RecordId:
-        """Number of a record."""
-        return record_id(fields)

@@ -1,19 +1,21 @@
 """The performance report: every test of an instrument on recorded data, its figure beside the limit it is judged by."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from calibration.qa.performance.limits import Basis, Judged
 from calibration.reports.document import Cell, Column, Report, Row, Section, Table
 from calibration.reports.frame import Frame, worst
 
+_INSTANTS = ("first_s", "second_s")
 # The order in which a figure stands for an outcome that no limit chose.
 _SHOWN: Sequence[Basis] = (
     "seconds", "percent_rata", "percent_mean", "percent_gas", "percent_scale", "percent_error", "absolute", "r2",
 )  # fmt: skip
 
 
-def performance(frame: Frame, judged: Sequence[Judged]) -> Report:
-    """From outcomes as `plumeline performance` judges them; the records are files, so that no row names any."""
+def performance(frame: Frame, judged: Sequence[Judged], files: Sequence[tuple[str, str]] = ()) -> Report:
+    """From outcomes as `plumeline performance` judges them; `files` are the recorded ones with their SHA-256."""
     words = frame.words
     found = [one for one in judged if frame.wants(one.outcome.series)]
     verdicts = [
@@ -25,8 +27,14 @@ def performance(frame: Frame, judged: Sequence[Judged]) -> Report:
         Section(words("section.tests"), (), (_summary(frame, found),)),
         *(_series(frame, series, found) for series in dict.fromkeys(one.outcome.series for one in found)),
         Section(words("section.limits"), (), (_limits(frame, found),)),
+        Section(words("section.files"), (), (_files(frame, files),) if files else ()),
     ]
     return frame.report("performance", worst(verdicts, words), sections)
+
+
+def _files(frame: Frame, files: Sequence[tuple[str, str]]) -> Table:
+    columns = (Column(frame.words("head.file")), Column("SHA-256"))
+    return frame.table("table.files", columns, (Row(one) for one in files))
 
 
 def _basis(one: Judged) -> Basis | None:
@@ -78,7 +86,9 @@ def _series(frame: Frame, series: str, found: list[Judged]) -> Section:
         for basis, value in one.outcome.figures.items():
             rows.append(Row((*head, words("word.figure"), value, _unit(frame, one, basis))))
         for name, detail in one.outcome.detail.items():
-            rows.append(Row((*head, words.or_itself("detail", name), detail, "")))
+            # Instants of the readings that a drift lies between.
+            shown = datetime.fromtimestamp(detail, UTC) if name in _INSTANTS and detail is not None else detail
+            rows.append(Row((*head, words.or_itself("detail", name), shown, "")))
     return Section(words.series(series), (), (frame.table("table.figures", columns, rows),) if rows else ())
 
 

@@ -34,7 +34,8 @@ Progress = Callable[[float], None]
 class Asked:
     """What is asked for. `made` and `made_by`: when, by whom; `page`: address of the page that traces numbers.
 
-    `books` belongs to an account, `judged` to a performance test; `substitution` fills hours as a layer of its own.
+    `books` belongs to an account, `judged` and `files` (name, SHA-256) to a performance test; `substitution` fills hours
+    as a layer of its own.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class Asked:
     options: Options | None = None
     substitution: Scheme | None = None
     judged: Sequence[Judged] = ()
+    files: Sequence[tuple[str, str]] = ()
 
 
 def make(history: History | None, station: str, asked: Asked, progress: Progress | None = None) -> Report:
@@ -59,7 +61,7 @@ def make(history: History | None, station: str, asked: Asked, progress: Progress
     config = (history.newest("config", asked.until) if history else None) or {}
     frame = Frame(Words(asked.lang), header_of(config, station, asked), asked.series)
     if history is None or asked.kind == "performance":
-        return performance(frame, asked.judged)
+        return performance(frame, asked.judged, asked.files)
     report = _built(history, frame, asked, _stacks(config), _Told(asked, progress))
     return replace(report, bodies=_bodies(history, report.records()))
 

@@ -22,6 +22,7 @@ SHADES: Final = {"suspect": (250, 236, 208), "out": (248, 216, 213), "run": (226
 _INK: Final = (22, 32, 43)
 _SOFT: Final = (91, 104, 119)
 _GRID: Final = (225, 230, 235)
+_PAPER: Final = (255, 255, 255)
 
 
 class _Place:
@@ -63,7 +64,7 @@ def draw(
     if not any(line.x for line in chart.lines):
         return
     below = _key(pdf, chart, left, top + height, width, words)
-    place = _Place(chart, left + 13, top + 6.5, width - 14, height - 6.5 - 6 - below)
+    place = _Place(chart, left + 13, top + 8, width - 14, height - 8 - 6 - below)
     for span in chart.spans:
         _span(pdf, place, span)
     _grid(pdf, chart, place, header)
@@ -186,6 +187,7 @@ def _key(pdf: Any, chart: Chart, left: float, bottom: float, width: float, words
                       f"{limit.name}{seen} {number(limit.value)}", LEVELS[limit.level]))  # fmt: skip
     found += [(span.name, SHADES[span.shade]) for span in chart.spans]
     pdf.set_font("report", size=6.3)
+    found += [(_cut(pdf, one, width - 20), _PAPER) for one in chart.notes]
     rows: list[list[tuple[str, tuple[int, int, int]]]] = [[]]
     x = 0.0
     for said, colour in dict.fromkeys(found):

@@ -1,5 +1,6 @@
 """Reports of a station whose past is known: their figures, files and signatures, by the command line."""
 
+import hashlib
 import json
 import math
 import re
@@ -297,6 +298,8 @@ def test_the_performance_test_of_recorded_readings_is_a_report(station: Path, tm
     assert main(["report", "performance", str(readings), "--rules", str(rules), *where]) in (0, 1)
     found = table(twin(out), "Results")["rows"]
     assert {row["cells"][1] for row in found} >= {"zero error", "repeatability"}
+    (file,) = table(twin(out), "Files")["rows"]
+    assert file["cells"] == ["run.csv", hashlib.sha256(readings.read_bytes()).hexdigest()]
 
 
 RULES = """{
