@@ -4,16 +4,19 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.cli.words import say
 from agent.recorded.chain import ChainError
+from agent.recorded.gc import SAMPLES, GcError
+from agent.recorded.gc import results as bracketed
 from agent.recorded.output import AVERAGES, PLATEAUS, average, clash, number, plateau, table
 from agent.recorded.rules import Rules
 from agent.recorded.run import Task, results
 from agent.recorded.summary import Summary
 from calibration.recorded.averaging import Average
+from calibration.recorded.plateaus import Plateau
 from host.hjson import load
 from host.problems import ConfigErrors, Lang
 
@@ -34,13 +37,16 @@ def process(line: argparse.Namespace) -> int:
         with contextlib.ExitStack() as stack:
             put = stack.enter_context(table(line.out, AVERAGES, as_json=line.json))
             tank = stack.enter_context(table(line.plateaus, PLATEAUS)) if line.plateaus else None
-            for one in results(task, summary, plateaus=tank is not None):
+            for one in _results(task, summary, line, stack):
                 if isinstance(one, Average):
                     put(average(one, utc=line.utc))
                 elif tank is not None:
                     tank(plateau(one, utc=line.utc))
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
+        return 2
+    except GcError as error:
+        print(say("process.gc", line.lang, error=error), file=sys.stderr)
         return 2
     except ChainError as error:
         print(say("process.long", line.lang, limit=error), file=sys.stderr)
@@ -55,6 +61,15 @@ def process(line: argparse.Namespace) -> int:
     else:
         print("\n".join(_told(summary, line.lang)), file=sys.stderr)
     return int(bool(summary.empty or summary.late))
+
+
+def _results(
+    task: Task, summary: Summary, line: argparse.Namespace, stack: contextlib.ExitStack
+) -> Iterator[Average | Plateau]:
+    if task.format != "gc-peaks":
+        return results(task, summary, plateaus=bool(line.plateaus))
+    put = stack.enter_context(table(line.samples, SAMPLES)) if line.samples else None
+    return bracketed(task, summary, put)
 
 
 def _told(summary: Summary, lang: Lang) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Final
 from host.commands import Argument
 from metrology.recorded import DAY, HOUR, MINUTE, SECOND
 
-FORMATS: Final = ("picarro-log", "li840a-log", "gcwerks-minutes", "gcwerks-results", "csv")
+FORMATS: Final = ("picarro-log", "li840a-log", "gcwerks-minutes", "gcwerks-results", "csv", "gc-peaks")
 _UNITS: Final = {"s": SECOND, "min": MINUTE, "h": HOUR, "d": DAY}
 
 
@@ -25,6 +25,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "process --rules": ("--rules", {"metavar": "RULES"}),
     "process --out": ("--out", {"metavar": "OUT.csv"}),
     "process --plateaus": ("--plateaus", {"metavar": "OUT.csv"}),
+    "process --samples": ("--samples", {"metavar": "OUT.csv"}),
     "process --species": ("--species", {"metavar": "NAME,NAME", "default": ""}),
     "process --utc": ("--utc", {"action": "store_true"}),
 }

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from agent.recorded.gc_rules import Gc
 from calibration.models.rules import Rule, read
 from calibration.recorded.dry import RELLA_CH4, RELLA_CO2, Correction, by_dilution, quadratic
 from drivers.recorded.csv_table import Column as Declared
@@ -128,6 +129,7 @@ class Rules(Strict):
     water: list[Water] = Field(default=[])
     standards: dict[str, Tank] = Field(default={})
     calibration: list[dict[str, Any]] = Field(default=[])
+    gc: Gc | None = None
 
     @field_validator("calibration", mode="after")
     @classmethod

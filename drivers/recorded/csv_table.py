@@ -57,6 +57,7 @@ class Map:
     gas: str = ""
     air: frozenset[str] = frozenset()
     port: str = ""
+    code: str = ""
     missing: frozenset[float] = SENTINELS
 
 
@@ -110,6 +111,7 @@ class _Header:
             clock=place[clock[0]] if len(clock) == 1 else -1,
             gas=(lambda row: _gas(row[kind], declared.air)) if kind >= 0 else lambda row: None,
             port=place.get(declared.port, -1) if declared.port else -1,
+            code=place.get(declared.code, -1) if declared.code else -1,
             missing=declared.missing,
             number=number if declared.decimal == "." else _with_comma,
         )
