@@ -34,8 +34,8 @@ Progress = Callable[[float], None]
 class Asked:
     """What is asked for. `made` and `made_by`: when, by whom; `page`: address of the page that traces numbers.
 
-    `books` belongs to an account, `judged` and `files` (name, SHA-256) to a performance test; `substitution` fills hours
-    as a layer of its own.
+    `books` belongs to an account, `judged` and `files` (name, SHA-256) to a performance test; `substitution` fills
+    hours as a layer of its own.
     """
 
     kind: Kind
