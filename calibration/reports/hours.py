@@ -53,9 +53,9 @@ class HourRow(NamedTuple):
     state: State
 
 
-def causes(row: Fields) -> frozenset[Cause]:
-    """Causes of a row of an average record."""
-    return frozenset(Cause(mark[0]) for mark in row.get("q", ()))
+def causes(row: Fields) -> frozenset[str]:
+    """Causes of a row of an average record, those of a later version too."""
+    return frozenset(str(mark[0]) for mark in row.get("q", ()))
 
 
 def state_of(row: Fields | None, stands: Standing = "good") -> State:

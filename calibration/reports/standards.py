@@ -57,7 +57,8 @@ def _gas(frame: Frame, key: tuple[str, str, str], own: list[Fields]) -> Row:
     flushes = [one["flush_s"] for one in own if one.get("flush_s") is not None]
     last = own[-1]
     cells: tuple[Cell, ...] = (
-        series, gas, frame.words(f"role.{role}"), len(own), last["assigned"], last["uncertainty"], last["scale"],
+        series, gas, frame.words.or_itself("role", role), len(own), last["assigned"], last["uncertainty"],
+        last["scale"],
         statistics.fmean(means), statistics.stdev(means) if len(means) > 1 else None,
         statistics.fmean(inner) if inner else None, frame.words.unit(last["unit"]),
         sum(not one["stable"] for one in own), max(flushes) if flushes else None,

@@ -65,7 +65,7 @@ def _row(frame: Frame, series: str, role: str, judged: list[Judged], verdict: Ve
     one = worst_of(judged)
     rules: Judgement | None = one.check.rules
     cells: tuple[Cell, ...] = (
-        frame.words.series(series), frame.words(f"role.{role}"), len(judged), one.check.deviation,
+        frame.words.series(series), frame.words.or_itself("role", role), len(judged), one.check.deviation,
         frame.words.unit(one.check.unit), one.check.percent, rules.passes if rules else None,
         rules.out if rules else None, verdict, frame.words.source(rules.source) if rules else None,
     )  # fmt: skip
@@ -99,7 +99,7 @@ def _interval(frame: Frame, one: Interval) -> Row:
     end = one.end or frame.until
     suspect = (one.start - one.suspect_from).total_seconds() / HOUR_S if one.suspect_from else None
     why = words(
-        "word.why", role=words(f"role.{first.check.role}"), deviation=f"{first.check.deviation:+.4g}",
+        "word.why", role=words.or_itself("role", first.check.role), deviation=f"{first.check.deviation:+.4g}",
         unit=words.unit(first.check.unit), reason=words(f"reason.{first.reason or 'limit'}"),
     )  # fmt: skip
     still: datetime | str = one.end or words("word.still")

@@ -60,7 +60,7 @@ def drift_chart(frame: Frame, looked: Looked, series: str, roles: dict[str, list
     for role, judged in roles.items():
         ys = tuple(one.check.percent if scaled else one.check.deviation for one in judged)
         records = tuple(one.check.record for one in judged)
-        lines.append(thinned(Line(words(f"role.{role}"), times(judged), ys, "points", records)))
+        lines.append(thinned(Line(words.or_itself("role", role), times(judged), ys, "points", records)))
         limits += _limits(frame, role, judged[-1], scaled)
     first = next(iter(roles.values()))[0]
     unit = "% FS" if scaled else words.unit(first.check.unit)
@@ -110,7 +110,7 @@ def control_charts(frame: Frame, series: str, role: str, judged: list[Judged]) -
     x, records = times(steady), tuple(one.check.record for one in steady)
     mean = tuple(one.value / sd for one in ewma(deviations, sd))
     sums = list(cusum(deviations, sd))
-    name = {"series": words.series(series), "role": words(f"role.{role}")}
+    name = {"series": words.series(series), "role": words.or_itself("role", role)}
     shewhart = Chart(
         words("chart.shewhart", **name), "s",
         (thinned(Line(words("line.check"), x, tuple(one / sd for one in deviations), "points", records)),
@@ -183,7 +183,7 @@ def _statistics(frame: Frame, role: str, judged: list[Judged]) -> Row:
         line = trend(days, [one.check.deviation for one in taken]).robust
         slope, low, high = (line.slope, line.low, line.high) if line else (None, None, None)
     cells: tuple[Cell, ...] = (
-        frame.words(f"role.{role}"), len(judged), statistics.fmean(deviations),
+        frame.words.or_itself("role", role), len(judged), statistics.fmean(deviations),
         statistics.stdev(deviations) if len(deviations) > 1 else None, frame.words.unit(judged[0].check.unit),
         _largest([one.drift.certified for one in judged]), _largest([one.drift.adjusted for one in judged]),
         _largest([one.drift.day for one in judged]), _largest([one.drift.week for one in judged]), slope, low, high,
@@ -214,7 +214,7 @@ def _check(frame: Frame, one: Judged) -> Row:
     check, words = one.check, frame.words
     verified = check.rules is not None and check.rules.verified
     cells: tuple[Cell, ...] = (
-        check.at, words(f"role.{check.role}"), check.gas, check.assigned, check.reading, check.deviation,
+        check.at, words.or_itself("role", check.role), check.gas, check.assigned, check.reading, check.deviation,
         words.unit(check.unit), check.percent, check.rules.passes if check.rules else None,
         words(f"phase.{one.drift.phase}"), words.verdict(one.finding.verdict, verified),
     )  # fmt: skip
