@@ -24,6 +24,8 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "report --who": ("--who", {"metavar": "PERSON"}),
     "report --page": ("--page", {"metavar": "URL", "default": ""}),
     "report --fuel": ("--fuel", {"metavar": "FILE"}),
+    "verify --record": ("--record", {"metavar": "EPOCH:NUMBER", "action": "append", "default": []}),
+    "verify --out": ("--out", {"metavar": "FILE"}),
     "report --key": ("--key", {"metavar": "FILE"}),
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
@@ -47,6 +49,21 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
             "report --page",
             "report --fuel",
             "report --key",
+        ),
+    ),
+    (
+        "verify",
+        "central.verify:verify",
+        (
+            "CONFIG",
+            "report --station",
+            "report --from",
+            "report --to",
+            "verify --record",
+            "verify --out",
+            "report --key",
+            "report --lang",
+            "--json",
         ),
     ),
     ("hj212 stations", "central.cli_hj212:stations", ("CONFIG", "--json")),

@@ -34,7 +34,7 @@ def report(line: argparse.Namespace) -> int:
     try:
         config = load(line.config, Config, line.lang)
         books = read_books(line.fuel, line.lang) if line.fuel else None
-        signer = _signer(line.key)
+        signer = signer_from_file(line.key)
         since, until = instant(line.since, OFFSET_H), instant(line.until, OFFSET_H, end=True)
     except (ConfigErrors, OSError, NoteError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -61,7 +61,7 @@ def _page(url: str) -> str:
     return url if not url or url.endswith("/") else f"{url}/"
 
 
-def _signer(path: str | None) -> Signer | None:
+def signer_from_file(path: str | None) -> Signer | None:
     """The centre's key from a file of its seed, closed to others. Raises OSError, NoteError."""
     if path is None:
         return None
