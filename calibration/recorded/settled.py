@@ -16,6 +16,8 @@ OTHER: Final = 20.0
 _DRY_STEP: Final = 8.0
 _AHEAD: Final = 3
 _LONG: Final = 2
+# The least a run lasts, in shortest runs, that only its steps tell.
+_ALONE: Final = 4 / 3
 # So much of the way to the limit of dry gas has water risen where a tank ends.
 _WETTER: Final = 0.1
 # On a port of its own, so much of a stretch is settled.
@@ -189,6 +191,9 @@ def _is_tank(
         return False
     if bins[first].port is not None and len({bins[one].port for one, _ in pieces}) > 1:
         return end >= last - 2 and end - start >= SETTLED_SHARE * (last - first)
+    # Nothing but the steps tells: air stands still for the shortest run now and then.
+    if end - start < _ALONE * limits.run:
+        return False
     entry = any(_entered(series, first, start, end, name, limits) for name, series in limits.levels.items())
     leave = _leaves(start, end, min(last, end + RUN_BINS), limits)
     return (entry and (leave or end == last)) or (leave and start == first)
