@@ -17,7 +17,7 @@ class Hours:
         self._index = index
 
     async def read(self, names: set[str], since: datetime, until: datetime) -> list[Average]:
-        """Valid final hours of some series with since <= start < until, oldest first, each once: its newest revision."""
+        """Valid final hours of some series, since <= start < until, oldest first, each once: its newest revision."""
         found: list[Average] = []
         while since < until:
             end = min(since + timedelta(days=1), until)
