@@ -10,6 +10,7 @@ from agent.history.daemon import DaemonSource
 from agent.history.query import ROWS_MAX
 from agent.ledger.walk import Finding, Row
 from agent.store.segment import segment_numbers
+from agent.store.witness import seen
 from host.sqlite import DatabaseRefusedError, open_database
 from protocols import record
 
@@ -22,12 +23,18 @@ def rows_of_files(folder: Path) -> Iterator[Row | Finding]:
     paths = sorted(folder.glob("log-*.db"), key=segment_numbers)
     if not paths:
         raise LookupError(f"{folder}: no log of a station here")
+    end = (0, 0)
     for path in paths:
         epoch, first = segment_numbers(path)
         try:
-            yield from _rows(path, epoch)
+            for row in _rows(path, epoch):
+                end = max(end, (row.epoch, (row.seq or 0) + 1))
+                yield row
         except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError, apsw.SQLError) as error:
             yield Finding("file-damaged", epoch, first, {"file": path.name, "why": str(error)})
+    noted = seen(folder)
+    if noted is not None and noted > end:
+        yield Finding("log-short", noted.epoch, end[1], {"next": noted.next_seq})
 
 
 def _rows(path: Path, epoch: int) -> Iterator[Row | Finding]:

@@ -131,6 +131,24 @@ async def test_a_log_rolled_back_and_gone_on_is_well_in_itself(
     assert (code, found["findings"]) == (0, [])
 
 
+async def test_files_of_a_backup_beside_the_newer_notes_of_their_end_are_named(
+    tmp_path: Path, station: Any, verified: Any
+) -> None:
+    made = station(tmp_path / "segments")
+    await made.run(10)
+    shutil.copytree(made.folder, tmp_path / "backup")
+    again = station(made.folder, minute=10)
+    await again.run(10)
+    for path in made.folder.glob("log-*"):
+        path.unlink()
+    for path in (tmp_path / "backup").glob("log-*"):
+        shutil.copy(path, made.folder)
+    code, found = verified(made.folder)
+    assert code == 1
+    (finding,) = found["findings"]
+    assert (finding["what"], finding["detail"]["next"]) == ("log-short", finding["seq"] + 34)
+
+
 async def test_a_log_signed_anew_is_named_at_every_checkpoint(
     tmp_path: Path, station: Any, verified: Any, keys: Keys
 ) -> None:
