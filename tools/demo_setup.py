@@ -204,8 +204,10 @@ def central_config(run: Run, layout: Block, vkeys: dict[str, str], authority: Au
             "host": "127.0.0.1", "port": run.mqtt_port,
             "tls": {"ca": str(authority.certificate), "certificate": str(certificate), "key": {"file": str(key)}},
         },
+        "witness": {"name": "plumeline-demo/centre", "key": {"file": str(run.out / "secrets" / "witness.seed")}},
         "stations": stations,
     }  # fmt: skip
+    random_seed(run.out / "secrets" / "witness.seed")
     if "field-01" in stations:
         document["attribution"] = {"meteorology": {"station": "field-01", "mast": "weather"}}
     run.store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
