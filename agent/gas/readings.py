@@ -56,12 +56,17 @@ def sample(reading: Reading) -> Sample:
     return Sample(reading.at.timestamp(), reading.value, reading.unit)
 
 
-async def gather(intake: Intake, instruments: Iterable[str], work: Coroutine[Any, Any, None]) -> Samples:
-    """The usable readings that come while some work is done, by series."""
+async def gather(
+    intake: Intake,
+    instruments: Iterable[str],
+    work: Coroutine[Any, Any, None],
+    choose: Callable[[Scan], Iterator[Reading]] = usable,
+) -> Samples:
+    """The readings that come while some work is done and that `choose` takes of a scan, by series."""
     found: Samples = defaultdict(list)
 
     def take(scan: Scan) -> None:
-        for reading in usable(scan):
+        for reading in choose(scan):
             found[reading.series].append(sample(reading))
 
     async with contextlib.AsyncExitStack() as stack:
@@ -114,9 +119,9 @@ async def first(work: Coroutine[Any, Any, None], other: "asyncio.Task[Any]") -> 
         task.result()
 
 
-async def _beside(work: Coroutine[Any, Any, None], helpers: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do the work while helpers run, which end with it; a fault of a helper is raised."""
-    tasks = [asyncio.create_task(helper) for helper in helpers]
+async def _beside(work: Coroutine[Any, Any, None], others: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do the work while others run, which end with it; a fault of one of them is raised."""
+    tasks = [asyncio.create_task(other) for other in others]
     try:
         await work
     finally:
