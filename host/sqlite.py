@@ -10,19 +10,22 @@ import apsw
 
 APPLICATION_ID: Final = 0x504C554D  # "PLUM"
 BUSY_MS: Final = 5000
-CHECKPOINT_PAGES: Final = 200
+CHECKPOINT_BYTES: Final = 800 * 1024
+PAGE_BYTES: Final = 4096
 
 
 class DatabaseRefusedError(Exception):
     """The file belongs to another program or to a newer version of this one."""
 
 
-def open_database(path: str, *, exclusive: bool, read_only: bool, fold: bool = True) -> apsw.Connection:
+def open_database(
+    path: str, *, exclusive: bool, read_only: bool, fold: bool = True, page_bytes: int = PAGE_BYTES
+) -> apsw.Connection:
     """Open (and unless read only, create) a database in WAL mode with `synchronous=FULL`.
 
     `exclusive` lets no second connection in, readers included, and needs no shared-memory file. Without `fold` the end
-    of the connection leaves the write-ahead file as it is (SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE). Raises
-    DatabaseRefusedError for a foreign file and apsw.Error where SQLite cannot open it.
+    of the connection leaves the write-ahead file as it is (SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE). `page_bytes` is for a new
+    file. Raises DatabaseRefusedError for a foreign file and apsw.Error where SQLite cannot open it.
     """
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = apsw.Connection(path, flags=flags)
@@ -34,6 +37,7 @@ def open_database(path: str, *, exclusive: bool, read_only: bool, fold: bool = T
         connection.set_busy_timeout(0 if exclusive else BUSY_MS)
         if exclusive:
             connection.pragma("locking_mode", "EXCLUSIVE")
+        connection.pragma("page_size", page_bytes)
         _own(connection, path, read_only)
         connection.pragma("foreign_keys", True)
         connection.pragma("mmap_size", 0)
@@ -54,7 +58,7 @@ def _own(connection: apsw.Connection, path: str, read_only: bool) -> None:
     if (mode := connection.pragma("journal_mode", "WAL")) != "wal" and connection.db_filename("main"):
         raise DatabaseRefusedError(f"{path}: journal mode stays {mode}, WAL is needed: is it on a network disk?")
     connection.pragma("synchronous", "FULL")
-    connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+    connection.pragma("wal_autocheckpoint", CHECKPOINT_BYTES // int(connection.pragma("page_size")))
     if found != APPLICATION_ID:
         connection.pragma("application_id", APPLICATION_ID)
 

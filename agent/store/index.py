@@ -61,8 +61,10 @@ class Index:
     def _catch_up(self) -> None:
         row = self._db.execute("SELECT epoch, next_seq FROM built").fetchone()
         epoch, next_seq = row or (0, 0)
-        for path in sorted(self._segments.glob("log-*.db")):
-            if segment_numbers(path)[0] < epoch:
+        paths = sorted(self._segments.glob("log-*.db"), key=segment_numbers)
+        for path, later in zip(paths, [*paths[1:], None], strict=False):
+            # Of five years of days only the last few are opened: the next one's name tells where a file ends.
+            if segment_numbers(path)[0] < epoch or (later and segment_numbers(later) <= (epoch, next_seq)):
                 continue
             segment = self._live if path == self._live.path else Segment(path, exclusive=False)
             after = next_seq - 1 if segment.epoch == epoch else -1

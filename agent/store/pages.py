@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from agent.store.segment import Record
+from agent.store.segment import PAGE_BYTES, Record
 from protocols import record
 from protocols.tlog import HASH_BYTES
 
-_DEFAULT_PAGE: Final = 4096
 _LEAF_TABLE: Final = 0x0D
 _FILE_HEADER: Final = 100
 _WAL_HEADER: Final = 32
@@ -39,7 +38,7 @@ class Images:
         self._file = os.open(path, os.O_RDONLY)
         wal = path.with_name(path.name + "-wal")
         self._wal = os.open(wal, os.O_RDONLY) if wal.exists() else None
-        self.size = _page_size(os.pread(self._file, 2, 16))
+        self.size = _page_size(os.pread(self._file, 2, 16)) or self._wal_page_size() or PAGE_BYTES
         self._count = os.fstat(self._file).st_size // self.size
         self._frames: dict[int, list[int]] = defaultdict(list)
         for number, offset in self._wal_frames():
@@ -50,6 +49,9 @@ class Images:
         os.close(self._file)
         if self._wal is not None:
             os.close(self._wal)
+
+    def _wal_page_size(self) -> int:
+        return 0 if self._wal is None else _page_size(os.pread(self._wal, 4, 8))
 
     def _wal_frames(self) -> Iterator[tuple[int, int]]:
         """(page number, place of the image) of every frame, in the order of writing."""
@@ -163,7 +165,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 def _page_size(header: bytes) -> int:
     size = int.from_bytes(header, "big")
     size = 65536 if size == 1 else size
-    return size if size >= 512 and size & (size - 1) == 0 else _DEFAULT_PAGE
+    return size if 512 <= size <= 65536 and size & (size - 1) == 0 else 0
 
 
 def sound(row: Row, epoch: int) -> Record | None:

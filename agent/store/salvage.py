@@ -18,7 +18,7 @@ from typing import Any, Final
 import apsw
 
 from agent.store.pages import Images, Row, rows, sound
-from agent.store.segment import SCHEMA, SCHEMA_VERSION, CACHE_KiB, Record
+from agent.store.segment import PAGE_BYTES, SCHEMA, SCHEMA_VERSION, CACHE_KiB, Record
 from host.sqlite import adopt_schema, open_database
 from protocols import record
 from protocols.tlog import HASH_BYTES, Frontier, leaf_hash, split_hashes
@@ -39,7 +39,7 @@ def salvage(damaged: Path, target: Path, epoch: int, first: int, until: int | No
     for part in target.parent.glob(target.name + "*"):
         part.unlink()
     images = Images(damaged)
-    db = open_database(str(target), exclusive=True, read_only=False)
+    db = open_database(str(target), exclusive=True, read_only=False, page_bytes=PAGE_BYTES)
     try:
         db.pragma("synchronous", "OFF")  # `_close` makes all of it durable at once
         db.pragma("cache_size", -CACHE_KiB)

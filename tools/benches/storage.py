@@ -1,0 +1,245 @@
+"""What the log costs a disk: bytes written and stored for each reading, durable readings a second, time of a start.
+
+    tools/bench storage [--scans 1200] [--days 1826] [--folder DIR] [--json]
+
+A station of 20 readings a second, as one instrument of 20 values and as four of five, with a minute's averages of every
+series, a checkpoint each five minutes, and the index. World time is set forward scan by scan, so that ten minutes take
+seconds; commits are real. Bytes written are those the kernel counts for the process (`write_bytes` of /proc/self/io;
+read 0 on a file system in memory). The same bodies in the same batches go into a bare SQLite table (WAL, one file,
+synchronous=FULL) in turns with the log. The start is that of a process of its own behind `--days` closed days.
+
+Exit code 1 where one commit a second costs more than 600 bytes a reading, one in ten seconds more than 150, the log
+takes less than 80 % of the readings a second that bare SQLite takes with the batch of either, or a start takes 3 s.
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+
+from footprint import machine
+
+from agent.store.index import Index
+from agent.store.log import Log
+from agent.store.segment import Segment, segment_name
+from host.clock import ManualClock
+from host.sqlite import open_database
+from metrology.reading import Reading, Scan
+from protocols.record import scan_fields
+from protocols.tlog import Frontier, signer_from_seed
+
+READINGS = 20
+ONE_S_MAX, TEN_S_MAX, SHARE_MIN, START_MAX_S = 600.0, 150.0, 0.8, 3.0
+MINUTE, CHECKPOINT = 60, 300
+BATCHES, ROUNDS, BATCH_SCANS = 40, 5, (1, 10, 50)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SIGNER = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/bench-01")
+
+
+class Station:
+    """A log and its index in a folder, without instruments."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = ManualClock(START)
+        self.log = Log(
+            folder / "segments", self.clock, station_id="bench-01", signer=SIGNER, commit_s=0,
+            on_commit=lambda rows: self.index.add(rows),
+        )  # fmt: skip
+        self.index = Index(folder / "station.db", folder / "segments", self.log.live_segment)
+
+    async def __aenter__(self) -> "Station":
+        self._task = asyncio.create_task(self.log.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self.index.close()
+
+    async def live(self, scans: int, instruments: int, commit_every_s: int) -> None:
+        """So many seconds of a station, one commit in so many seconds."""
+        for second in range(scans):
+            for scan in made(second, instruments, self.clock.now()):
+                last = self.log.post("scan", scan_fields(scan))
+            if second % MINUTE == MINUTE - 1:
+                last = self.log.post("average", averages(self.clock.now()))
+            if second % CHECKPOINT == CHECKPOINT - 1:
+                last = self.log.post_checkpoint()
+            if second % commit_every_s == commit_every_s - 1:
+                await last
+            self.clock.step(1)  # no turn of the loop, and so no commit, before the batch is whole
+        await last
+
+
+def made(number: int, instruments: int, at: datetime) -> Iterator[Scan]:
+    """The scans of one second: 20 values that differ each time, with as many digits as instruments give."""
+    for i in range(instruments):
+        count = READINGS // instruments
+        values = (round(400 + 0.0137 * ((number * 31 + k * 17 + i) % 997), 3) for k in range(count))
+        yield Scan(
+            f"analyzer{i}", at, tuple(Reading(f"analyzer{i}", f"m{k}", x, "umol/mol", at) for k, x in enumerate(values))
+        )
+
+
+def averages(at: datetime) -> dict[str, Any]:
+    """A minute of every series, as large as real ones."""
+    row = {"u": "umol/mol", "n": 60, "valid": 1.0, "mean": 402.137, "min": 401.2, "max": 403.5, "sd": 0.412,
+           "rule": "ghg", "rev": 0, "final": True}  # fmt: skip
+    start = at - timedelta(seconds=MINUTE - 1)
+    return {"start": start.isoformat(), "end": at.isoformat(), "period_s": MINUTE,
+            "rows": {f"analyzer.m{k}": row for k in range(READINGS)}}  # fmt: skip
+
+
+def written() -> int:
+    """Bytes this process had the kernel write."""
+    lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("write_bytes")).split()[1])
+
+
+def stored(folder: Path) -> int:
+    """Bytes of disk behind a folder."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+async def bytes_a_reading(folder: Path, scans: int, instruments: int, commit_every_s: int) -> dict[str, float]:
+    """Written and stored, for each reading."""
+    async with Station(folder) as station:
+        before = written()
+        await station.live(scans, instruments, commit_every_s)
+    readings = scans * READINGS
+    return {"written": (written() - before) / readings, "stored": stored(folder) / readings}
+
+
+async def readings_a_second(folder: Path, batch: int) -> dict[str, float]:
+    """Durable readings a second of the log and of bare SQLite, in turns; medians of the rounds."""
+    bare = open_database(str(folder / "bare.db"), exclusive=True, read_only=False)
+    bare.execute("CREATE TABLE rec(seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+    batches = [[scan_fields(*made(n * batch + k, 1, START)) for k in range(batch)] for n in range(BATCHES)]
+    took: dict[str, list[float]] = {"log": [], "sqlite": []}
+    number = 0
+    async with Station(folder) as station:
+        for _ in range(ROUNDS):
+            began, bodies = time.perf_counter(), []
+            for scans in batches:
+                posted = [station.log.post("scan", fields) for fields in scans]
+                bodies.append([row.body for row in await asyncio.gather(*posted)])
+            took["log"].append(time.perf_counter() - began)
+            began = time.perf_counter()
+            for rows in bodies:
+                with bare:
+                    bare.executemany("INSERT INTO rec VALUES(?, ?)", enumerate(rows, number))
+                number += len(rows)
+            took["sqlite"].append(time.perf_counter() - began)
+    bare.close()
+    rates = {name: BATCHES * batch * READINGS / statistics.median(times) for name, times in took.items()}
+    return {**rates, "share": rates["log"] / rates["sqlite"]}
+
+
+def closed_days(folder: Path, days: int) -> None:
+    """A log of so many closed days: each is one real day's file, by name and number one of its own."""
+    segments = folder / "segments"
+    segments.mkdir(parents=True)
+    first = Segment.create(segments / segment_name(1, 0), 1, 0, Frontier(), ())
+    first.seal()
+    first.close()
+    for day in range(1, days):
+        shutil.copyfile(segments / segment_name(1, 0), segments / segment_name(1, day * 100_000))
+    last = Segment.create(segments / segment_name(1, days * 100_000), 1, days * 100_000, Frontier(), ())
+    last.close()
+
+
+async def opened(folder: Path) -> float:
+    """Seconds until log and index are open, here and now."""
+    began = time.perf_counter()
+    station = Station(folder)
+    took = time.perf_counter() - began
+    async with station:
+        await station.live(MINUTE, 1, 1)
+    return took
+
+
+def start_s(folder: Path, days: int) -> float:
+    """Seconds of the second start behind so many days (the first one fills the index), in a process of its own."""
+    closed_days(folder, days)
+    code = "import asyncio, pathlib, sys, storage; print(asyncio.run(storage.opened(pathlib.Path(sys.argv[1]))))"
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(folder)],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return float(done.stdout)
+
+
+def measured(folder: Path, scans: int, days: int) -> dict[str, Any]:
+    """All figures."""
+    found: dict[str, Any] = {"machine": machine(), "bytes a reading": {}, "readings a second": {}}
+    for instruments in (1, 4):
+        for commit_s in (1, 10):
+            name = f"{instruments} x {READINGS // instruments} values, commit {commit_s} s"
+            place = folder / f"{instruments}-{commit_s}"
+            found["bytes a reading"][name] = asyncio.run(bytes_a_reading(place, scans, instruments, commit_s))
+    for batch in BATCH_SCANS:
+        place = folder / f"speed-{batch}"
+        place.mkdir()
+        found["readings a second"][batch * READINGS] = asyncio.run(readings_a_second(place, batch))
+    found["start"] = {"days": days, "seconds": start_s(folder / "years", days)}
+    return found
+
+
+def missed(found: dict[str, Any]) -> list[str]:
+    """What is required and not reached, by the station of one instrument."""
+    costs = found["bytes a reading"]
+    required = {
+        f"bytes at 1 s (<= {ONE_S_MAX:g})": costs["1 x 20 values, commit 1 s"]["written"] <= ONE_S_MAX,
+        f"bytes at 10 s (<= {TEN_S_MAX:g})": costs["1 x 20 values, commit 10 s"]["written"] <= TEN_S_MAX,
+        f"share of bare SQLite (>= {SHARE_MIN:g})": min(
+            found["readings a second"][batch]["share"] for batch in (READINGS, 10 * READINGS)
+        )
+        >= SHARE_MIN,
+        f"start (< {START_MAX_S:g} s)": found["start"]["seconds"] < START_MAX_S,
+    }
+    return [name for name, reached in required.items() if not reached]
+
+
+def main() -> int:
+    """See above."""
+    line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    line.add_argument("--scans", type=int, default=1200)
+    line.add_argument("--days", type=int, default=1826)
+    line.add_argument("--folder", type=Path)
+    line.add_argument("--json", action="store_true")
+    chosen = line.parse_args()
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        found = measured(Path(folder), chosen.scans, chosen.days)
+    found["missed"] = missed(found)
+    if chosen.json:
+        print(json.dumps(found))
+        return int(bool(found["missed"]))
+    for name, cost in found["bytes a reading"].items():
+        print(f"{name:32} {cost['written']:7.0f} bytes written, {cost['stored']:6.1f} stored for each reading")
+    for batch, speed in found["readings a second"].items():
+        rates = f"{speed['log']:.0f} durable readings a second, bare SQLite {speed['sqlite']:.0f}"
+        print(f"{f'{batch} readings a commit':32} {rates} ({speed['share']:.0%})")
+    print(f"start behind {found['start']['days']} days: {found['start']['seconds']:.2f} s")
+    print("missed: " + (", ".join(found["missed"]) or "nothing"))
+    return int(bool(found["missed"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
