@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from agent.config_cylinders import Cylinder
+from agent.config_density import Density
 from agent.config_firmware import Firmware
 from agent.config_gas import Guard, Sequence, Valve
 from agent.config_hj212 import Hj212Uplink
@@ -79,6 +80,7 @@ class Instrument(Strict):
     serial_number: str | None = None
     declared: Declared | None = None
     qa: Qa | None = None
+    density: Density | None = None
     position: Position | None = None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from calibration.density import AtDensity, at_density_of
 from metrology.periods import parse_iso
 from metrology.quality import Cause, Mark
 from metrology.reading import Measurement, Reading
@@ -34,7 +35,7 @@ class Coefficients:
     """A correction of one series from an instant on (aware UTC); before it, `previous` holds.
 
     With `beta` (powers of the indication, low to high) that is what corrects; of a line, `zero` and `slope` say the
-    same, of a parabola they say nothing.
+    same, of a parabola they say nothing. With `density` indications are brought to it first.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Coefficients:
     previous: "Coefficients | None" = None
     terms: tuple[Term, ...] = ()
     beta: tuple[float, ...] = ()
+    density: AtDensity | None = None
 
     @property
     def is_line(self) -> bool:
@@ -84,9 +86,10 @@ def of_curve(name: str, series: str, beta: tuple[float, ...], valid_from: dateti
 def coefficients_of(fields: Mapping[str, Any]) -> Coefficients:
     """Those of a `coefficients` record of a run, older ones too."""
     name, series, valid_from = fields["id"], fields["series"], parse_iso(fields["from"])
+    density = at_density_of(fields.get("density"))
     if beta := fields.get("beta"):
-        return of_curve(name, series, tuple(beta), valid_from)
-    return Coefficients(name, series, fields["zero"], fields["slope"], valid_from)
+        return replace(of_curve(name, series, tuple(beta), valid_from), density=density)
+    return Coefficients(name, series, fields["zero"], fields["slope"], valid_from, density=density)
 
 
 def succeed(coefficients: Iterable[Coefficients]) -> Coefficients | None:
@@ -100,20 +103,35 @@ def succeed(coefficients: Iterable[Coefficients]) -> Coefficients | None:
 def apply(reading: Reading, coefficients: Coefficients | None, scan: Iterable[Reading] = ()) -> Measurement:
     """The measurement of a reading by the coefficients valid at its time; names the ones used, None where identity.
 
-    `scan` holds the readings of the same answer, for the terms; where one a term needs is missing there is no value.
+    `scan` holds the readings of the same answer, for density and terms; where one is missing there is no value.
     """
     valid = coefficients.at(reading.at) if coefficients else None
     if valid is None:
         return Measurement(reading, reading.value)
     if reading.value is None:
         return Measurement(reading, None, valid.id)
-    value = valid.correct(reading.value)
+    indication = brought(reading, valid.density, scan)
+    if indication is None:
+        return lacking(reading, "cell pressure and temperature", valid.id)
+    value = valid.correct(indication)
     if valid.terms:
         around = {one.measurand: one.value for one in scan if one.quality.valid}
         for term in valid.terms:
             found = around.get(term.measurand)
             if found is None:
-                mark = Mark(Cause.FAULT, f"no {term.measurand} to correct by", reading.at)
-                return Measurement(replace(reading, quality=reading.quality.plus((mark,))), None, valid.id)
+                return lacking(reading, term.measurand, valid.id)
             value += term.per_unit * (found - term.centre)
     return Measurement(reading, value, valid.id)
+
+
+def brought(reading: Reading, density: AtDensity | None, scan: Iterable[Reading]) -> float | None:
+    """The indication of a reading at a stated density; None where it, or what that needs, is missing."""
+    if reading.value is None or density is None:
+        return reading.value
+    return density.bring(reading.value, scan)
+
+
+def lacking(reading: Reading, what: str, name: str) -> Measurement:
+    """No value, by coefficients `name`, because `what` is missing in the scan."""
+    mark = Mark(Cause.FAULT, f"no {what} to correct by", reading.at)
+    return Measurement(replace(reading, quality=reading.quality.plus((mark,))), None, name)

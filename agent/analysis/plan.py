@@ -10,14 +10,15 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
 from agent.analysis.corrections import AsMeasured
-from calibration.correction import Coefficients, apply, coefficients_of, of_curve
+from calibration.correction import Coefficients, apply, brought, coefficients_of, lacking, of_curve
+from calibration.density import AtDensity
 from calibration.fit.linear import FitError
 from calibration.fit.polynomial import Pair, fit
 from calibration.models.response import Response, Responses
@@ -147,16 +148,18 @@ class ByPlan:
             return self._measured.measure(reading, scan)
         *_, number, rule = found
         if rule.use == "linear":
-            return self._between(reading)
+            return self._between(reading, scan)
         return apply(reading, self._one(rule, number, reading), scan.readings)
 
     def _one(self, rule: Rule, number: int, reading: Reading) -> Coefficients | None:
         name = f"{self._name}/{number}"
         if rule.beta is not None:
-            return of_curve(name, reading.series, tuple(rule.beta), datetime.min.replace(tzinfo=reading.at.tzinfo))
+            start = datetime.min.replace(tzinfo=reading.at.tzinfo)
+            return replace(of_curve(name, reading.series, tuple(rule.beta), start), density=self._density(reading))
         if rule.zero is not None and rule.slope is not None:
             start = datetime.min.replace(tzinfo=reading.at.tzinfo)
-            return Coefficients(name, reading.series, rule.zero, rule.slope, start)
+            density = self._density(reading)
+            return Coefficients(name, reading.series, rule.zero, rule.slope, start, density=density)
         rows = self._rows[reading.series]
         before = [one for one in rows if one.valid_from <= reading.at]
         if rule.use == "previous":
@@ -165,18 +168,29 @@ class ByPlan:
         # It holds wherever it is nearest, before its own time too.
         return Coefficients(
             nearest.id, nearest.series, nearest.zero, nearest.slope, min(nearest.valid_from, reading.at),
-            beta=nearest.beta,
+            beta=nearest.beta, density=nearest.density,
         )  # fmt: skip
 
-    def _between(self, reading: Reading) -> Measurement:
+    def _density(self, reading: Reading) -> AtDensity | None:
+        """Of the calibration before a reading, else of the first one."""
+        rows = self._rows.get(reading.series, [])
+        before = [one for one in rows if one.valid_from <= reading.at]
+        return (before[-1] if before else rows[0]).density if rows else None
+
+    def _between(self, reading: Reading, scan: Scan) -> Measurement:
         responses = self._lines.get(reading.series)
         if responses is None:
             responses = self._lines[reading.series] = _responses(self._rows[reading.series])
         curve = responses.at(reading.at.timestamp())
         if curve is None:
             return Measurement(reading, reading.value)
-        value = None if reading.value is None else curve.correct(reading.value)
-        return Measurement(reading, value, AND.join(curve.ids))
+        name = AND.join(curve.ids)
+        if reading.value is None:
+            return Measurement(reading, None, name)
+        indication = brought(reading, self._density(reading), scan.readings)
+        if indication is None:
+            return lacking(reading, "cell pressure and temperature", name)
+        return Measurement(reading, curve.correct(indication), name)
 
 
 def _responses(rows: Sequence[Coefficients]) -> Responses:
@@ -206,6 +220,9 @@ class _Again:
     def fitted(self, fields: Fields) -> Coefficients:
         """The coefficients of a record; of one whose cylinders were corrected, made again of its points."""
         known = coefficients_of(fields)
+        return replace(self._fitted(known, fields), density=known.density)
+
+    def _fitted(self, known: Coefficients, fields: Fields) -> Coefficients:
         measurand = fields["series"].partition(".")[2]
         own = [
             row for row in self._points if row["run"] == fields.get("run") and row["series"] == fields["series"]

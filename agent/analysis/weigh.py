@@ -13,6 +13,8 @@ from agent.analysis.trace import Question, Tracer
 from agent.analysis.uncertain import Found, of_checks, of_coefficients, of_drift, of_scans, told
 from agent.config import Config
 from agent.firmware.tables import HUMIDITY
+from calibration.correction import brought
+from calibration.density import AtDensity, at_density_of
 from metrology.budget import Budget
 from metrology.measurand import catalogue
 from metrology.periods import EPOCH, parse_iso
@@ -42,14 +44,15 @@ def uncertainty(tracer: Tracer, question: Question) -> dict[str, Any]:
     return {**head, **told(found, row["mean"], row["u"])}
 
 
-def _values(tracer: Tracer, question: Question, average: Fields) -> list[float]:
-    """Valid indications of the period."""
+def _values(tracer: Tracer, question: Question, average: Fields, density: AtDensity | None = None) -> list[float]:
+    """Valid indications of the period, at a stated density where there is one."""
     instrument, _, measurand = base_of(question.series).partition(".")
     found = []
     for fields in tracer.history.scans((instrument,), parse_iso(average["start"]), parse_iso(average["end"])):
-        reading = next((one for one in scan_of(fields).readings if one.measurand == measurand), None)
-        if reading is not None and reading.value is not None and is_member(reading):
-            found.append(reading.value)
+        readings = scan_of(fields).readings
+        reading = next((one for one in readings if one.measurand == measurand), None)
+        if reading is not None and is_member(reading) and (value := brought(reading, density, readings)) is not None:
+            found.append(value)
     return found
 
 
@@ -73,6 +76,11 @@ def _of_calibration(
         at = parse_iso(last["t"])
         near = tracer.history.told("calibration", at - timedelta(days=2), at, ("point",))
         own = [one for one in near if one["run"] == last["run"] and one["series"] == series]
+    if density := at_density_of(last.get("density")):
+        values = _values(tracer, question, average, density)
+        found = of_scans(values).plus(Found(Budget(), ("cell pressure and temperature",)))
+    if not values:
+        return found
     found = found.scaled_by(_slope(last)).plus(
         of_coefficients(last, own, fmean(values), _around(tracer, question, average, last))
     )

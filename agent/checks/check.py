@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.checks.acts import check_guards, check_startable
+from agent.checks.density import check_density
 from agent.checks.findings import Findings
 from agent.checks.firmware import check_firmware
 from agent.checks.gas import check_gas
@@ -74,6 +75,7 @@ def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None,
     check_gas(config, series, now, find)
     check_guards(config, series, find)
     check_qa(config, series, find)
+    check_density(config, series, find)
     check_uplinks(config, series, wall or now, find)
     check_startable(config, find)
     check_firmware(config, find)

@@ -195,7 +195,7 @@ class PassiveRun:
         settled = found[0] if found else Settled(injection.flush_s, dict.fromkeys(injection.roles, "gone before"))
         began = self._clock.now()
         work = self._until_changed(self._clock.sleep(injection.average_s))
-        samples = await gather(self._intake, [self.instrument], work)
+        samples = await gather(self._intake, [self.instrument], work, results.usable)
         taken = Taken(Collect(injection, injection.average_s), opened, began, self._clock.now(), settled)
         for measurand in injection.roles:
             rows = samples.get(f"{self.instrument}.{measurand}", [])

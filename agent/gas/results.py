@@ -1,6 +1,6 @@
 """What comes of a run, as records: points as they are found, then drift, coefficients and the target gas's word."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -8,15 +8,17 @@ from typing import Any
 from agent.config import Instrument
 from agent.gas.judged import Judged, Taken
 from agent.gas.outcome import Purpose
-from agent.gas.readings import Settled
+from agent.gas.readings import Settled, usable
 from agent.store.log import Log
 from agent.values.intake import Intake, Range
-from calibration.correction import Coefficients, of_curve
+from calibration.correction import Coefficients, brought, of_curve
+from calibration.density import AtDensity
 from calibration.evaluate import FitError, Point, SpanPoint, TargetPoint, UnknownPoint, ZeroPoint, doubts, two_point
 from calibration.response import curve, doubts_of, is_curve
 from calibration.sequence import Sequence
 from metrology.clock import Clock
 from metrology.periods import iso, parse_iso
+from metrology.reading import Reading, Scan
 
 __all__ = ["Results", "Taken"]
 
@@ -42,6 +44,7 @@ class Results:
         self.purpose = purpose
         self.sequence = sequence
         self._research = instrument.kind == "research"
+        self._density = instrument.density
         self._intake = intake
         self._log = log
         self._clock = clock
@@ -53,6 +56,30 @@ class Results:
         self.leaking: list[str] = []
         # Series whose gas gave no result, and why.
         self.unusable: dict[str, str] = {}
+
+    def usable(self, scan: Scan) -> Iterator[Reading]:
+        """Usable readings of a scan, at the density that coefficients of this run will hold for.
+
+        A check looks at what is reported: at the density of the coefficients in force.
+        """
+        for reading in usable(scan):
+            density = self._declared(reading) if self.purpose == "calibration" else self._in_force(reading.series)
+            value = brought(reading, density, scan.readings)
+            if value is not None:
+                yield replace(reading, value=value)
+
+    def _declared(self, of: Reading | Point) -> AtDensity | None:
+        own = self._density if isinstance(of, Point) or of.instrument == self.sequence.instrument else None
+        return own.of(of.measurand) if own else None
+
+    def _in_force(self, series: str) -> AtDensity | None:
+        found = self._intake.coefficients.get(series)
+        return found.density if found else None
+
+    def _as_reported(self, found: Point) -> bool:
+        """Whether the coefficients in force hold for readings as this run took them."""
+        wanted = self._declared(found) if self.purpose == "calibration" else self._in_force(self._judged.series(found))
+        return self._in_force(self._judged.series(found)) == wanted
 
     async def record(self, what: str, **members: Any) -> None:
         """Append a calibration record of this run and wait for its commit."""
@@ -145,7 +172,7 @@ class Results:
     async def _calibrated(self) -> tuple[list[str], dict[str, str]]:
         """As-found drift first, then coefficients, then what the target gas says of them."""
         for found in self._points:
-            if isinstance(found, ZeroPoint | SpanPoint):
+            if isinstance(found, ZeroPoint | SpanPoint) and self._as_reported(found):
                 await self._judged.drift(found)
         adopted: list[str] = []
         refused: dict[str, str] = {}
@@ -159,7 +186,7 @@ class Results:
                     if {"zero", "span"} <= {one.role for one in own} or is_curve(own):
                         self.unusable.setdefault(series, str(error))
         for found in self._points:
-            if isinstance(found, TargetPoint):
+            if isinstance(found, TargetPoint) and self._as_reported(found):
                 await self._judged.target(found)
         return adopted, refused
 
@@ -211,7 +238,10 @@ class Results:
 
     async def _put_in_force(self, new: Coefficients, **members: Any) -> str:
         previous = self._intake.coefficients.get(new.series)
+        density = self._density.of(new.series.partition(".")[2]) if self._density else None
+        new = replace(new, density=density)
         recorded = {
+            **({"density": density.fields()} if density else {}),
             "id": new.id,
             "series": new.series,
             "replaces": previous.id if previous else None,

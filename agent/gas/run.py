@@ -162,7 +162,7 @@ class CalibrationRun:
     async def _gather(self, seconds: float, *more: str) -> Samples:
         """Readings of the instrument, and of those of more series."""
         instruments = {self.sequence.instrument, *(series.partition(".")[0] for series in more)}
-        return await self._meanwhile(gather(self._intake, instruments, self._clock.sleep(seconds)))
+        return await self._meanwhile(gather(self._intake, instruments, self._clock.sleep(seconds), self.results.usable))
 
     async def _meanwhile(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work while guards are watched and the valve is kept, and seen, where it stands."""

@@ -1,0 +1,140 @@
+"""An NDIR whose cell feels the weather: calibrated and corrected at one density, no value without its pressure."""
+
+import base64
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.analysis.corrections import AsMeasured
+from agent.analysis.plan import ByPlan, Known, by_interpolation
+from agent.checks.check import check_file
+from metrology.quality import Cause
+from metrology.reading import Reading, Scan
+from protocols.record import scan_of
+
+AIR = 420.0
+DENSITY = {
+    "measurands": ["co2"], "pressure": "gas_pressure", "temperature": "gas_temperature", "pressure_exponent": 1.0,
+    "temperature_exponent": 0.8, "pressure_kPa": 101.325, "temperature_degC": 25.0,
+}  # fmt: skip
+
+
+def declared(document: dict[str, Any]) -> None:
+    document["instruments"]["ndir"]["density"] = DENSITY
+
+
+class Cell:
+    """The rig's analyzer in a cell whose pressure and temperature swing; `gone` leaves the pressure out."""
+
+    def __init__(self, one: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.one, self.gone, self.values = one, False, []
+        monkeypatch.setattr(one, "step", self.step)
+
+    async def step(self, seconds: float = 5.0) -> None:
+        await self.one.clock.advance(seconds)
+        at = self.one.clock.now()
+        pressure = 97 + 3 * math.sin(at.timestamp() / 300)
+        warm = 30 + 8 * math.sin(at.timestamp() / 500)
+        raw = self.one.indication() * (pressure / 101.325) * (298.15 / (warm + 273.15)) ** 0.8
+        told = [("co2", raw, "umol/mol"), ("gas_temperature", warm, "degC")]
+        told += [] if self.gone else [("gas_pressure", 10 * pressure, "hPa")]
+        readings = tuple(Reading("ndir", name, value, unit, at) for name, value, unit in told)
+        await self.one.intake.take(Scan("ndir", at, readings))
+
+    def live(self) -> Any:
+        return self.one.live.latest["ndir.co2"]
+
+
+async def calibrated(rig: Any, monkeypatch: pytest.MonkeyPatch, change: Any = declared) -> tuple[Any, Cell]:
+    one = await rig(change=change)
+    cell = Cell(one, monkeypatch)
+    await one.calibrator.start("daily", "li")
+    await one.until(lambda: one.ready)
+    await one.step()
+    await one.log.append("event", {"what": "stopped", "origin": "test"})
+    return one, cell
+
+
+async def test_weather_in_the_cell_drops_out_and_survives_a_restart(rig, monkeypatch) -> None:
+    one, cell = await calibrated(rig, monkeypatch)
+    (adopted,) = await one.records("coefficients")
+    assert adopted["density"] == {key: value for key, value in DENSITY.items() if key != "measurands"}
+    assert (adopted["slope"], adopted["zero"]) == (pytest.approx(1.01), pytest.approx(2 / 1.01))
+    points = await one.records("point")
+    assert [row["sd"] for row in points] == [pytest.approx(0, abs=1e-9)] * 3
+    assert await one.records("drift") == [], "nothing was reported at this density before"
+    (target,) = await one.records("target")
+    assert target["deviation"] == pytest.approx(0, abs=1e-9)
+    for _ in range(20):
+        await one.step(60)
+        assert cell.live().value == pytest.approx(AIR)
+    await one.end()
+    again = await rig(again=one, change=declared)
+    cell = Cell(again, monkeypatch)
+    for _ in range(5):
+        await again.step(60)
+        await again.log.append("event", {"what": "waited", "origin": "test"})
+        assert cell.live().value == pytest.approx(AIR)
+    await again.calibrator.start("daily", "li")
+    await again.until(lambda: again.ready)
+    assert [row["corrected"] for row in await again.records("drift")] == [pytest.approx(402), pytest.approx(604)]
+
+
+async def test_without_its_pressure_there_is_no_value_and_the_log_says_the_same(rig, monkeypatch) -> None:
+    one, cell = await calibrated(rig, monkeypatch)
+    cell.gone = True
+    await one.step(60)
+    await one.log.append("event", {"what": "waited", "origin": "test"})
+    assert (cell.live().value, cell.live().reading.quality.causes) == (None, {Cause.FAULT})
+    cell.gone = False
+    for _ in range(5):
+        await one.step(60)
+    await one.log.append("event", {"what": "waited", "origin": "test"})
+    rows = await one.records()
+    made, traced = [row for row in rows if row.get("what") == "coefficients"], AsMeasured()
+    runs = [row for row in rows if row.get("what") in ("run-started", "point")]
+    plan = ByPlan("r", by_interpolation("linear"), Known(made, runs), [])
+    found = []
+    for row in rows:
+        if row["kind"] == "scan":
+            scan = scan_of(row)
+            found.append((traced.measure(scan.readings[0], scan).value, plan.measure(scan.readings[0], scan).value))
+        else:
+            traced.take(row)
+    assert found[-6] == (None, None)
+    assert [value for pair in found[-5:] for value in pair] == [pytest.approx(AIR)] * 10
+
+
+async def test_without_a_declared_density_the_weather_is_in_the_values(rig, monkeypatch) -> None:
+    one, cell = await calibrated(rig, monkeypatch, None)
+    assert all("density" not in row for row in await one.records("coefficients"))
+    await one.step(400)
+    assert cell.live().value != pytest.approx(AIR, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("density", "codes"),
+    [
+        ("{measurands: ['so2'], pressure: 'nox', temperature: 'none', pressure_exponent: 1, temperature_exponent: 1}",
+         {"density-regulated", "density-unit", "measurand-unknown"}),
+        ("{measurands: ['so2'], pressure: 'so2', temperature: 'nox', pressure_exponent: 1, temperature_exponent: 1}",
+         {"density-regulated", "density-unit", "density-itself"}),
+        ("{measurands: ['so2'], pressure: 'nox', temperature: 'nox', pressure_exponent: 1}", {"key-missing"}),
+    ],
+)  # fmt: skip
+def test_check_refuses_what_cannot_be(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, density: str, codes: set[str]
+) -> None:
+    (tmp_path / "station-key").write_bytes(base64.b64encode(bytes(range(32))))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    text = (root / "config" / "stack.hjson").read_text(encoding="utf-8")
+    anchor = '      rule: "hj-stack"\n'
+    path = tmp_path / "station.hjson"
+    path.write_text(text.replace(anchor, f"{anchor}density: {density}\n"), encoding="utf-8")
+    problems = check_file(path, now=datetime(2026, 6, 1, tzinfo=UTC), lang="en").problems
+    errors = {one.code for one in problems if one.severity == "error"}
+    assert codes <= errors
+    assert all(one.what for one in problems)
