@@ -71,6 +71,7 @@ class Log:
         live = self._segments.live
         self.quarantined = self._segments.quarantined
         self.unsalvaged = unsalvaged(folder)
+        self._claimed = 0
         self._salvaging = {lost.epoch: asyncio.Event() for lost in self.unsalvaged}
         self.epoch, self.next_seq = live.epoch, live.next_seq
         self._assigned, self._frontier = live.next_seq, live.frontier
@@ -248,6 +249,14 @@ class Log:
     async def epochs(self) -> list[int]:
         """Epochs that have segments here, ascending, and those being salvaged."""
         return sorted({*await self.call(self._segments.epochs), *self._salvaging})
+
+    def claim(self, next_seq: int) -> None:
+        """A centre holds numbers below `next_seq` of this epoch, more than we have: the next start begins a new one."""
+        if next_seq <= self._claimed:
+            return
+        self._claimed = next_seq
+        self.post("event", {"what": "log-behind", "origin": "log", "first": self.next_seq, "until": next_seq})
+        self._claiming = asyncio.create_task(self.call(self._segments.claim, next_seq))
 
     async def adopt(self, made: Path, lost: SetAside) -> Segment:
         """Take a file of salvaged records in the place of the one set aside; gives it, to be closed in our thread."""

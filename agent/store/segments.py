@@ -164,6 +164,10 @@ class Segments:
         """Epochs that have segments here, ascending."""
         return sorted({segment_numbers(path)[0] for path in [*self._closed, self.live.path]})
 
+    def claim(self, next_seq: int) -> None:
+        """Numbers of this epoch below `next_seq` are known elsewhere: keep that for the next start."""
+        self._witness.committed(self.live.epoch, next_seq, self._day, sync=True)
+
     def adopt(self, made: Path, lost: SetAside) -> Segment:
         """Take a file of salvaged records in the place of the one set aside; gives it, opened, to be closed."""
         path = self._folder / lost.name

@@ -177,8 +177,9 @@ class Sender:
             self.foreign_acks += 1
             return False
         if ack.epoch == self._log.epoch and ack.highest >= self._log.next_seq:
-            # It speaks of records that were never written here: of another log under our name.
+            # It speaks of records that are not here: lost, or of another log under our name.
             self.refused_acks += 1
+            self._log.claim(ack.highest + 1)
             return False
         self._heard = self._clock.wall_monotonic()
         window.acknowledge(ack, self._heard)

@@ -184,6 +184,23 @@ async def test_an_older_copy_of_the_file_begins_an_epoch_and_is_kept_as_it_is(tm
         assert (life.log.epoch, life.log.quarantined) == (2, [])
 
 
+async def test_what_a_centre_holds_beyond_our_head_begins_an_epoch_at_the_next_start(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    async with Life(tmp_path, clock) as life:
+        await life.write(5)
+        for _ in range(3):
+            life.log.claim(9)
+        await life.write(1)
+        told = await life.log.read(-1, kinds=frozenset({"event"}), limit=100)
+        [behind] = [row.fields for row in told if row.fields["what"] == "log-behind"]
+        assert (behind["first"], behind["until"]) == (5, 9)
+    async with Life(tmp_path, clock) as life:
+        assert (life.log.epoch, life.log.next_seq) == (2, 0)
+        found = await life.salvaged()
+        assert [(gap["of_epoch"], gap["first"], gap["last"]) for gap in found["gap"]] == [(1, 7, 8)]
+        assert len(await life.all_of(1)) == 7
+
+
 async def test_files_that_are_gone_begin_an_epoch_above_the_witnessed_one(tmp_path: Path) -> None:
     clock = ManualClock(START)
     async with Life(tmp_path, clock) as life:

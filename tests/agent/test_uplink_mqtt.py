@@ -383,7 +383,11 @@ async def test_acknowledgements_of_others_and_rubbish_are_counted_and_move_nothi
             await until(lambda: rig.counts()["refused_acks"] == 6, "rubbish is counted")
             assert rig.counts()["foreign_acks"] == 1
             assert rig.counts()["acknowledged"] == -1
-            await stranger.publish(ACK_TOPIC, build_message(Ack(epoch=rig.log.epoch, through=4)), qos=1)
+            # One of them speaks of numbers we do not have, which is told.
+            await until(lambda: rig.log.next_seq == 6, "it is on record")
+            [told] = await rig.log.read(4, kinds=frozenset({"event"}), limit=9)
+            assert (told.fields["what"], told.fields["first"], told.fields["until"]) == ("log-behind", 5, 1001)
+            await stranger.publish(ACK_TOPIC, build_message(Ack(epoch=rig.log.epoch, through=5)), qos=1)
         await rig.all_acknowledged()
 
 
