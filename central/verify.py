@@ -45,7 +45,11 @@ def verify(line: argparse.Namespace) -> int:
     except (ConfigErrors, SecretError, NoteError, ValueError, OSError, apsw.Error) as error:
         print(error, file=sys.stderr)
         return 2
-    found = Evidence(db, line.station, station.vkey, iso(since), iso(until)).report(wanted)
+    try:
+        found = Evidence(db, line.station, station.vkey, iso(since), iso(until)).report(wanted)
+    except apsw.Error as error:
+        print(error, file=sys.stderr)
+        return 2
     report = {"v": 1, "made": iso(now()), "witness": witness, **found}
     document = encode(report)
     text = "\n".join(_text(report, hashlib.sha256(document).hexdigest(), line.lang)) + "\n"

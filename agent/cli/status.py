@@ -101,10 +101,18 @@ class Reader:
 
     def _uplinks(self, uplinks: Answer) -> str:
         rows = [
-            (name, self._link(up), str(up.get("unacknowledged", NOTHING)), _backlog(up), up["last_error"] or "")
+            (
+                name,
+                self._link(up),
+                str(up.get("unacknowledged", NOTHING)),
+                _count(up, "backlog"),
+                _count(up, "cosigned"),
+                up["last_error"] or "",
+            )
             for name, up in uplinks.items()
         ]
-        return self._table("uplinks", ("name", "link", "unacknowledged", "backlog", "last_error"), rows, (2, 3))
+        head = ("name", "link", "unacknowledged", "backlog", "cosigned", "last_error")
+        return self._table("uplinks", head, rows, (2, 3, 4))
 
     def _link(self, up: Answer) -> str:
         link = self._words("connected" if up["connected"] else "not_connected")
@@ -162,5 +170,5 @@ def _newest(answer: Answer, instrument: str) -> str:
     return local(max((v["at"] for s, v in answer["values"].items() if s.split(".")[0] == instrument), default=None))
 
 
-def _backlog(up: Answer) -> str:
-    return NOTHING if up.get("backlog") is None else str(up["backlog"])
+def _count(up: Answer, name: str) -> str:
+    return NOTHING if up.get(name) is None else str(up[name])

@@ -73,7 +73,7 @@ every(2, async () => {
   rows("values", Object.entries(state.values).map(([series, v]) =>
     [traced(series, v.at), figure(number(v.value, 7)), unit(v.unit), local(v.at), qualityMark(v.causes)]));
   rows("uplinks", Object.entries(state.uplinks).map(([name, up]) =>
-    [name, pill(up.connected, texts.connected, texts.not_connected), figure(up.unacknowledged), figure(up.backlog, up.backlog > 1000), up.last_error]));
+    [name, pill(up.connected, texts.connected, texts.not_connected), figure(up.unacknowledged), figure(up.backlog, up.backlog > 1000), figure(up.cosigned), up.last_error]));
   drawBuses(state.buses);
   drawEvents((await get("/api/events")).events);
 });

@@ -196,6 +196,16 @@ def test_a_wrong_request_is_two(centre: Centre, more: list[str], capsys: pytest.
     assert capsys.readouterr().err
 
 
+def test_a_store_of_an_older_centre_is_a_message(
+    centre: Centre, minutes: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    centre.deliver(minutes)
+    centre.store.db.execute("DROP TABLE cosignature")
+    line = ["verify", str(centre.folder / "central.hjson"), "--station", "tower", "--from", "2026", "--to", "2026"]
+    assert main(line) == 2
+    assert "cosignature" in capsys.readouterr().err
+
+
 def test_the_text_has_two_languages(centre: Centre, minutes: Any) -> None:
     centre.deliver(minutes)
     _, _, text = centre.verify("--lang", "zh")
