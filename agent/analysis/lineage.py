@@ -42,7 +42,7 @@ class Lineage:
             return {"id": name, "record": None}
         fields = self.truly(fields)
         found = {"id": name, **self.place(fields), **{key: fields.get(key) for key in ("zero", "slope", "from")}}
-        found |= {key: fields[key] for key in (*CURVE, *TABLE, "replaces", "recompute") if key in fields}
+        found |= {key: fields[key] for key in (*CURVE, *TABLE, "density", "replaces", "recompute") if key in fields}
         return {**found, "run": self._run(fields)} if "run" in fields else found
 
     def _run(self, coefficients: Fields) -> dict[str, Any]:

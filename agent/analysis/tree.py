@@ -116,6 +116,8 @@ class _Teller:
         under = []
         if "beta" in one:
             under.append(Node(self._w("trace.curve", model=one["model"], beta=one["beta"], sd=one["residual_sd"])))
+        if density := one.get("density"):
+            under.append(Node(self._w("trace.density", **density)))
         if one.get("slope") is not None:
             under.append(Node(self._w("trace.line", zero=one["zero"], slope=one["slope"])))
         if "chip" in one:

@@ -1,6 +1,8 @@
 """An NDIR whose cell feels the weather: calibrated and corrected at one density, no value without its pressure."""
 
+import asyncio
 import base64
+import json
 import math
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,8 +11,13 @@ from typing import Any
 import pytest
 
 from agent.analysis.corrections import AsMeasured
+from agent.analysis.nodes import word
 from agent.analysis.plan import ByPlan, Known, by_interpolation
 from agent.checks.check import check_file
+from agent.config import Config
+from agent.daemon import Daemon
+from host.clock import RealClock
+from host.problems import Lang
 from metrology.quality import Cause
 from metrology.reading import Reading, Scan
 from protocols.record import scan_of
@@ -108,6 +115,12 @@ async def test_without_its_pressure_there_is_no_value_and_the_log_says_the_same(
     assert [value for pair in found[-5:] for value in pair] == [pytest.approx(AIR)] * 10
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_trace_tells_the_density(lang: Lang) -> None:
+    values = {key: value for key, value in DENSITY.items() if key != "measurands"}
+    assert "(101.325 / gas_pressure)^1.0 (gas_temperature / 25.0)^0.8" in word("trace.density", lang, **values)
+
+
 async def test_without_a_declared_density_the_weather_is_in_the_values(rig, monkeypatch) -> None:
     one, cell = await calibrated(rig, monkeypatch, None)
     assert all("density" not in row for row in await one.records("coefficients"))
@@ -138,3 +151,33 @@ def test_check_refuses_what_cannot_be(
     errors = {one.code for one in problems if one.severity == "error"}
     assert codes <= errors
     assert all(one.what for one in problems)
+
+
+async def test_a_daemon_brings_what_a_real_wire_tells_to_the_density_of_its_coefficients(
+    tmp_path: Path, config_for: Any, serve_modbus: Any, eventually: Any
+) -> None:
+    peer = await serve_modbus(1, 2)
+    (tmp_path / "key").write_bytes(base64.b64encode(bytes(range(32))))
+    (tmp_path / "key").chmod(0o600)
+    own = tmp_path / "ndir.hjson"
+    rows = [("co2", "umol/mol", 19, 20.0), ("gas_pressure", "kPa", 19, 5.0), ("gas_temperature", "degC", 15, 1.0)]
+    registers = [
+        {"measurand": name, "unit": unit, "table": "holding", "address": at, "type": "u16", "scale": scale}
+        for name, unit, at, scale in rows
+    ]
+    table = {"maker": "m", "model": "n", "manual": {"title": "own", "revision": "1", "page": "1"}, "evidence": "src"}
+    own.write_text(json.dumps({**table, "largest_gap": 9, "largest_block": 8, "registers": registers}))
+    document = config_for(tmp_path, peer.port).model_dump(mode="json")
+    document["instruments"]["ndir"] |= {"driver": str(own), "poll_s": 1, "series": {}, "density": DENSITY}
+    document["sequences"] = {}
+    told = {"what": "coefficients", "run": "r", "sequence": "daily", "instrument": "ndir", "id": "r.ndir.co2",
+            "series": "ndir.co2", "zero": 2.0, "slope": 1.01, "from": "2026-01-01T00:00:00.000Z", "replaces": None,
+            "gases": [], "density": {key: value for key, value in DENSITY.items() if key != "measurands"}}  # fmt: skip
+    for expected in (380.0, 1.01 * (380.0 * (101.325 / 95.0) * (288.15 / 298.15) ** 0.8 - 2.0)):
+        daemon = Daemon(Config.model_validate(document), RealClock(), tmp_path / "station.hjson")
+        task = asyncio.create_task(daemon.run())
+        await eventually(lambda d=daemon: "ndir.co2" in d.live.latest)
+        assert daemon.live.latest["ndir.co2"].value == pytest.approx(expected)
+        await daemon.log.append("calibration", told)
+        daemon.stop()
+        await asyncio.wait_for(task, 10)
