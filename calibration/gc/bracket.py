@@ -62,8 +62,8 @@ class _Response:
 def bracket(peaks: Sequence[Peak], standards: Mapping[str, Assigned], rules: GcRules) -> list[Bracketed]:
     """Every sample peak (`gas` None) in the order of time.
 
-    Raises ValueError for more than STANDARDS_MAX standards, for different units or scales, for a peak of a standard that
-    is not declared, and for two peaks of one gas at one time.
+    Raises ValueError for more than STANDARDS_MAX standards, for different units or scales, for a peak of a standard
+    that is not declared, and for two peaks of one gas at one time.
     """
     _check(peaks, standards)
     ordered = sorted(peaks, key=lambda peak: peak.at_s)
