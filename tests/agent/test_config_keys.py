@@ -48,7 +48,8 @@ def test_explain_finds_keys_by_place_name_or_part(capsys: pytest.CaptureFixture[
     # An upper bound: the wait itself is learned.
     told = (
         "buses.*.timeout_s: number, > 0, <= 60 [1.0]\n    longest wall time one answer is waited for. Where a late "
-        "answer cannot be taken for another's (Modbus), the wait is learned from each unit's own answers and ends sooner\n"
+        "answer cannot be taken for another's (Modbus), the wait is learned from each unit's own answers and ends "
+        "sooner\n"
     )
     for asked in ("buses.*.timeout_s", "buses.plc.timeout_s", "buses.*.timeout", "timeout_s"):
         assert main(["--lang", "en", "config", "explain", asked]) == 0

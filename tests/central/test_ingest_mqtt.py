@@ -11,7 +11,6 @@ import pytest
 from central.config import Broker as BrokerConfig
 from central.config import Station
 from central.ingest_mqtt import MqttIngest
-from central.queries import open_reader
 from central.store import Store
 from central.writer import Writer
 from host.clock import RealClock
@@ -21,6 +20,7 @@ from protocols.record import decode
 from protocols.tlog_cosign import WitnessKey, cosigned_at, cosigner_from_seed
 
 Maker = Callable[..., Any]
+Rows = Callable[..., list[Any]]
 UP = "plumeline/v1/net/tower/up/"
 
 
@@ -66,14 +66,6 @@ async def ingest(port: int, stations: dict[str, Station], store: Store) -> Async
         writer.close()
 
 
-def seen(store: Store, sql: str) -> Any:
-    """What another reader finds; the writer's own connection belongs to its thread."""
-    reader = open_reader(store.db.db_filename("main"))
-    found = reader.execute(sql).get
-    reader.close()
-    return found
-
-
 async def until(condition: Callable[[], Any], task: "asyncio.Task[None] | None" = None) -> None:
     """Wait for a condition; a task that ended first says why."""
     async with asyncio.timeout(10):
@@ -106,12 +98,12 @@ async def test_what_is_acknowledged_is_committed_and_holes_are_named(
     assert stored == [*range(10), *range(12, 25)]
 
 
-async def test_state_and_birth_are_kept(broker: Any, store: Store, stations: dict[str, Station]) -> None:
+async def test_state_and_birth_are_kept(broker: Any, store: Store, rows: Rows, stations: dict[str, Station]) -> None:
     async with ingest(broker.port, stations, store), peer(broker.port) as station:
         for online in (True, False):
             state = State(station_id="tower", online=online, t="2026-03-01T04:00:00.000Z")
             await station.client.publish(UP + "state", build_message(state), qos=1, retain=True)
-            await until(lambda: seen(store, "SELECT online FROM station") == online)  # noqa: B023
+            await until(lambda: rows("SELECT online FROM station") == [online])  # noqa: B023
         spec = BirthSeries(unit="umol/mol", kind="regulated")
         birth = Birth(
             station_id="tower", network="net", t="2026-03-01T04:00:00.000Z", epoch=0, name_zh="塔", name_en="Tower",
@@ -119,7 +111,7 @@ async def test_state_and_birth_are_kept(broker: Any, store: Store, stations: dic
             series={f"analyzer-{number:04d}.co2_dry": spec for number in range(1200)},
         )  # fmt: skip
         await station.client.publish(UP + "birth", build_message(birth), qos=1)
-        await until(lambda: seen(store, "SELECT birth FROM station") is not None)
+        await until(lambda: rows("SELECT birth FROM station") != [None])
     kept = store.db.execute("SELECT birth FROM station").get
     assert Birth.model_validate_json(kept) == birth
 
@@ -135,14 +127,21 @@ async def test_state_and_birth_are_kept(broker: Any, store: Store, stations: dic
     ],
 )
 async def test_what_does_not_belong_is_counted_and_not_stored(
-    broker: Any, store: Store, stations: dict[str, Station], scans: Any, topic: str, station_id: str, table: str
+    broker: Any,
+    store: Store,
+    rows: Rows,
+    stations: dict[str, Station],
+    scans: Any,
+    topic: str,
+    station_id: str,
+    table: str,
 ) -> None:
     async with ingest(broker.port, stations, store), peer(broker.port) as station:
         payload = build_payload(station_id, 0, -1, scans.bodies[:2])
         for _ in range(2):
             await station.client.publish(topic, payload, qos=1)
-        await until(lambda: seen(store, f"SELECT sum(count) FROM {table}") == 2)
-        assert seen(store, "SELECT count(*) FROM record") == 0
+        await until(lambda: rows(f"SELECT sum(count) FROM {table}") == [2])
+        assert rows("SELECT count(*) FROM record") == [0]
         await station.send(scans, 0, 0)
         assert (await station.ack(lambda found: True)).through == 0
 
