@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from agent.analysis.waiting import Recomputing
 from agent.changes import author, config_fields
 from agent.config import Config
 from agent.doctor.desk import ScanDesk
+from agent.duties import DUTIES
 from agent.firmware.jobs import Jobs
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
@@ -37,7 +37,7 @@ from agent.wires.poller import Poller
 from agent.wires.sources import sources
 from agent.wires.wire_kinds import MakeWire, wire_of
 from host.control import Control
-from host.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
+from host.notify import READY, STOPPING, notify
 from host.secrets import read_secret
 from metrology.clock import Clock
 from metrology.periods import HOUR_S
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 LAST_RECORDS_WALL_S: Final = 4.0
 DRAIN_WALL_S: Final = 10.0
-PAGE_RESTART_WALL_S: Final = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -153,13 +152,10 @@ class Daemon:
                     self.identities.run,
                     *(one.run for one in (self.jobs, self.scans, self.recomputing)),
                     writer.run,
-                    self._checkpoints,
-                    self._watchdog,
-                    self._page,
                     self.reloader.run,
                     Control(Path(self.config.socket), handlers(self)).run,
                 ]
-            ]
+            ] + [group.create_task(duty(self), name=duty.__name__) for duty in DUTIES]
             sending = [group.create_task(uplink.run(), name=name) for name, uplink in self.uplinks.items()]
             # What stands now stays until the end: looking for garbage in it would hold up polls for 70 ms at a time.
             gc.collect()
@@ -204,43 +200,6 @@ class Daemon:
         self._polling[name].cancel()
         self.sources.pollers[name] = poller
         self._polling[name] = self._group.create_task(poller.run(), name=f"poller-{name}")
-
-    async def _page(self) -> None:
-        """The page is a process of its own: it may fail, and is started again, without touching a measurement."""
-        page = self.config.page
-        while page is not None:
-            credentials = str(Path(self.config.store.path) / "page-password")
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "agent.page", self.config.socket, page.host, str(page.port), credentials
-            )
-            try:
-                code = await process.wait()
-            except asyncio.CancelledError:
-                process.terminate()
-                await process.wait()
-                raise
-            self.event("page-ended", {"code": code})
-            await self.clock.sleep_wall(PAGE_RESTART_WALL_S)
-
-    async def _checkpoints(self) -> None:
-        while True:
-            await self.clock.sleep(self.config.ledger.checkpoint_s)
-            await self.log.room()
-            self.log.post_checkpoint()
-
-    async def _watchdog(self) -> None:
-        """Feed the service manager only while commits go on: a loop that turns without storing is no life."""
-        limit_s = watchdog_s()
-        if limit_s is None:
-            return
-        seen = -1
-        while True:
-            await self.clock.sleep_wall(limit_s / 4)
-            committed = self.log.next_seq
-            # A quiet station has a record a minute, which may be longer than the manager waits.
-            if committed != seen or (not self.log.pending and await self.log.beat()):
-                notify(WATCHDOG)
-            seen = committed
 
 
 async def _cancel(tasks: "list[asyncio.Task[Any]]") -> None:
