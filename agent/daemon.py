@@ -27,6 +27,7 @@ from agent.store.log import Log
 from agent.store.recovery import coefficients_in_force, replay, restored_averager, write_gap
 from agent.store.salvaging import Salvaging
 from agent.uplinks.assembly import Parts, Uplink, uplinks
+from agent.uplinks.mqtt_link import MakeLink, link_of
 from agent.values.budgets import Budgets
 from agent.values.intake import Intake
 from agent.values.live import Live
@@ -55,10 +56,18 @@ logger = logging.getLogger(__name__)
 class Daemon:
     """One station. `run` returns after `stop` was called and everything committed was offered to the uplinks.
 
-    `path` is the file the configuration came from and is read from again; `make_wire` gives each bus its wire.
+    `path` is the file the configuration came from and is read from again; `make_wire` gives each bus its wire,
+    `make_link` each MQTT uplink its connection.
     """
 
-    def __init__(self, config: Config, clock: Clock, path: Path, make_wire: MakeWire = wire_of) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        path: Path,
+        make_wire: MakeWire = wire_of,
+        make_link: MakeLink = link_of,
+    ) -> None:
         self.config = config
         self.clock = clock
         self.path = path
@@ -109,7 +118,7 @@ class Daemon:
         self.uplinks: dict[str, Uplink] = uplinks(
             Parts(
                 config, self.log, self.index, self.live, self.intake, self.calibrator, self.maintenance, clock,
-                signer.vkey, self.serials,
+                signer.vkey, self.serials, make_link,
             )
         )  # fmt: skip
 

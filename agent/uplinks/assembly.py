@@ -11,6 +11,7 @@ from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
 from agent.store.index import Index
 from agent.store.log import Log
+from agent.uplinks.mqtt_link import MakeLink, link_of
 from agent.values.averaging import SeriesSpec
 from agent.values.intake import Intake
 from agent.values.live import Live
@@ -47,6 +48,7 @@ class Parts:
     clock: Clock
     vkey: str
     serials: Mapping[str, str]
+    make_link: MakeLink = link_of
 
 
 def uplinks(parts: Parts) -> dict[str, Uplink]:
@@ -54,18 +56,19 @@ def uplinks(parts: Parts) -> dict[str, Uplink]:
     found: dict[str, Uplink] = {}
     for name, block in parts.config.uplinks.items():
         if isinstance(block, MqttUplink):
-            found[name] = _mqtt(name, block, parts.config, parts.log, parts.clock, parts.vkey)
+            found[name] = _mqtt(name, block, parts)
         else:
             found[name] = _hj212(name, block, parts)
     return found
 
 
-def _mqtt(name: str, block: MqttUplink, config: Config, log: Log, clock: Clock, vkey: str) -> Uplink:
+def _mqtt(name: str, block: MqttUplink, parts: Parts) -> Uplink:
     from agent.uplinks import mqtt
     from host.tls import client_context
     from protocols.mqtt.messages import Birth, BirthSeries
 
-    station, tls = config.station, block.tls
+    config, log, clock, tls = parts.config, parts.log, parts.clock, block.tls
+    station = config.station
     # A thousand series have a dozen units among them.
     alike: dict[tuple[str, str], BirthSeries] = {}
 
@@ -86,11 +89,11 @@ def _mqtt(name: str, block: MqttUplink, config: Config, log: Log, clock: Clock, 
         longitude=station.position.longitude,
         height_m=station.position.height_m,
         simulated=log.simulated,
-        vkey=vkey,
+        vkey=parts.vkey,
         series={spec.series: told(spec) for spec in series_of(config)},
     )
     context = client_context(Path(tls.ca), Path(tls.certificate), path_of(tls.key)) if tls else None
-    return mqtt.MqttUplink(name, block, station, log, clock, birth=birth, tls=context)
+    return mqtt.MqttUplink(name, block, station, log, clock, birth=birth, make_link=parts.make_link, tls=context)
 
 
 def _hj212(name: str, block: Hj212Uplink, parts: Parts) -> Uplink:

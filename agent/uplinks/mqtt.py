@@ -8,33 +8,26 @@ import asyncio
 import logging
 import random
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
-
-import aiomqtt
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from agent.config import MqttUplink as MqttUplinkConfig
 from agent.config import Station
 from agent.store.log import Log
 from agent.uplinks.cosigned import Cosigned
+from agent.uplinks.mqtt_link import DeniedError, Link, LinkError, MakeLink, Target
 from agent.uplinks.mqtt_sender import Sender
 from agent.uplinks.outage import Outage
 from host.address import is_loopback
 from metrology.clock import Clock
 from metrology.periods import iso
-from protocols.mqtt.messages import MESSAGE_BYTES_MAX, Birth, State, build_message
+from protocols.mqtt.messages import Birth, State, build_message
 from protocols.mqtt.topics import Direction, Topic
 
-KEEPALIVE_WALL_S: Final = 30
-ANSWER_WALL_S: Final = 5.0
-PUBLISH_WALL_S: Final = 30.0
 FAREWELL_WALL_S: Final = 2.0
-WILL_DELAY_S: Final = 30
 EXPIRE_WALL_S: Final = 0.5
 STABLE_WALL_S: Final = 10.0
 SILENCE_WALL_S: Final = 10.0
-INCOMING_MAX: Final = 100
 RETRY_FIRST_S: Final = 0.5
 RETRY_FIRST_MINUTE_S: Final = 2.0
 RETRY_MAX_S: Final = 60.0
@@ -42,8 +35,8 @@ RETRY_MAX_S: Final = 60.0
 logger = logging.getLogger(__name__)
 
 
-class SubscriptionRefusedError(aiomqtt.MqttError):
-    """The broker does not let us hear the centre's acknowledgements: nothing could ever be done."""
+Handler = Callable[[bytes], Awaitable[tuple[str, bytes] | None]]
+"""Takes a message of the centre; may answer with a leaf below `up/` and its payload."""
 
 
 def retry_delay_s(attempt: int, broken_s: float, jitter: float) -> float:
@@ -71,6 +64,7 @@ class MqttUplink:
         clock: Clock,
         *,
         birth: Birth,
+        make_link: MakeLink,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._name = name
@@ -79,9 +73,12 @@ class MqttUplink:
         self._log = log
         self._clock = clock
         self._birth = birth
+        self._make_link = make_link
         self._tls = tls
         self._sender = Sender(name, config, station.id, log, clock)
         self._cosigned = Cosigned(name, log, config.witness)
+        # Leaf below `down/`: who takes what comes there. Without acknowledgements nothing is ever done.
+        self._handlers: dict[str, Handler] = {"ack": self._acknowledged, "witness": self._cosigned.take}
         self._loaded = asyncio.Event()
         self._connected_at: float | None = None
         self._outage = Outage(name, log, clock)
@@ -104,7 +101,7 @@ class MqttUplink:
         while True:
             try:
                 await self._connection()
-            except* aiomqtt.MqttError as group:
+            except* LinkError as group:
                 self._outage.broken(_first(group))
             now, connected_at, self._connected_at = self._clock.wall_monotonic(), self._connected_at, None
             # One that is thrown out at once was no success: two clients of one name would take turns for ever.
@@ -135,86 +132,73 @@ class MqttUplink:
     # -- one connection
 
     async def _connection(self) -> None:
-        async with self._client() as client:
-            client.pending_calls_threshold = self._config.window + 10
-            await self._greet(client)
+        async with self._make_link(self._target()) as link:
+            await self._greet(link)
+
+            async def publish(kind: str, payload: bytes) -> None:
+                await link.publish(self._topic("up", kind), payload)
+
             try:
                 async with asyncio.TaskGroup() as group:
                     for part in (
-                        self._listen(client),
-                        self._sender.send_live(lambda kind, payload: self._publish(client, kind, payload)),
-                        self._sender.send_backfill(lambda kind, payload: self._publish(client, kind, payload)),
+                        self._listen(link),
+                        self._sender.send_live(lambda kind, payload: link.publish(self._topic("up", kind), payload)),
+                        self._sender.send_backfill(
+                            lambda kind, payload: link.publish(self._topic("up", kind), payload)
+                        ),
                         self._expire(),
                         self._sender.save_places(),
                     ):
                         group.create_task(part)
             except asyncio.CancelledError:
-                await self._farewell(client)
+                await self._farewell(link)
                 raise
 
-    def _client(self) -> aiomqtt.Client:
-        will = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S)
-        connect = _properties(
-            PacketTypes.CONNECT,
-            SessionExpiryInterval=0,
-            MaximumPacketSize=MESSAGE_BYTES_MAX + 1024,
-            RequestProblemInformation=1,
-        )
-        return aiomqtt.Client(
+    def _target(self) -> Target:
+        return Target(
             self._config.host,
             self._config.port,
-            identifier=f"{self._station.id}-{self._name}",
-            protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=True,
-            timeout=ANSWER_WALL_S,
-            keepalive=KEEPALIVE_WALL_S,
-            will=aiomqtt.Will(
-                self._topic("up", "state"), self._state(online=False), qos=1, retain=True, properties=will
-            ),
-            max_inflight_messages=self._config.window + 1,
-            max_queued_outgoing_messages=self._config.window + 10,
-            max_queued_incoming_messages=INCOMING_MAX,
-            properties=connect,
-            tls_context=self._tls,
+            client_id=f"{self._station.id}-{self._name}",
+            will_topic=self._topic("up", "state"),
+            will_payload=self._state(online=False),
+            window=self._config.window,
+            tls=self._tls,
         )
 
-    async def _greet(self, client: aiomqtt.Client) -> None:
-        codes = await client.subscribe(self._topic("down", "ack"), qos=1)
-        if any(getattr(code, "is_failure", False) for code in codes):
-            raise SubscriptionRefusedError(f"the broker refuses {self._topic('down', 'ack')}: {codes[0]}")
-        if any(
-            getattr(code, "is_failure", False) for code in await client.subscribe(self._topic("down", "witness"), qos=1)
-        ):
-            # Records are delivered without it; only the witness's answers do not come.
-            logger.warning("%s: the broker refuses %s", self._name, self._topic("down", "witness"))
-        await client.publish(self._topic("up", "state"), self._state(online=True), qos=1, retain=True)
+    async def _greet(self, link: Link) -> None:
+        await link.subscribe(self._topic("down", "ack"))
+        for leaf in self._handlers.keys() - {"ack"}:
+            try:
+                await link.subscribe(self._topic("down", leaf))
+            except DeniedError as error:
+                # Records are delivered without it; only what the centre asks or tells there does not come.
+                logger.warning("%s: %s", self._name, error)
+        await link.publish(self._topic("up", "state"), self._state(online=True), retain=True)
         birth = self._birth.model_copy(update={"epoch": self._log.epoch, "t": iso(self._clock.now())}).fitted()
         if birth.series_left_out:
             logger.warning("%s: the birth has no room for %d series", self._name, birth.series_left_out)
-        await client.publish(self._topic("up", "birth"), build_message(birth), qos=1)
+        await link.publish(self._topic("up", "birth"), build_message(birth))
         self._sender.restart()
         self._connected_at = self._clock.wall_monotonic()
 
-    async def _farewell(self, client: aiomqtt.Client) -> None:
+    async def _farewell(self, link: Link) -> None:
         # A clean DISCONNECT cancels the will, so the state is said here; a dead broker may not hold up the end.
         try:
-            await client.publish(
-                self._topic("up", "state"), self._state(online=False), qos=1, retain=True, timeout=FAREWELL_WALL_S
+            await link.publish(
+                self._topic("up", "state"), self._state(online=False), retain=True, timeout_s=FAREWELL_WALL_S
             )
-        except aiomqtt.MqttError as error:
+        except LinkError as error:
             logger.info("%s: state not said at the end: %s", self._name, error)
 
-    async def _publish(self, client: aiomqtt.Client, kind: str, payload: bytes) -> None:
-        await client.publish(self._topic("up", kind), payload, qos=1, timeout=PUBLISH_WALL_S)
+    async def _listen(self, link: Link) -> None:
+        async for topic, payload in link.messages():
+            handler = self._handlers.get(topic.rpartition("/")[2])
+            if handler and (answer := await handler(payload)):
+                await link.publish(self._topic("up", answer[0]), answer[1])
 
-    async def _listen(self, client: aiomqtt.Client) -> None:
-        async for message in client.messages:
-            if not isinstance(message.payload, bytes):
-                continue
-            if message.topic.value.endswith("/down/witness"):
-                await self._cosigned.take(message.payload)
-            elif self._sender.acknowledge(message.payload):
-                self._outage.well()
+    async def _acknowledged(self, payload: bytes) -> None:
+        if self._sender.acknowledge(payload):
+            self._outage.well()
 
     async def _expire(self) -> None:
         while True:
@@ -228,13 +212,6 @@ class MqttUplink:
 
     def _state(self, *, online: bool) -> bytes:
         return build_message(State(station_id=self._station.id, online=online, t=iso(self._clock.now())))
-
-
-def _properties(packet: int, **values: int) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:

@@ -22,6 +22,7 @@ from agent.config import Station
 from agent.store.log import Log, Place, Record
 from agent.store.salvaging import Salvaging
 from agent.uplinks.mqtt import MqttUplink, retry_delay_s
+from agent.uplinks.mqtt_link import link_of
 from host.clock import ManualClock, RealClock
 from host.tls import client_context
 from protocols.mqtt.coverage import Coverage
@@ -166,7 +167,7 @@ class Rig:
         station = uplink.pop("station", STATION)
         tls, birth = uplink.pop("tls", None), uplink.pop("birth", BIRTH)
         config = UplinkConfig.model_validate({"kind": "mqtt", "host": "127.0.0.1", **uplink})
-        self.uplink = MqttUplink("centre", config, station, self.log, clock, birth=birth, tls=tls)
+        self.uplink = MqttUplink("centre", config, station, self.log, clock, birth=birth, make_link=link_of, tls=tls)
         self.tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Rig":
