@@ -1,7 +1,7 @@
 """What the log holds of the past, by time: read page by page in the log's thread, so that years fit no memory."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,11 +17,12 @@ PAGE_PERIODS: Final = 20
 PAGE_RECORDS: Final = 50
 
 Averages = Mapping[str, Average]
+Pick = Callable[[Iterable[Mapping[str, Any]]], Averages]
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The averages of one period by series: of each the newest final revision."""
+    """The averages of one period by series: of each the newest final revision, for a request of the platform."""
 
     start: datetime
     averages: Averages
@@ -61,36 +62,48 @@ class Past:
         count = max(1, PAGE_PERIODS * MINUTE_S // period_s)
         rows = self._kept(MINUTE_S, first, min(first + count * length, until + timedelta(seconds=1) + length))
         found = ((start, list(group)) for start, group in _grouped(rows, period_s))
-        return [Period(start, self._joined(group, start, period_s)) for start, group in found if after < start <= until]
+        return [Period(start, self._joined(group, start, period_s, self.newest)) for start, group in found if after < start <= until]
 
     def _kept(self, period_s: int, since: datetime, until: datetime) -> Iterator[Mapping[str, Any]]:
         rows = self._index.averages(period_s, iso(since), iso(until))
         return (row for row in rows if self._simulated_allowed or not row.get("sim"))
 
     async def minutes(self, start: datetime, period_s: int) -> Averages:
-        """The averages over several minutes from `start` on."""
+        """The averages over several minutes from `start` on, of what was first reported.
+
+        This is what goes out unasked: nothing revised does (design, section 13.1).
+        """
         return await self._log.call(self._minutes, start, period_s)
 
     def _minutes(self, start: datetime, period_s: int) -> Averages:
         rows = self._kept(MINUTE_S, start, start + timedelta(seconds=period_s))
-        return self._joined(rows, start, period_s)
+        return self._joined(rows, start, period_s, self._first)
 
     def newest(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, Average]:
-        """Of each wanted series the final average of the highest revision in these records."""
+        """Of each wanted series the final average of the highest revision in these records: a platform asked."""
         found: dict[str, Average] = {}
-        for row in rows:
-            rows_of = {series: one for series, one in row["rows"].items() if series in self._wanted}
-            for average in averages_of({**row, "rows": rows_of}):
-                known = found.get(average.series)
-                if average.final and (known is None or average.revision >= known.revision):
-                    found[average.series] = average
+        for average in self._final(rows):
+            known = found.get(average.series)
+            if known is None or average.revision >= known.revision:
+                found[average.series] = average
         return found
 
-    def _joined(self, rows: Iterable[Mapping[str, Any]], start: datetime, period_s: int) -> dict[str, Average]:
-        """Averages over several minutes from the records of single ones."""
+    def _first(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, Average]:
+        """Of each wanted series the final average that was first reported."""
+        return {average.series: average for average in self._final(rows) if average.revision == 0}
+
+    def _final(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Average]:
+        for row in rows:
+            wanted = {series: one for series, one in row["rows"].items() if series in self._wanted}
+            yield from (average for average in averages_of({**row, "rows": wanted}) if average.final)
+
+    def _joined(
+        self, rows: Iterable[Mapping[str, Any]], start: datetime, period_s: int, pick: Pick
+    ) -> dict[str, Average]:
+        """Averages over several minutes from the records of single ones, of each what `pick` takes."""
         members: dict[str, list[Average]] = {}
         for _, group in _grouped(rows, MINUTE_S):
-            for series, average in self.newest(group).items():
+            for series, average in pick(group).items():
                 members.setdefault(series, []).append(average)
         return {series: several_minutes(found, start, period_s // MINUTE_S) for series, found in members.items()}
 

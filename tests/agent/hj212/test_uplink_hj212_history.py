@@ -126,6 +126,23 @@ async def test_a_period_that_no_minute_ended_goes_up_after_the_stop(hj: Any, pla
             assert uplink.status()["backlog"] == 0
 
 
+async def test_what_was_made_again_goes_up_only_where_the_platform_asks_for_it(hj: Any, platform: Any) -> None:
+    async with hj.logging() as log, hj.running(hj.uplink(await platform.start(), minute_min=5)) as uplink:
+        await hj.until(lambda: uplink.status()["connected"])
+        for n in range(5):
+            # A minute is made again before the period that holds it was sent.
+            await log.append("average", hj.minute(n))
+            if n < 4:
+                await log.append("average", hj.minute(n, mean=100.0, revision=1))
+        await hj.until(lambda: platform.minutes == [0])
+        await log.append("average", hj.minute(4, mean=100.0, revision=1))
+        await uplink.drain(5)
+        assert [one.upload.rows[0].values["Avg"] for one in platform.of("2051")] == [2.0]
+        whole = {"BeginTime": "20260115093000", "EndTime": "20260115093000"}
+        assert (await platform.request("2051", **whole)).code == 1
+        assert [one.upload.rows[0].values["Avg"] for one in platform.of("2051")] == [2.0, 100.0]
+
+
 async def test_hours_of_treatment_units_come_of_the_minutes_of_the_day(hj: Any, platform: Any) -> None:
     status = {"1": {"series": "stack.so2", "running_above": 5.0}, "2": {"series": "stack.nox"}}
     async with hj.logging():
