@@ -1,15 +1,10 @@
 """The daemon as a whole: real processes, a real wire, a real log read after the end."""
 
 import asyncio
-import base64
-import contextlib
-import json
-import os
 import resource
 import socket
 import stat
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -18,125 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.lines import Weather, tcp
+from peers.stations import StationProcess, bare, of
 
-from agent.store.segment import Record, Segment
-from host.control import RequestError, ask
+from agent.store.segment import Record
+from host.control import ask
 from metrology.periods import parse_iso
-from protocols import record
 
 RATE = 15.0
 
 
-class Weather:
-    """A weather transmitter behind a TCP port; each answer gives a temperature no other gave."""
-
-    def __init__(self) -> None:
-        self.given: list[float] = []
-        self.port = 0
-        self._open: set[asyncio.StreamWriter] = set()
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
-        with contextlib.suppress(ConnectionError):
-            while await reader.readline():
-                self.given.append(round(10 + 0.01 * len(self.given), 2))
-                writer.write(f"0R0,Dm=236D,Sm=2.5M,Ta={self.given[-1]:.2f}C,Ua=48.1P,Pa=1009.6H\r\n".encode())
-                await writer.drain()
-        self._open.discard(writer)
-        writer.close()
-
-    def stop(self) -> None:
-        self._server.close()
-        for writer in self._open:
-            writer.close()
-
-
-class Station:
-    """One station's configuration and the processes that run it."""
+class Station(StationProcess):
+    """One weather transmitter, asked once a second."""
 
     def __init__(self, folder: Path, root: Path, port: int) -> None:
-        self.folder, self.root = folder, root
-        self.socket = str(folder / "agent.sock")
-        self.environment: dict[str, str] = {}
-        self.clock: list[str] = []
-        key = folder / "key"
-        key.write_bytes(base64.b64encode(bytes(range(32))))
-        key.chmod(0o600)
-        self.document: dict[str, Any] = {
-            "station": {
-                "id": "test-01", "network": "n", "name_zh": "站", "name_en": "station",
-                "position": {"latitude": 31, "longitude": 121, "height_m": 10, "datum": "WGS-84"},
-            },
-            "store": {"path": str(folder / "store"), "commit_ms": 10, "quota_GB": 1000},
-            "ledger": {"key": {"file": str(key)}},
-            "buses": {"line": {"wire": {"kind": "tcp", "host": "127.0.0.1", "port": port}, "protocol": "text"}},
-            "instruments": {
-                "weather": {
-                    "driver": "vaisala_wxt5xx", "bus": "line", "unit": 0, "poll_s": 1, "kind": "research",
-                    "rule": "ghg", "series": {"air_temperature": {"minimum": -50, "maximum": 60}},
-                }
-            },
-            "socket": self.socket,
+        super().__init__(folder, root, bare())
+        self.document["buses"]["line"] = {"wire": tcp(port), "protocol": "text"}
+        self.document["instruments"]["weather"] = {
+            "driver": "vaisala_wxt5xx", "bus": "line", "unit": 0, "poll_s": 1, "kind": "research",
+            "rule": "ghg", "series": {"air_temperature": {"minimum": -50, "maximum": 60}},
         }  # fmt: skip
-        self.process: asyncio.subprocess.Process | None = None
 
     def accelerate(self, world: datetime) -> None:
         """World time is `world` now and runs RATE times as fast."""
-        self.clock = ["--clock", f"{time.time()},{world.timestamp()},{RATE:g}"]
+        self.line = ["--clock", f"{time.time()},{world.timestamp()},{RATE:g}"]
         self.document["station"]["simulated"] = True
-
-    async def start(self) -> asyncio.subprocess.Process:
-        config = self.folder / "station.hjson"
-        config.write_text(json.dumps(self.document))
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "run", str(config), *self.clock,
-            cwd=self.root, env={**os.environ, **self.environment}, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        return self.process
-
-    async def end(self) -> tuple[int, str]:
-        """SIGTERM; exit code and what it said."""
-        assert self.process
-        self.process.terminate()
-        return await self.ended()
-
-    async def ended(self) -> tuple[int, str]:
-        assert self.process
-        async with asyncio.timeout(20):
-            _, said = await self.process.communicate()
-        assert self.process.returncode is not None
-        return self.process.returncode, said.decode()
-
-    async def status(self) -> dict[str, Any]:
-        async for answer in ask(self.socket, {"do": "status"}):
-            return answer
-        raise AssertionError("no answer")
-
-    async def until(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """Wait until the daemon's status is as wanted."""
-        async with asyncio.timeout(20):
-            while True:
-                with contextlib.suppress(RequestError):
-                    if condition(status := await self.status()):
-                        return status
-                assert self.process
-                assert self.process.returncode is None, await self.ended()
-                await asyncio.sleep(0.02)
-
-    def log(self) -> list[Record]:
-        """All records, after the end. Each must carry the next number of the one epoch."""
-        rows: list[Record] = []
-        for path in sorted((self.folder / "store" / "segments").glob("log-*.db")):
-            segment = Segment(path)
-            while found := segment.read(rows[-1].seq if rows else -1, record.KINDS, 500, None):
-                rows += found
-            segment.close()
-        assert [(row.epoch, row.seq) for row in rows] == [(1, seq) for seq in range(len(rows))]
-        return rows
 
 
 @pytest.fixture
@@ -151,13 +52,7 @@ async def weather() -> AsyncIterator[Weather]:
 async def station(tmp_path: Path, root: Path, weather: Weather) -> AsyncIterator[Station]:
     one = Station(tmp_path, root, weather.port)
     yield one
-    if one.process and one.process.returncode is None:
-        one.process.kill()
-        await one.process.communicate()
-
-
-def of(kind: str, rows: list[Record]) -> list[dict[str, Any]]:
-    return [row.fields for row in rows if row.kind == kind]
+    await one.put_away()
 
 
 def temperatures(rows: list[Record]) -> list[tuple[datetime, float]]:
@@ -183,7 +78,7 @@ async def test_a_killed_station_goes_on_where_it_was(station: Station, weather: 
     code, said = await station.end()
     assert code == 0, said
 
-    rows = station.log()
+    rows = station.rows()
     # Nothing that was answered and committed is missing or there twice; at most one answer was under way at the kill.
     seen = [value for _, value in temperatures(rows)]
     assert len(set(seen)) == len(seen)
@@ -221,7 +116,7 @@ async def test_sigterm_ends_in_order(station: Station) -> None:
     code, said = await station.end()
     assert code == 0, said
     assert "Traceback" not in said
-    rows = station.log()
+    rows = station.rows()
     # First the configuration, then scans, and no scan after the word that everything has stopped.
     assert rows[0].kind == "config"
     assert [(row.kind, row.fields.get("what")) for row in rows[-2:]] == [("event", "stopped"), ("checkpoint", None)]
@@ -278,7 +173,7 @@ async def test_a_crash_of_a_part_ends_the_station_loudly(station: Station) -> No
     code, said = await station.ended()
     assert code != 0
     assert "ZeroDivisionError: our own mistake" in said
-    assert of("config", station.log())
+    assert of("config", station.rows())
 
 
 class Manager:
@@ -327,7 +222,7 @@ async def test_the_watchdog_is_fed_by_commits_and_a_full_disk_loses_nothing(stat
     code, said = await station.end()
     assert (code, manager.heard[-1]) == (0, "STOPPING=1"), said
     manager.close()
-    rows = station.log()
+    rows = station.rows()
     assert "log-recovered" in [fields["what"] for fields in of("event", rows)]
     seen = [value for _, value in temperatures(rows)]
     assert set(weather.given[: len(seen)]) == set(seen)

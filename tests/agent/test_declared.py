@@ -1,28 +1,24 @@
 """A real daemon and an analyzer that says who it is: comparison, another serial number, confirmation, sign-offs."""
 
 import asyncio
-import base64
-import contextlib
 import json
-import os
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.lines import TcpLines, tcp
+from peers.stations import StationProcess, bare, of
 
 from agent.config import Instrument
 from agent.qa.declared import declared_items, differing, status_names, told_items
 from agent.qa.signoff import period_of
-from agent.store.segment import Segment
 from calibration.qa.review import Level, SignOff, level
-from host.control import RequestError, ask
+from host.control import RequestError
 from metrology.periods import iso
-from protocols import record
 
 RATE = 600.0
 HOUR_S = 3600
@@ -50,41 +46,19 @@ ENTRY = PolledEntry(
 """
 
 
-class Analyzer:
+class Analyzer(TcpLines):
     """Says its serial number, its full scale and a value."""
 
     def __init__(self) -> None:
+        super().__init__(lambda: f"{self.serial} {self.top} 12.5\n".encode())
         self.serial, self.top = "SN-1", 300.0
-        self.port = 0
-        self._open: set[asyncio.StreamWriter] = set()
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
-        with contextlib.suppress(ConnectionError):
-            while await reader.readline():
-                writer.write(f"{self.serial} {self.top} 12.5\n".encode())
-                await writer.drain()
-        writer.close()
-
-    def stop(self) -> None:
-        self._server.close()
-        for writer in self._open:
-            writer.close()
 
 
-class Station:
-    """The daemon as a process; world time runs ten minutes a second, so that midnight passes within a test."""
+class Station(StationProcess):
+    """World time runs ten minutes a second, so that midnight passes within a test."""
 
     def __init__(self, folder: Path, root: Path, port: int) -> None:
-        self.folder, self.root = folder, root
-        self.socket = str(folder / "agent.sock")
-        key = folder / "key"
-        key.write_bytes(base64.b64encode(bytes(range(32))))
-        key.chmod(0o600)
+        super().__init__(folder, root, bare("qa-01"))
         packages = folder / "packages"
         (packages / "talker-1.0.dist-info").mkdir(parents=True)
         (packages / "talker.py").write_text(DRIVER)
@@ -92,76 +66,34 @@ class Station:
         (packages / "talker-1.0.dist-info" / "entry_points.txt").write_text(
             "[plumeline.drivers]\ntalker = talker:ENTRY\n"
         )
-        self.environment = {**os.environ, "PYTHONPATH": str(packages)}
-        self.document: dict[str, Any] = {
-            "station": {
-                "id": "qa-01", "network": "n", "name_zh": "站", "name_en": "station", "simulated": True,
-                "position": {"latitude": 31, "longitude": 121, "height_m": 10, "datum": "WGS-84"},
-            },
-            "store": {"path": str(folder / "store"), "commit_ms": 10, "quota_GB": 1000},
-            "ledger": {"key": {"file": str(key)}},
-            "buses": {"line": {"wire": {"kind": "tcp", "host": "127.0.0.1", "port": port}, "protocol": "text"}},
-            "instruments": {
-                "cems": {
-                    "driver": "talker", "bus": "line", "poll_s": 60, "expected_per_minute": 12, "kind": "regulated",
-                    "rule": "hj-stack", "series": {"so2": {"minimum": 0, "maximum": 300}},
-                    "declared": {"serial": "SN-1", "approval": "CCEP-7"},
-                }
-            },
-            "socket": self.socket,
+        self.environment = {"PYTHONPATH": str(packages)}
+        self.document["station"]["simulated"] = True
+        self.document["buses"]["line"] = {"wire": tcp(port), "protocol": "text"}
+        self.document["instruments"]["cems"] = {
+            "driver": "talker", "bus": "line", "poll_s": 60, "expected_per_minute": 12, "kind": "regulated",
+            "rule": "hj-stack", "series": {"so2": {"minimum": 0, "maximum": 300}},
+            "declared": {"serial": "SN-1", "approval": "CCEP-7"},
         }  # fmt: skip
         self.world = WORLD
 
-    async def start(self) -> None:
-        config = self.folder / "station.hjson"
-        config.write_text(json.dumps(self.document))
-        clock = f"{time.time()},{self.world.timestamp()},{RATE:g}"
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "run", str(config), "--clock", clock,
-            cwd=self.root, env=self.environment, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+    async def start(self) -> asyncio.subprocess.Process:
+        self.line = ["--clock", f"{time.time()},{self.world.timestamp()},{RATE:g}"]
+        return await super().start()
 
-    async def asked(self, what: str, **members: Any) -> dict[str, Any]:
-        async for answer in ask(self.socket, {"do": what, **members}):
-            return answer
-        raise AssertionError("no answer")
+    async def status(self) -> dict[str, Any]:
+        """The latest values and what is declared; refused until there is a value."""
+        found = {**await self.asked("status"), "declared": (await self.asked("instruments"))["instruments"]}
+        if not found["values"]:
+            raise RequestError("no value yet")
+        return found
 
-    async def until(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """Wait until the latest value and what is declared are as wanted."""
-        async with asyncio.timeout(20):
-            while True:
-                with contextlib.suppress(RequestError):
-                    found = {**await self.asked("status"), "declared": (await self.asked("instruments"))["instruments"]}
-                    if found["values"] and condition(found):
-                        return found
-                assert self.process.returncode is None, await self.process.communicate()
-                await asyncio.sleep(0.02)
-
-    async def command(self, *words: str, code: int = 0) -> str:
-        made = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "--lang", "en", *words, "--socket", self.socket,
-            cwd=self.root, env=self.environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        said, wrong = await made.communicate()
-        assert made.returncode == code, (said, wrong)
-        return (said or wrong).decode()
-
-    async def end(self) -> None:
-        self.process.terminate()
-        async with asyncio.timeout(20):
-            _, said = await self.process.communicate()
-        assert self.process.returncode == 0, said
+    async def finish(self) -> None:
+        code, said = await self.end()
+        assert code == 0, said
         self.world = max(self.world, datetime.fromisoformat(self.events()[-1]["t"])) + timedelta(minutes=5)
 
     def events(self, *whats: str) -> list[dict[str, Any]]:
-        rows = []
-        for path in sorted((self.folder / "store" / "segments").glob("log-*.db")):
-            segment, after = Segment(path), -1
-            while found := segment.read(after, record.KINDS, 500, None):
-                after = found[-1].seq
-                rows += [row.fields for row in found if row.kind == "event"]
-            segment.close()
-        return [row for row in rows if not whats or row["what"] in whats]
+        return [row for row in of("event", self.rows()) if not whats or row["what"] in whats]
 
 
 @pytest.fixture
@@ -176,9 +108,7 @@ async def analyzer() -> AsyncIterator[Analyzer]:
 async def station(tmp_path: Path, root: Path, analyzer: Analyzer) -> AsyncIterator[Station]:
     one = Station(tmp_path, root, analyzer.port)
     yield one
-    if one.process.returncode is None:
-        one.process.kill()
-        await one.process.communicate()
+    await one.put_away()
 
 
 def causes(found: dict[str, Any]) -> list[str]:
@@ -200,7 +130,7 @@ async def test_another_instrument_is_marked_until_a_person_confirms_it(station: 
     swapped = await station.until(lambda found: causes(found) == ["maintenance"])
     assert swapped["declared"]["cems"]["unconfirmed"]
     assert swapped["declared"]["cems"]["differs"]["range.so2"] == [300.0, 250.0]
-    await station.end()
+    await station.finish()
 
     await station.start()
     await station.until(lambda found: causes(found) == ["maintenance"])
@@ -214,13 +144,13 @@ async def test_another_instrument_is_marked_until_a_person_confirms_it(station: 
     await station.command("instrument", "confirm", "cems", "--who", "Li Na", "--reason", "swapped for repair")
     after = await station.until(lambda found: causes(found) == [])
     assert not after["declared"]["cems"]["unconfirmed"]
-    await station.end()
+    await station.finish()
 
     await station.start()
     # An item that is never told is waited for: ten minutes, then the comparison of this start is made without it.
     told = await station.until(lambda found: found["now"] > iso(station.world + timedelta(minutes=40)))
     assert causes(told) == []
-    await station.end()
+    await station.finish()
     compared = station.events("instrument-compared", "instrument-differs")
     assert compared[0]["what"] == "instrument-compared"
     assert compared[0]["untold"] == ["approval"]
@@ -246,7 +176,7 @@ async def test_a_configuration_that_names_the_new_instrument_ends_the_mark(
     await station.until(lambda found: causes(found) == [])
     analyzer.serial = "SN-3"
     await station.until(lambda found: causes(found) == ["maintenance"])
-    await station.end()
+    await station.finish()
     assert station.events("configuration-refused") == []
 
 
@@ -268,7 +198,7 @@ async def test_sign_offs_and_adjustments_are_records_of_named_persons(station: S
     assert "2026-02-01 00:00:00" in await station.command("qa", "list")
     assert "no series" in await station.command("qa", "adjusted", "cems.no", *who, code=1)
     assert "cems.so2" in await station.command("qa", "adjusted", "cems.so2", *who)
-    await station.end()
+    await station.finish()
     assert [row["origin"] for row in station.events("qa-signoff")] == ["Li Na", "Li Na"]
 
 

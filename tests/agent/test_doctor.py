@@ -15,6 +15,7 @@ from typing import Any
 import hjson
 import numpy as np
 import pytest
+from peers.lines import METER, STACK, Counting, senseair, unheard
 
 from agent.__main__ import main
 from agent.checks.check import check_file
@@ -42,49 +43,17 @@ from simulation.instruments.small_sensors import MhZ19B, Sds011Sensor, Sps30Sens
 from simulation.instruments.windsonic import WindSonic
 from simulation.modbus import HOLDING, ModbusTcp, RtuLine, Unit, crc
 from simulation.plantower import frame
-from simulation.senseair import Senseair
 from simulation.wxt import Wxt
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
-METER = {
-    "voltage_a": 231.4, "voltage_b": 229.9, "voltage_c": 230.0, "current_a": 12.345, "current_b": -0.5,
-    "current_c": 0.0, "active_energy": 123456.78, "active_power": -3.1415, "power_factor": 0.987,
-    "mains_frequency": 49.98,
-}  # fmt: skip
-STACK = {0: 35.2, 2: 48.1, 4: 6.2, 6: 12.1, 8: 4.5, 10: 120.0, 12: 118.0, 14: -230.0, 16: 9.8}
 FIVE = ["eastron_sdm630", "cems_block", "senseair_s8", "senseair_s8", "vaisala_gmp252"]
 # An instrument of the test answers within milliseconds; the long patience is for a busy machine.
 PLAN = Plan((9600, 19200), ("N", "E"), (1, 2, 3, 4, 240, 254), 0.15, 0.06, False, ("modbus",))
 WHOLE = replace(PLAN, timeout_s=0.1, ways=WAYS)
 
 
-def unheard(values: Mapping[str, float], **more: object) -> None:
-    """A journal nobody reads."""
-
-
 def silent(what: str, done: int, of: int, found: int) -> None:
     """Progress nobody looks at."""
-
-
-class Counting:
-    """A unit that counts what is written to it."""
-
-    def __init__(self, unit: Unit) -> None:
-        self._unit = unit
-        self.written = 0
-
-    def read(self, table: int, address: int, count: int) -> list[int] | None:
-        return self._unit.read(table, address, count)
-
-    def write(self, table: int, address: int, value: int) -> bool:
-        self.written += 1
-        return self._unit.write(table, address, value)
-
-
-def senseair() -> Senseair:
-    sensor = Senseair(unheard, np.random.default_rng(1))
-    sensor.step(AT, 420.0)
-    return sensor
 
 
 def five() -> dict[int, Counting]:

@@ -1,15 +1,15 @@
 """Instruments on a real pty, asked by the owner of a bus; independent programs read and serve the same line."""
 
 import asyncio
-import contextlib
 import os
 import tty
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import minimalmodbus
 import pytest
+from peers.lines import METER, on_a_pty, unheard
 
 from agent.config import Bus
 from agent.wires.bus import AskedBus
@@ -21,31 +21,7 @@ from simulation.instruments.registers import Gmp252, Sdm630
 from simulation.instruments.small_sensors import Sps30Sensor
 from simulation.modbus import RtuLine
 
-METER = {
-    "voltage_a": 231.4, "voltage_b": 229.9, "voltage_c": 230.0, "current_a": 12.345, "current_b": -0.5,
-    "current_c": 0.0, "active_energy": 123456.78, "active_power": -3.1415, "power_factor": 0.987,
-    "mains_frequency": 49.98,
-}  # fmt: skip
 UNITS = ["gas_pressure=psi", "gas_temperature=degC", "volume_flow=L/min", "mass_flow=L/min", "flow_setpoint=L/min"]
-
-
-def unheard(values: Mapping[str, float], **more: object) -> None:
-    """A journal nobody reads."""
-
-
-@contextlib.contextmanager
-def on_a_pty(hear: Callable[[bytes], bytes]) -> Iterator[str]:
-    """A serial line with an instrument at its far end; its name."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    loop = asyncio.get_running_loop()
-    loop.add_reader(master, lambda: os.write(master, hear(os.read(master, 4096))))
-    try:
-        yield os.ttyname(slave)
-    finally:
-        loop.remove_reader(master)
-        os.close(master)
-        os.close(slave)
 
 
 async def polled(device: str, protocol: str, name: str, unit: int | None, **options: Any) -> list[Scan]:

@@ -1,8 +1,6 @@
 """SIGHUP: a real daemon on real wires reads its file again; what changed is set anew, all else runs on untouched."""
 
 import asyncio
-import base64
-import contextlib
 import fcntl
 import getpass
 import json
@@ -19,72 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.lines import Weather, serial, tcp
+from peers.stations import Document, StationProcess, bare, of
 
 from agent.changes import author, changed_instruments, config_fields, difference, needs_restart
 from agent.config import Config
-from agent.store.segment import Record, Segment
+from agent.store.segment import Record
 from agent.values.averaging import Averager, SeriesSpec
-from host.control import RequestError, ask
+from host.control import ask
 from metrology.measurand import catalogue
 from metrology.periods import parse_iso
 from metrology.reading import Measurement, Reading
 from protocols import record
 
 RATE = 15.0
-Document = dict[str, Any]
 
 
-class Weather:
-    """A weather transmitter behind a TCP port; each answer gives a temperature no other gave."""
-
-    def __init__(self) -> None:
-        self.given: list[float] = []
-        self.connections = 0
-        self._open: set[asyncio.StreamWriter] = set()
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self._open.add(writer)
-        with contextlib.suppress(ConnectionError):
-            while await reader.readline():
-                self.given.append(round(10 + 0.01 * len(self.given), 2))
-                writer.write(f"0R0,Dm=236D,Sm=2.5M,Ta={self.given[-1]:.2f}C,Ua=48.1P,Pa=1009.6H\r\n".encode())
-                await writer.drain()
-        self._open.discard(writer)
-        writer.close()
-
-    def stop(self) -> None:
-        self._server.close()
-        for writer in self._open:
-            writer.close()
-
-
-class Station:
-    """A station's file, the daemon that runs by it, and its log."""
-
-    def __init__(self, folder: Path, root: Path, document: Document) -> None:
-        self.folder, self.root, self.document = folder, root, document
-        self.file = folder / "station.hjson"
-        self.socket = str(folder / "agent.sock")
-        self.line: list[str] = []
-        key = folder / "key"
-        key.write_bytes(base64.b64encode(bytes(range(32))))
-        key.chmod(0o600)
-        document["ledger"] = {"key": {"file": str(key)}}
-        document["store"] = {"path": str(folder / "store"), "commit_ms": 5, "quota_GB": 1000}
-        document["socket"] = self.socket
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        self.file.write_text(json.dumps(self.document))
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "run", str(self.file), *self.line, cwd=self.root,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+class Station(StationProcess):
+    """A station whose file changes while it runs."""
 
     def reload(self, text: str | None = None) -> None:
         """Write the document (or a text) over the file and send the signal."""
@@ -92,26 +42,8 @@ class Station:
         assert self.process
         self.process.send_signal(signal.SIGHUP)
 
-    async def status(self) -> Document:
-        async for answer in ask(self.socket, {"do": "status"}):
-            return answer
-        raise AssertionError("no answer")
-
     async def events(self) -> list[Document]:
-        async for answer in ask(self.socket, {"do": "events"}):
-            return list(answer["events"])
-        raise AssertionError("no answer")
-
-    async def until(self, condition: Callable[[Document], object]) -> Document:
-        """Wait until the daemon's status is as wanted."""
-        async with asyncio.timeout(20):
-            while True:
-                with contextlib.suppress(RequestError):
-                    if condition(status := await self.status()):
-                        return status
-                assert self.process
-                assert self.process.returncode is None, await self.process.communicate()
-                await asyncio.sleep(0.02)
+        return list((await self.asked("events"))["events"])
 
     async def refused(self, count: int = 1) -> Document:
         """The last of so many refusals."""
@@ -120,29 +52,11 @@ class Station:
                 await asyncio.sleep(0.02)
         return found[-1]
 
-    async def end(self) -> list[Record]:
+    async def finish(self) -> list[Record]:
         """SIGTERM; all records."""
-        assert self.process
-        self.process.terminate()
-        async with asyncio.timeout(20):
-            _, said = await self.process.communicate()
-        assert self.process.returncode == 0, said.decode()
+        code, said = await self.end()
+        assert code == 0, said
         return self.rows()
-
-    def rows(self) -> list[Record]:
-        """All records; each carries the next number of the one epoch."""
-        rows: list[Record] = []
-        for path in sorted((self.folder / "store" / "segments").glob("log-*.db")):
-            segment = Segment(path)
-            while found := segment.read(rows[-1].seq if rows else -1, record.KINDS, 500, None):
-                rows += found
-            segment.close()
-        assert [(row.epoch, row.seq) for row in rows] == [(1, seq) for seq in range(len(rows))]
-        return rows
-
-
-def of(kind: str, rows: list[Record]) -> list[Document]:
-    return [row.fields for row in rows if row.kind == kind]
 
 
 def scans(rows: list[Record], instrument: str, measurand: str) -> list[tuple[datetime, float | None]]:
@@ -158,22 +72,14 @@ async def weather() -> AsyncIterator[Weather]:
     peer.stop()
 
 
-def tcp(port: int) -> Document:
-    return {"kind": "tcp", "host": "127.0.0.1", "port": port}
-
-
 @pytest.fixture
 async def station(tmp_path: Path, root: Path, weather: Weather, pty_line: Any, serve_rtu: Any) -> AsyncIterator[Any]:
     """A weather transmitter by TCP beside a CO2 sensor, unit 5 of a Modbus RTU line; units 5 and 7 answer there."""
     peer = await serve_rtu(5, 7)
-    document = {
-        "station": {
-            "id": "test-01", "network": "n", "name_zh": "站", "name_en": "station",
-            "position": {"latitude": 31, "longitude": 121, "height_m": 10, "datum": "WGS-84"},
-        },
+    document = bare() | {
         "buses": {
             "air": {"wire": tcp(weather.port), "protocol": "text"},
-            "line": {"wire": {"kind": "serial", "device": str(pty_line.link)}, "protocol": "modbus-rtu"},
+            "line": {"wire": serial(str(pty_line.link)), "protocol": "modbus-rtu"},
         },
         "instruments": {
             "weather": {
@@ -185,12 +91,10 @@ async def station(tmp_path: Path, root: Path, weather: Weather, pty_line: Any, s
             },
         },
     }  # fmt: skip
-    one = Station(tmp_path, root, document)
+    one = Station(tmp_path, root, document, commit_ms=5)
     one.modbus = peer  # type: ignore[attr-defined]
     yield one
-    if one.process and one.process.returncode is None:
-        one.process.kill()
-        await one.process.communicate()
+    await one.put_away()
 
 
 async def test_one_instrument_gets_another_address_and_its_neighbour_never_notices(
@@ -209,7 +113,7 @@ async def test_one_instrument_gets_another_address_and_its_neighbour_never_notic
     assert after["instruments"]["weather"]["polls"] > before["instruments"]["weather"]["polls"]
     assert after["instruments"]["weather"]["missed"] == 0
     assert weather.connections == 1
-    rows = await station.end()
+    rows = await station.finish()
     first, second = of("config", rows)
     assert (first["origin"], "changes" in first) == ("start", False)
     assert second["origin"] == "SIGHUP"
@@ -245,7 +149,7 @@ async def test_the_open_minute_keeps_what_it_held_and_the_range_is_the_new_one(s
     station.reload()
     status = await station.until(lambda s: "out_of_range" in s["values"]["weather.air_temperature"]["causes"])
     await station.until(lambda s: parse_iso(s["now"]) > parse_iso(status["now"]) + timedelta(seconds=75))
-    rows = await station.end()
+    rows = await station.finish()
     changes = [row["changes"] for row in of("config", rows)[1:]]
     assert changes == [
         {"instruments.weather.poll_s": [2.0, 1.0]},
@@ -299,7 +203,7 @@ async def test_a_file_with_errors_leaves_all_as_it_was(station: Any) -> None:
     station.document["instruments"]["ndir"]["poll_s"] = 0.5
     station.reload()
     await station.until(lambda s: s["instruments"]["ndir"]["polls"] < status["instruments"]["ndir"]["polls"])
-    rows = await station.end()
+    rows = await station.finish()
     assert [row.get("changes") for row in of("config", rows)] == [None, {"instruments.ndir.poll_s": [0.2, 0.5]}]
 
 
@@ -346,10 +250,10 @@ async def test_what_needs_a_restart_is_refused_as_a_whole_and_told_at_the_restar
     assert refused["reasons"] == ["station.name_en: takes effect at a restart of the station"]
     polls = (await station.status())["instruments"]["ndir"]["polls"]
     await station.until(lambda s: s["instruments"]["ndir"]["polls"] > polls + 2)
-    assert len(of("config", await station.end())) == 1
+    assert len(of("config", await station.finish())) == 1
     await station.start()
     await station.until(lambda s: s["scans"] > 2)
-    config = of("config", await station.end())[-1]
+    config = of("config", await station.finish())[-1]
     assert config["origin"] == "start"
     assert config["changes"] == {"station.name_en": ["station", "other"], "instruments.ndir.poll_s": [0.2, 1.0]}
 
@@ -361,7 +265,7 @@ async def test_no_instrument_is_set_anew_during_its_calibration(
     document = config_for(tmp_path, peer.port).model_dump(mode="json", exclude_none=True)
     document["sequences"]["daily"]["recovery_s"] = 0
     document["instruments"]["ndir"]["poll_s"] = 0.2
-    one = Station(tmp_path, root, document)
+    one = Station(tmp_path, root, document, commit_ms=5)
     await one.start()
     try:
         await one.until(lambda s: not s["calibration"]["held"])
@@ -376,7 +280,7 @@ async def test_no_instrument_is_set_anew_during_its_calibration(
         polls = (await one.until(lambda s: s["instruments"]["ndir"]["polls"] > 3))["instruments"]["ndir"]["polls"]
         one.reload()
         await one.until(lambda s: s["instruments"]["ndir"]["polls"] < polls)
-        rows = await one.end()
+        rows = await one.finish()
     finally:
         if one.process and one.process.returncode is None:
             one.process.kill()
@@ -431,7 +335,7 @@ async def test_a_line_that_speaks_unasked(tmp_path: Path, root: Path) -> None:
         "buses": {"gateway": {"wire": {"kind": "serial", "device": os.ttyname(slave)}, "protocol": "stream"}},
         "instruments": {"b1": {**board, "unit": 1}, "b2": {**board, "unit": 2}},
     }  # fmt: skip
-    one = Station(tmp_path, root, document)
+    one = Station(tmp_path, root, document, commit_ms=5)
     await one.start()
     try:
         await one.until(lambda s: s["buses"]["gateway"]["open"])
@@ -443,7 +347,7 @@ async def test_a_line_that_speaks_unasked(tmp_path: Path, root: Path) -> None:
         one.reload()
         # Now it owes a reading each 50 ms, and its silence shows.
         await one.until(lambda s: s["listeners"]["gateway"]["missed"]["b2"] > 0)
-        rows = await one.end()
+        rows = await one.finish()
     finally:
         if one.process and one.process.returncode is None:
             one.process.kill()

@@ -1,14 +1,12 @@
 """Valves that turn and keep their position without power: a simulated actuator on a real pty and TCP port."""
 
 import asyncio
-import contextlib
-import os
-import tty
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.lines import on_a_pty, serial, tcp, unheard
 
 from agent.config import Config
 from agent.gas.maintenance import Maintenance
@@ -24,10 +22,6 @@ from simulation.serve import TcpPort
 POSITIONS = {"sample": 1, "zero": 2, "span": 4, "target": 6}
 MASKS = {"sample": 0, "zero": 1, "span": 2, "target": 4}
 HOME_S = 10.0
-
-
-def unheard(values: Mapping[str, float], **more: object) -> None:
-    """A journal nobody reads."""
 
 
 class Module:
@@ -52,20 +46,6 @@ def module() -> Module:
     return Module(ViciActuator(unheard, RealClock(), positions=6))
 
 
-@contextlib.contextmanager
-def on_a_pty(hear: Callable[[bytes], bytes]) -> Iterator[str]:
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    loop = asyncio.get_running_loop()
-    loop.add_reader(master, lambda: os.write(master, hear(os.read(master, 100))))
-    try:
-        yield os.ttyname(slave)
-    finally:
-        loop.remove_reader(master)
-        os.close(master)
-        os.close(slave)
-
-
 def rotary(wire: dict[str, Any], kind: str = "vici", **sequence: Any) -> Callable[[dict[str, Any]], None]:
     """A change of the rig's configuration: the valve turns, and stays where it is without power."""
     key, states = ("position", POSITIONS) if kind == "vici" else ("mask", MASKS)
@@ -80,14 +60,6 @@ def rotary(wire: dict[str, Any], kind: str = "vici", **sequence: Any) -> Callabl
         document["sequences"]["daily"] |= sequence
 
     return change
-
-
-def serial(device: str) -> dict[str, Any]:
-    return {"kind": "serial", "device": device}
-
-
-def tcp(port: int) -> dict[str, Any]:
-    return {"kind": "tcp", "host": "127.0.0.1", "port": port}
 
 
 async def marks(one: Any) -> frozenset[Cause]:

@@ -1,120 +1,32 @@
 """A scan of a line that a running daemon owns, and a daemon that runs what a scan proposed: real processes and ptys."""
 
-import asyncio
-import base64
-import contextlib
 import json
-import os
 import signal
-import sys
-import tty
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from peers.lines import METER, STACK, Counting, on_a_pty, senseair, unheard
+from peers.stations import StationProcess, bare
 
 from agent.doctor.places import Place, Plan
 from agent.doctor.propose import proposed, text
 from agent.doctor.scan import scan
-from agent.store.segment import Segment
 from host.control import RequestError, ask
-from protocols import record
 from simulation.instruments.registers import Gmp252, Sdm630, StackDevice
 from simulation.modbus import RtuLine, Unit
-from simulation.senseair import Senseair
-
-METER = {
-    "voltage_a": 231.4, "voltage_b": 229.9, "voltage_c": 230.0, "current_a": 12.345, "current_b": -0.5,
-    "current_c": 0.0, "active_energy": 123456.78, "active_power": -3.1415, "power_factor": 0.987,
-    "mains_frequency": 49.98,
-}  # fmt: skip
-STACK = {0: 35.2, 2: 48.1, 4: 6.2, 6: 12.1, 8: 4.5, 10: 120.0, 12: 118.0, 14: -230.0, 16: 9.8}
 
 
-def unheard(values: Mapping[str, float], **more: object) -> None:
-    """A journal nobody reads."""
-
-
-def senseair() -> Senseair:
-    sensor = Senseair(unheard, np.random.default_rng(1))
-    sensor.step(datetime(2026, 6, 1, tzinfo=UTC), 420.0)
-    return sensor
-
-
-class Writes:
-    """A unit that counts what is written to it."""
-
-    def __init__(self, unit: Unit) -> None:
-        self._unit = unit
-        self.written = 0
-
-    def read(self, table: int, address: int, count: int) -> list[int] | None:
-        return self._unit.read(table, address, count)
-
-    def write(self, table: int, address: int, value: int) -> bool:
-        self.written += 1
-        return self._unit.write(table, address, value)
-
-
-@contextlib.contextmanager
-def on_a_pty(hear: Callable[[bytes], bytes]) -> Iterator[str]:
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    loop = asyncio.get_running_loop()
-    loop.add_reader(master, lambda: os.write(master, hear(os.read(master, 4096))))
-    try:
-        yield os.ttyname(slave)
-    finally:
-        loop.remove_reader(master)
-        os.close(master)
-        os.close(slave)
-
-
-class Station:
-    """A daemon of a bare station with these blocks."""
+class Station(StationProcess):
+    """A daemon of a bare station with these blocks, as a scan proposed them."""
 
     def __init__(self, folder: Path, root: Path, blocks: str) -> None:
-        self.folder, self.root, self.socket = folder, root, str(folder / "socket")
-        key = folder / "station.key"
-        key.write_bytes(base64.b64encode(bytes(range(32))) + b"\n")
-        key.chmod(0o600)
-        place = {"latitude": 31.0, "longitude": 121.0, "height_m": 4, "datum": "WGS-84"}
-        bare = {
-            "station": {"id": "scan-01", "network": "n", "name_zh": "例", "name_en": "Example", "position": place},
-            "store": {"path": str(folder / "store"), "quota_GB": 2000, "commit_ms": 10},
-            "ledger": {"key": {"file": str(key)}},
-            "socket": self.socket,
-        }
-        self.path = folder / "station.hjson"
-        self.path.write_text(json.dumps(bare)[:-1] + "\n" + blocks + "}\n", encoding="utf-8")
+        super().__init__(folder, root, bare("scan-01"))
+        del self.document["buses"], self.document["instruments"]
+        self.blocks = blocks
 
-    async def program(self, *words: str, **how: Any) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "--lang", "en", *words,
-            cwd=self.root, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, **how,
-        )  # fmt: skip
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        process = await self.program("run", str(self.path))
-        try:
-            yield
-        finally:
-            process.terminate()
-            _, said = await process.communicate()
-        assert process.returncode == 0, said.decode()
-
-    async def until(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        async with asyncio.timeout(20):
-            while True:
-                with contextlib.suppress(RequestError):
-                    async for status in ask(self.socket, {"do": "status"}):
-                        if condition(status):
-                            return status
-                await asyncio.sleep(0.02)
+    def write(self) -> None:
+        self.file.write_text(json.dumps(self.document)[:-1] + "\n" + self.blocks + "}\n", encoding="utf-8")
 
     async def scanned(self, device: str, *words: str) -> tuple[int, str, str]:
         look = ("--units", "1-3,240", "--timeout", "0.1", "--who", "li", "--socket", self.socket)
@@ -124,13 +36,7 @@ class Station:
         return process.returncode, out.decode(), said.decode()
 
     def logged(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for path in sorted((self.folder / "store" / "segments").glob("log-*.db")):
-            segment = Segment(path)
-            while found := segment.read(rows[-1]["seq"] if rows else -1, record.KINDS, 500, None):
-                rows += [row.fields for row in found]
-            segment.close()
-        return rows
+        return [row.fields for row in self.rows()]
 
 
 def blocks(device: str, *units: tuple[str, int]) -> str:
@@ -153,8 +59,8 @@ def causes(scan: dict[str, Any]) -> set[str]:
 
 
 @pytest.fixture
-def units() -> dict[int, Writes]:
-    return {1: Writes(Sdm630(METER)), 3: Writes(senseair()), 240: Writes(Gmp252(unheard))}
+def units() -> dict[int, Counting]:
+    return {1: Counting(Sdm630(METER)), 3: Counting(senseair()), 240: Counting(Gmp252(unheard))}
 
 
 LIVE = (("senseair_s8", 3), ("vaisala_gmp252", 240))
