@@ -9,7 +9,7 @@ import apsw
 
 from agent.history.query import ROWS_MAX, Statement, indexed, newest
 from agent.store.index import INDEXED, SCHEMA, entry
-from agent.store.segment import Record, Segment, place_fields, segment_numbers, seq_at
+from agent.store.segment import Record, Segment, place_fields, segment_files, seq_at
 from host.history import Fields
 from host.sqlite import DatabaseRefusedError, open_database
 from protocols import record
@@ -18,7 +18,7 @@ from protocols.tlog import Frontier
 
 def read_segments(folder: Path) -> list[Segment]:
     """The log's files in `folder`, by epoch and number, without those a power cut left empty. Raises apsw.Error."""
-    opened = [Segment(path, exclusive=False) for path in sorted(folder.glob("log-*.db"), key=segment_numbers)]
+    opened = [Segment(path, exclusive=False) for path in segment_files(folder)]
     return [segment for segment in opened if segment.begun]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import apsw
 
-from agent.store.segment import CACHE_KiB, Record, Segment, segment_numbers
+from agent.store.segment import CACHE_KiB, Record, Segment, segment_files, segment_numbers
 from host.sqlite import DatabaseRefusedError, adopt_schema, open_database
 from protocols import record
 
@@ -61,7 +61,7 @@ class Index:
     def _catch_up(self) -> None:
         row = self._db.execute("SELECT epoch, next_seq FROM built").fetchone()
         epoch, next_seq = row or (0, 0)
-        paths = sorted(self._segments.glob("log-*.db"), key=segment_numbers)
+        paths = segment_files(self._segments)
         for path, later in zip(paths, [*paths[1:], None], strict=False):
             # Of five years of days only the last few are opened: the next one's name tells where a file ends.
             if segment_numbers(path)[0] < epoch or (later and segment_numbers(later) <= (epoch, next_seq)):

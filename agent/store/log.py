@@ -6,9 +6,7 @@ commits groups of records. A value counts as taken when its commit returned; unt
 
 import asyncio
 import base64
-import itertools
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +17,7 @@ import apsw
 from agent.store.opening import SetAside, unsalvaged
 from agent.store.segment import Place, Record, Segment
 from agent.store.segments import Segments
+from agent.store.tail import Tail
 from metrology.clock import Clock
 from metrology.periods import iso
 from protocols import record
@@ -27,7 +26,7 @@ from protocols.tlog import Frontier, Signer, leaf_hash, make_checkpoint
 __all__ = ["Log", "Place", "Record"]
 
 PENDING_BYTES_MAX: Final = 8 * 1024 * 1024
-TAIL_BYTES: Final = 256 * 1024
+RAW_BYTES_MAX: Final = 6 * 1024 * 1024
 CHECKPOINT_RECORDS_MAX: Final = 1_000
 RETRY_WALL_S: Final = 1.0
 LAST_COMMITS_WALL_S: Final = 2.0
@@ -51,8 +50,12 @@ class Log:
         day_offset_s: int = 8 * 3600,
         executor: Executor | None = None,
         on_commit: Callable[[list[Record]], None] | None = None,
+        on_failure: Callable[[Exception], None] | None = None,
     ) -> None:
-        """Open or create the log in `folder`; `on_commit` runs in the log's thread after each commit (the index)."""
+        """Open or create the log in `folder`; `on_commit` runs in the log's thread after each commit (the index).
+
+        `on_failure` runs in the event loop after each commit that failed.
+        """
         self._clock = clock
         self._station_id = station_id
         # `vkey` is what its checkpoints are verified by, `places` how far each uplink is.
@@ -60,13 +63,12 @@ class Log:
         self._commit_s = commit_s
         self.simulated = simulated
         self._executor = executor or ThreadPoolExecutor(1, "log")
-        self._on_commit = on_commit
+        self._on_commit, self._on_failure = on_commit, on_failure
         self._pending: list[tuple[Record, asyncio.Future[Record]]] = []
         self._wake = asyncio.Event()
         self._committed = asyncio.Event()
         self._pending_bytes = 0
-        self._tail: deque[Record] = deque()
-        self._tail_bytes = 0
+        self._tail = Tail()
         self._segments = Segments(folder, clock.now(), day_offset_s)
         live = self._segments.live
         self.quarantined = self._segments.quarantined
@@ -135,9 +137,19 @@ class Log:
         return self._segments.live
 
     @property
+    def files(self) -> Segments:
+        """The files, for what is done with closed ones; only through `call`, in the log's thread."""
+        return self._segments
+
+    @property
     def pending(self) -> int:
         """Records not yet committed."""
         return len(self._pending)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits for the disk that raw has to be left out: the rest belongs to averages and alarms."""
+        return self._pending_bytes >= RAW_BYTES_MAX
 
     async def run(self) -> None:
         """Commit for ever; on cancellation commit what is left and close.
@@ -166,20 +178,13 @@ class Log:
         await self._durably(rows, frontier)
         del self._pending[: len(batch)]
         self._pending_bytes -= sum(len(row.body) for row in rows)
-        self._keep(rows)
+        self._tail.keep(rows)
         self.next_seq = rows[-1].seq + 1
         for row, future in batch:
             if not future.done():
                 future.set_result(row)
         self._committed.set()
         self._committed = asyncio.Event()
-
-    def _keep(self, rows: list[Record]) -> None:
-        """Hold the newest records for the uplinks, which are mostly at the end."""
-        self._tail.extend(rows)
-        self._tail_bytes += sum(len(row.body) for row in rows)
-        while self._tail_bytes > TAIL_BYTES:
-            self._tail_bytes -= len(self._tail.popleft().body)
 
     async def beat(self) -> bool:
         """Whether the disk takes a commit; for a watchdog, while no record is due."""
@@ -193,10 +198,12 @@ class Log:
         while True:
             try:
                 await self.call(self._write, rows, frontier)
-            except apsw.Error as error:
+            except (apsw.Error, OSError) as error:
                 if not broken:
                     logger.error("log: commit failed, will retry each second: %s", error)
                 broken = True
+                if self._on_failure:
+                    self._on_failure(error)
                 await self._clock.sleep_wall(RETRY_WALL_S)
                 continue
             if broken:
@@ -228,13 +235,7 @@ class Log:
         if (salvaging := self._salvaging.get(self.epoch if epoch is None else epoch)) is not None:
             await salvaging.wait()
         end = self.next_seq if before is None else min(before, self.next_seq)
-        if epoch in (None, self.epoch) and self._tail and self._tail[0].seq <= after + 1:
-            found: list[Record] = []
-            for row in itertools.islice(self._tail, max(0, after + 1 - self._tail[0].seq), None):
-                if row.seq >= end or len(found) >= limit:
-                    break
-                if row.kind in kinds:
-                    found.append(row)
+        if epoch in (None, self.epoch) and (found := self._tail.read(after, kinds, limit, end)) is not None:
             return found
         return await self.call(self._segments.read, after, kinds, limit, before, self.epoch if epoch is None else epoch)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import apsw
 
-from agent.store.segment import Segment, segment_numbers, sync_folder
+from agent.store.segment import KEPT, Segment, segment_files, segment_numbers, sync_folder
 from agent.store.witness import Seen, seen
 from host.sqlite import DatabaseRefusedError
 
@@ -58,7 +58,7 @@ class Opened:
 
 def open_newest(folder: Path) -> Opened:
     """Open what is there. Raises apsw.BusyError where another program holds the newest file."""
-    opened = Opened(closed=sorted(folder.glob("log-*.db"), key=segment_numbers))
+    opened = Opened(closed=segment_files(folder))
     witness = seen(folder) or Seen(0, 0)
     aside = [int(path.name.split("-")[1]) for path in (folder / QUARANTINE).glob("log-*.db")]
     opened.epoch_max = max(witness.epoch, *aside, *(segment_numbers(path)[0] for path in opened.closed), 0, 0)
@@ -68,7 +68,9 @@ def open_newest(folder: Path) -> Opened:
             opened.set_aside.append(SetAside("log", "no file of it is here", witness.epoch, 0, witness.next_seq))
         return opened
     # A file set aside at an earlier start that did not come to its new epoch: its numbers are given already.
-    whole = not opened.set_aside and found.epoch > max(aside, default=0)
+    # What was kept of a file whose raw was removed takes no records either.
+    live = not found.path.name.startswith(KEPT)
+    whole = not opened.set_aside and found.epoch > max(aside, default=0) and live
     if whole and not _short(found, witness):
         opened.closed.remove(found.path)
         opened.live = found
@@ -79,6 +81,9 @@ def open_newest(folder: Path) -> Opened:
         opened.set_aside.append(
             SetAside(found.path.name, f"{why} were committed", witness.epoch, first, witness.next_seq)
         )
+    if not live and not opened.set_aside:
+        why = "is the newest file, and holds only what was kept of one"
+        opened.set_aside.append(SetAside(found.path.name, why, found.epoch, found.next_seq, None))
     opened.before = found
     return opened
 

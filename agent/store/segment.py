@@ -7,7 +7,7 @@ last. All calls come from the one thread that owns the log.
 import json
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ CREATE TABLE head(id INTEGER PRIMARY KEY CHECK(id = 1), epoch INTEGER, first_seq
 CREATE TABLE place(uplink TEXT PRIMARY KEY, document TEXT NOT NULL);
 """
 READ_ROWS_MAX: Final = 500
+KEPT: Final = "kept-"
 # Pages of a file kept in memory: it is written at its end and read from the tail in memory; SQLite's 2 MB buy nothing.
 CACHE_KiB: Final = 256
 # A commit writes whole pages, the head's among them: with small ones a second's scan costs 500 bytes of disk traffic
@@ -64,6 +65,18 @@ class Place:
 def segment_name(epoch: int, first_seq: int) -> str:
     """File name that sorts by epoch, then by first sequence number."""
     return f"log-{epoch:04d}-{first_seq:012d}.db"
+
+
+def kept_name(epoch: int, first_seq: int) -> str:
+    """Name of what stays of a file whose raw was removed: every leaf hash, and every record but the raw."""
+    return f"{KEPT}{epoch:04d}-{first_seq:012d}.db"
+
+
+def segment_files(folder: Path) -> list[Path]:
+    """The files of a log by epoch and first number; what was kept of one stands for it once the file is gone."""
+    found = {segment_numbers(path): path for path in folder.glob(f"{KEPT}*.db")}
+    found |= {segment_numbers(path): path for path in folder.glob("log-*.db")}
+    return [found[numbers] for numbers in sorted(found)]
 
 
 def segment_numbers(path: Path) -> tuple[int, int]:
@@ -147,7 +160,9 @@ class Segment:
         marks = ",".join("?" * len(kinds))
         end = self.next_seq if before is None else before
         cursor = self._db.execute(
-            f"SELECT seq, kind, body FROM rec WHERE seq > ? AND seq < ? AND kind IN ({marks}) ORDER BY seq LIMIT ?",
+            # A body whose raw was removed is empty.
+            f"SELECT seq, kind, body FROM rec WHERE seq > ? AND seq < ? AND kind IN ({marks}) AND length(body) > 0"
+            " ORDER BY seq LIMIT ?",
             (after, end, *sorted(kinds), min(limit, READ_ROWS_MAX)),
         )
         return [Record(self.epoch, seq, kind, body) for seq, kind, body in cursor]
@@ -157,13 +172,18 @@ class Segment:
         row = self._db.execute("SELECT seq, body FROM rec WHERE kind = ? ORDER BY seq DESC LIMIT 1", (kind,)).fetchone()
         return Record(self.epoch, row[0], kind, row[1]) if row else None
 
-    def leaves(self, start: int) -> list[bytes]:
-        """Leaf hashes from `start` on, in order."""
-        return [leaf for (leaf,) in self._db.execute("SELECT leaf FROM rec WHERE seq >= ? ORDER BY seq", (start,))]
+    def leaves(self, start: int, end: int = 2**62) -> list[bytes]:
+        """Leaf hashes from `start` on, below `end`, in order."""
+        rows = self._db.execute("SELECT leaf FROM rec WHERE seq >= ? AND seq < ? ORDER BY seq", (start, end))
+        return [leaf for (leaf,) in rows]
 
     def places(self) -> dict[str, Place]:
         """All uplinks' places."""
-        return {name: _place(document) for name, document in self._db.execute("SELECT uplink, document FROM place")}
+        return {name: _place(document) for name, document in self.place_documents()}
+
+    def place_documents(self) -> list[tuple[str, str]]:
+        """The same as they lie in the file."""
+        return list(self._db.execute("SELECT uplink, document FROM place"))
 
     def save_place(self, uplink: str, place: Place) -> None:
         """Keep a place durably."""
@@ -177,7 +197,11 @@ class Segment:
     def damaged(self, last: int) -> list[int]:
         """Sequence numbers among the newest `last` records whose body no longer gives its leaf hash."""
         cursor = self._db.execute("SELECT seq, leaf, body FROM rec WHERE seq >= ?", (self.next_seq - last,))
-        return [seq for seq, leaf, body in cursor if leaf_hash(body) != leaf]
+        return [seq for seq, leaf, body in cursor if body and leaf_hash(body) != leaf]
+
+    def walk(self) -> Iterator[tuple[int, str, bytes, bytes]]:
+        """(seq, kind, leaf, body) of every record, in order; the body of raw that was removed is empty."""
+        return iter(self._db.execute("SELECT seq, kind, leaf, body FROM rec ORDER BY seq"))
 
     def abandon(self) -> None:
         """Close after a failed write, without another."""
@@ -235,8 +259,9 @@ def seq_at(segments: Sequence[Segment], at: str) -> int:
         return 0
 
     def written(seq: int) -> str:
-        segment = next(one for one in filled if seq < one.next_seq)
-        return str(segment.read(seq - 1, record.KINDS, 1, None)[0].fields["t"])
+        # Where raw was removed, the next record that is there tells the time.
+        later = (one.read(seq - 1, record.KINDS, 1, None) for one in filled if seq < one.next_seq)
+        return next((str(rows[0].fields["t"]) for rows in later if rows), "~")
 
     numbers = range(filled[0].first_seq, filled[-1].next_seq)
     return filled[0].first_seq + bisect_left(numbers, at, key=written)

@@ -160,6 +160,28 @@ class Segments:
         # What was salvaged with holes has no tree that goes on.
         return frontier if complete else None
 
+    def leaves(self, epoch: int, start: int, end: int) -> list[bytes]:
+        """Leaf hashes of an epoch with start <= seq < end, over all its files."""
+        found: list[bytes] = []
+        for first, until, path in self._spans(epoch):
+            if until <= start or first >= end:
+                continue
+            segment = self.live if path == self.live.path else Segment(path, exclusive=False)
+            found += segment.leaves(start, end)
+            if segment is not self.live:
+                segment.close()
+        return found
+
+    @property
+    def closed(self) -> list[Path]:
+        """Files that take no more records, oldest first."""
+        return list(self._closed)
+
+    def replace(self, old: Path, kept: Path) -> None:
+        """Let `kept` stand for a closed file from now on, and remove that; again after a power cut."""
+        self._closed = [kept if path == old else path for path in self._closed]
+        remove(old)
+
     def epochs(self) -> list[int]:
         """Epochs that have segments here, ascending."""
         return sorted({segment_numbers(path)[0] for path in [*self._closed, self.live.path]})
@@ -184,3 +206,10 @@ class Segments:
         except apsw.Error as error:
             # Resending is harmless, so the next save is the retry; a broken disk is reported by the commits.
             logger.warning("log: place of %s not saved: %s", uplink, error)
+
+
+def remove(path: Path) -> None:
+    """Unlink a file of the log, its companions first, durably."""
+    for part in sorted(path.parent.glob(path.name + "*"), reverse=True):
+        part.unlink()
+    sync_folder(path.parent)

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from agent.store.log import PENDING_BYTES_MAX, TAIL_BYTES, Log, Place
+from agent.store.log import PENDING_BYTES_MAX, Log, Place
 from agent.store.segment import Segment, segment_name
+from agent.store.tail import TAIL_BYTES, Tail
 from host.clock import ManualClock, RealClock
 from protocols import record
 from protocols.tlog import Frontier, leaf_hash, open_checkpoint, signer_from_seed
@@ -80,7 +81,7 @@ async def test_leaves_between_checkpoints_continue_over_a_restart_and_a_new_day(
     row = await again.post_checkpoint()
     assert base64.b64decode(str(row.fields["leaves"])) == b"".join(leaf_hash(body) for body in bodies[1:])
     # Reading walks from the closed day into the live one.
-    again._tail.clear()
+    again._tail = Tail()
     found = await again.read(-1, kinds=frozenset({"event"}), limit=100)
     assert [r.fields["what"] for r in found] == ["a", "b", "c", "d"]
     await stop(task)
@@ -196,7 +197,7 @@ async def test_what_is_held_in_memory_is_bounded_by_bytes(tmp_path: Path) -> Non
     for i in range(40):
         last = log.post("event", {"what": str(i), "text": "x" * 30_000})
     await last
-    assert sum(len(row.body) for row in log._tail) <= TAIL_BYTES
+    assert sum(len(row.body) for row in log._tail._rows) <= TAIL_BYTES
     # A reader who is farther behind reads from the file, and does not notice.
     after, seen = -1, []
     while found := await log.read(after, kinds=frozenset({"event"}), limit=7):
