@@ -22,6 +22,10 @@ class DeniedError(LinkError):
     """The broker lives but does not let us: it says so of one topic."""
 
 
+class VersionError(LinkError):
+    """The broker does not speak this version of MQTT."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One connection to one broker. `window`: how many messages may wait for their PUBACK at once."""

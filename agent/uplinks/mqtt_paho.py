@@ -1,44 +1,192 @@
-"""The MQTT link over a network."""
+"""The MQTT link over a network: paho's client, driven by the event loop.
 
+paho itself and not aiomqtt, which hides the reason codes of PUBACK: a publish that the broker's access list denies
+would look like a success. Only paho's documented interface for other loops is used (`socket`, `loop_read`,
+`loop_write`, `loop_misc`, `want_write`).
+"""
+
+import asyncio
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, TypeVar
 
-import aiomqtt
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.uplinks.mqtt_link import PUBLISH_WALL_S, DeniedError, Link, LinkError, Target
+from agent.uplinks.mqtt_link import PUBLISH_WALL_S, DeniedError, Link, LinkError, Target, VersionError
 from protocols.mqtt.messages import MESSAGE_BYTES_MAX
 
 KEEPALIVE_WALL_S: Final = 30
 ANSWER_WALL_S: Final = 5.0
 WILL_DELAY_S: Final = 30
+MISC_WALL_S: Final = 1.0
+# Messages of the centre that nobody took yet; what comes above it is dropped: the next acknowledgement says it again.
 INCOMING_MAX: Final = 100
+UNSUPPORTED_VERSION: Final = 132  # MQTT 5, 3.2.2.2; paho gives it for return code 1 of an older broker, too
+
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
 async def connect(target: Target) -> AsyncIterator[Link]:
-    """Connect. Raises LinkError."""
+    """Connect, and disconnect in order at the end. Raises LinkError."""
+    link = _PahoLink(target)
+    await link.open()
     try:
-        async with _client(target) as client:
-            client.pending_calls_threshold = target.window + 10
-            yield _AioLink(client)
-    except aiomqtt.MqttError as error:
-        raise LinkError(str(error) or type(error).__name__) from error
+        yield link
+    finally:
+        link.close()
 
 
-class _AioLink:
-    def __init__(self, client: aiomqtt.Client) -> None:
-        self._client = client
+class _PahoLink:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._five = target.version == "5"
+        self._loop = asyncio.get_running_loop()
+        self._client = _client(target)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
+        self._connected: asyncio.Future[ReasonCode] = self._loop.create_future()
+        self._ended: asyncio.Future[str] = self._loop.create_future()
+        self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
+        self._incoming: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(INCOMING_MAX)
+        self._slots = asyncio.Semaphore(1)
+        self._watched: int | None = None
+        self._misc: asyncio.Task[None] | None = None
+
+    # -- beginning and end
+
+    async def open(self) -> None:
+        connecting = self._loop.run_in_executor(None, self._dial)
+        try:
+            await asyncio.shield(connecting)
+        except OSError as error:
+            raise LinkError(str(error) or type(error).__name__) from error
+        except asyncio.CancelledError:
+            connecting.add_done_callback(lambda _: self.close())
+            raise
+        try:
+            self._watch()
+            await self._admitted()
+        except BaseException:
+            self.close()
+            raise
+
+    def _dial(self) -> None:
+        """In a thread: names and handshakes block, at most ANSWER_WALL_S each."""
+        target = self._target
+        if self._five:
+            self._client.connect(
+                target.host, target.port, KEEPALIVE_WALL_S, clean_start=True, properties=_connect_properties()
+            )
+        else:
+            self._client.connect(target.host, target.port, KEEPALIVE_WALL_S)
+
+    def _watch(self) -> None:
+        sock = self._client.socket()
+        if sock is None:
+            raise LinkError("the connection broke at once")
+        self._watched = sock.fileno()
+        self._loop.add_reader(self._watched, self._read)
+        self._misc = self._loop.create_task(self._keep_alive())
+        self._flush()
+
+    async def _admitted(self) -> None:
+        answer = await self._wait(self._connected, ANSWER_WALL_S, "the broker does not answer to CONNECT")
+        if answer.value == UNSUPPORTED_VERSION:
+            raise VersionError(f"the broker does not speak MQTT {self._target.version}")
+        if answer.is_failure:
+            raise LinkError(f"the broker refuses us: {answer}")
+
+    def close(self) -> None:
+        """Say goodbye where the line takes it at once, and let go of the socket."""
+        if self._client.socket() is not None:
+            self._client.disconnect()
+            self._client.loop_write()
+        self._end("closed")
+        if (sock := self._client.socket()) is not None:
+            sock.close()
+
+    def _end(self, why: str) -> None:
+        if not self._ended.done():
+            self._ended.set_result(why)
+        if self._misc is not None:
+            self._misc.cancel()
+        if self._watched is not None:
+            self._loop.remove_reader(self._watched)
+            self._loop.remove_writer(self._watched)
+            self._watched = None
+
+    # -- the socket's side
+
+    async def _keep_alive(self) -> None:
+        while (code := self._client.loop_misc()) == paho.MQTT_ERR_SUCCESS:
+            self._flush()
+            await asyncio.sleep(MISC_WALL_S)
+        self._end(paho.error_string(code))
+
+    def _read(self) -> None:
+        while (sock := self._client.socket()) is not None:
+            if (code := self._client.loop_read()) != paho.MQTT_ERR_SUCCESS:
+                self._end(paho.error_string(code))
+                return
+            # What TLS has decoded already makes no socket readable.
+            if not (isinstance(sock, ssl.SSLSocket) and sock.fileno() >= 0 and sock.pending()):
+                break
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write what waits now, and have the loop write what the socket does not take."""
+        if self._watched is None:
+            return
+        code = self._client.loop_write() if self._client.want_write() else paho.MQTT_ERR_SUCCESS
+        if code != paho.MQTT_ERR_SUCCESS or self._client.socket() is None:
+            self._end(paho.error_string(code))
+        elif self._client.want_write():
+            self._loop.add_writer(self._watched, self._flush)
+        else:
+            self._loop.remove_writer(self._watched)
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, said: Properties | None) -> None:
+        # paho does not obey the broker's bound on what may wait for its PUBACK.
+        most = min(getattr(said, "ReceiveMaximum", self._target.window), self._target.window)
+        self._slots = asyncio.Semaphore(most)
+        if not self._connected.done():
+            self._connected.set_result(reason)
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _said: Any) -> None:
+        self._loop.call_soon_threadsafe(self._end, f"disconnected: {reason}")
+
+    def _on_subscribe(self, _client: Any, _data: Any, mid: int, reasons: list[ReasonCode], _said: Any) -> None:
+        self._answer(mid, reasons[0])
+
+    def _on_publish(self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _said: Any) -> None:
+        self._answer(mid, reason)
+
+    def _answer(self, mid: int, reason: ReasonCode) -> None:
+        if (waiting := self._answers.get(mid)) is not None and not waiting.done():
+            waiting.set_result(reason)
+
+    def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        # A topic that is no text is none of ours.
+        with suppress(asyncio.QueueFull, UnicodeDecodeError):
+            self._incoming.put_nowait((message.topic, bytes(message.payload)))
+
+    # -- the uplink's side
 
     async def subscribe(self, topic: str) -> None:
-        try:
-            codes = await self._client.subscribe(topic, qos=1)
-        except aiomqtt.MqttError as error:
-            raise LinkError(str(error)) from error
-        if any(getattr(code, "is_failure", False) for code in codes):
-            raise DeniedError(f"the broker refuses {topic}: {codes[0]}")
+        code, mid = self._client.subscribe(topic, qos=1)
+        reason = await self._answer_to(mid, code, ANSWER_WALL_S)
+        if reason.is_failure:
+            raise DeniedError(f"the broker refuses us {topic}: {reason}")
 
     async def publish(
         self,
@@ -49,47 +197,69 @@ class _AioLink:
         expiry_s: int | None = None,
         timeout_s: float = PUBLISH_WALL_S,
     ) -> None:
-        properties = None if expiry_s is None else _properties(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s)
-        try:
-            await self._client.publish(topic, payload, qos=1, retain=retain, properties=properties, timeout=timeout_s)
-        except aiomqtt.MqttError as error:
-            raise LinkError(str(error)) from error
+        expires = expiry_s is not None and self._five
+        properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s) if expires else None
+        async with self._slots:
+            info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+            reason = await self._answer_to(info.mid, info.rc, timeout_s)
+        if reason.is_failure:
+            raise DeniedError(f"the broker refuses {topic}: {reason}")
 
     async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
+        while True:
+            yield await self._wait(asyncio.ensure_future(self._incoming.get()), None, "")
+
+    async def _answer_to(self, mid: int | None, code: MQTTErrorCode, timeout_s: float) -> ReasonCode:
+        if mid is None or code != paho.MQTT_ERR_SUCCESS:
+            raise LinkError(paho.error_string(code))
+        waiting = self._answers[mid] = self._loop.create_future()
         try:
-            async for message in self._client.messages:
-                if isinstance(message.payload, bytes):
-                    yield message.topic.value, message.payload
-        except aiomqtt.MqttError as error:
-            raise LinkError(str(error)) from error
+            self._flush()
+            return await self._wait(waiting, timeout_s, f"no answer within {timeout_s:g} s")
+        finally:
+            del self._answers[mid]
+
+    async def _wait(self, waiting: "asyncio.Future[T]", timeout_s: float | None, late: str) -> T:
+        """What comes, before the connection ends. Raises LinkError."""
+        either: set[asyncio.Future[Any]] = {waiting, self._ended}
+        try:
+            await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+        finally:
+            waiting.cancel()
+        raise LinkError(self._ended.result() if self._ended.done() else late)
 
 
-def _client(target: Target) -> aiomqtt.Client:
-    will = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S)
-    connect_with = _properties(
+def _client(target: Target) -> paho.Client:
+    five = target.version == "5"
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=target.client_id,
+        clean_session=None if five else True,
+        protocol=paho.MQTTv5 if five else paho.MQTTv311,
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = ANSWER_WALL_S
+    will = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S) if five else None
+    client.will_set(target.will_topic, target.will_payload, qos=1, retain=True, properties=will)
+    client.max_inflight_messages_set(target.window)
+    client.max_queued_messages_set(target.window + 10)
+    if target.tls is not None:
+        client.tls_set_context(target.tls)
+    return client
+
+
+def _connect_properties() -> Properties:
+    return _properties(
         PacketTypes.CONNECT,
         SessionExpiryInterval=0,
         MaximumPacketSize=MESSAGE_BYTES_MAX + 1024,
         RequestProblemInformation=1,
     )
-    return aiomqtt.Client(
-        target.host,
-        target.port,
-        identifier=target.client_id,
-        protocol=aiomqtt.ProtocolVersion.V5,
-        clean_start=True,
-        timeout=ANSWER_WALL_S,
-        keepalive=KEEPALIVE_WALL_S,
-        will=aiomqtt.Will(target.will_topic, target.will_payload, qos=1, retain=True, properties=will),
-        max_inflight_messages=target.window + 1,
-        max_queued_outgoing_messages=target.window + 10,
-        max_queued_incoming_messages=INCOMING_MAX,
-        properties=connect_with,
-        tls_context=target.tls,
-    )
 
 
-def _properties(packet: int, **values: int) -> Properties:
+def _properties(packet: int, **values: int | None) -> Properties:
     properties = Properties(packet)  # type: ignore[no-untyped-call]
     for name, value in values.items():
         setattr(properties, name, value)
