@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.ledger.checkpoints import checkpoints
+from agent.ledger.daily import walks
 from host.notify import WATCHDOG, notify, watchdog_s
 
 if TYPE_CHECKING:
@@ -32,14 +34,6 @@ async def page(daemon: "Daemon") -> None:
         await daemon.clock.sleep_wall(PAGE_RESTART_WALL_S)
 
 
-async def checkpoints(daemon: "Daemon") -> None:
-    """Sign the tree as often as the configuration says."""
-    while True:
-        await daemon.clock.sleep(daemon.config.ledger.checkpoint_s)
-        await daemon.log.room()
-        daemon.log.post_checkpoint()
-
-
 async def watchdog(daemon: "Daemon") -> None:
     """Feed the service manager only while commits go on: a loop that turns without storing is no life."""
     limit_s = watchdog_s()
@@ -56,4 +50,4 @@ async def watchdog(daemon: "Daemon") -> None:
 
 
 # Each runs until the end; a station without what one needs has it return.
-DUTIES: Final[tuple[Callable[["Daemon"], Coroutine[Any, Any, None]], ...]] = (checkpoints, watchdog, page)
+DUTIES: Final[tuple[Callable[["Daemon"], Coroutine[Any, Any, None]], ...]] = (checkpoints, walks, watchdog, page)

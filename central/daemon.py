@@ -9,6 +9,7 @@ import time
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from central.challenge import Challenger
 from central.config import Config
 from central.control import control
 from central.ingest_hj212 import Hj212Ingest
@@ -54,7 +55,7 @@ class Centre:
         self.witness = cosigner.vkey if cosigner else None
         self.store = Store(config.store, config.stations, time.time, cosigner)
         parts = (config.stations, self.store, self.writer, clock)
-        self.mqtt = MqttIngest(config.mqtt, *parts) if config.mqtt else None
+        self.mqtt = MqttIngest(config.mqtt, *parts, _challenger(config, self.store)) if config.mqtt else None
         self.hj212 = Hj212Ingest(config.hj212, *parts) if config.hj212 else None
         self.attribution: dict[str, Any] = {"at": None, "error": None}
         self._stop = asyncio.Event()
@@ -144,6 +145,12 @@ class Centre:
         while limit_s is not None:
             await self.writer.run(notify, WATCHDOG)
             await self.clock.sleep_wall(limit_s / 4)
+
+
+def _challenger(config: Config, store: Store) -> Challenger | None:
+    """Who asks for records at rest: a centre that witnesses, and is told to."""
+    asks = config.witness
+    return Challenger(store.db, config.stations, time.time, asks.challenge, asks.answer_h) if asks else None
 
 
 async def serve(config: Config, path: str, clock: Clock, clock_spec: str | None) -> None:

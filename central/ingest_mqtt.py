@@ -17,6 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from central import cosigning
+from central.challenge import TICK_WALL_S, Challenger
 from central.config import Broker, Station
 from central.entries import Delivery
 from central.store import Store
@@ -25,7 +26,7 @@ from host.secrets import path_of
 from host.tls import client_context
 from metrology.clock import Clock
 from protocols.mqtt.coverage import Coverage
-from protocols.mqtt.messages import Ack, Birth, Message, State, Witnessed, build_message, parse_message
+from protocols.mqtt.messages import Ack, Birth, Challenged, Message, State, Witnessed, build_message, parse_message
 from protocols.mqtt.payload import Refusal, parse_payload
 from protocols.mqtt.topics import UP_FILTER, Topic, parse_topic
 
@@ -41,6 +42,10 @@ BACKOFF_MAX_S: Final = 5.0
 
 log = logging.getLogger(__name__)
 
+ABOUT: Final[dict[str, type[State] | type[Birth] | type[Challenged]]] = {
+    "state": State, "birth": Birth, "challenge": Challenged,
+}  # fmt: skip
+
 Tree = tuple[str, int]
 Letter = tuple[str, bytes]
 
@@ -49,7 +54,13 @@ class MqttIngest:
     """One durable subscriber. `run` never ends; a lost broker is looked for again."""
 
     def __init__(
-        self, broker: Broker, stations: Mapping[str, Station], store: Store, writer: Writer, clock: Clock
+        self,
+        broker: Broker,
+        stations: Mapping[str, Station],
+        store: Store,
+        writer: Writer,
+        clock: Clock,
+        challenger: Challenger | None = None,
     ) -> None:
         """Raises SecretError, OSError and ssl.SSLError where the client's certificate cannot be had."""
         self._broker = broker
@@ -57,6 +68,7 @@ class MqttIngest:
         self._store = store
         self._writer = writer
         self._clock = clock
+        self._challenger = challenger
         self._tls = _tls(broker)
         self._unacknowledged: dict[Tree, Coverage] = {}
         self._untold: dict[Tree, Witnessed] = {}
@@ -103,7 +115,9 @@ class MqttIngest:
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         """Take and acknowledge until either fails; the first failure is the one that counts."""
-        tasks = [asyncio.ensure_future(part) for part in (self._take(client), self._acknowledge(client))]
+        tasks = [asyncio.ensure_future(part) for part in (
+            self._take(client), self._acknowledge(client), self._challenge(client)
+        )]  # fmt: skip
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -141,6 +155,14 @@ class MqttIngest:
                 if self._untold[tree] is seen:
                     del self._untold[tree]
 
+    async def _challenge(self, client: aiomqtt.Client) -> None:
+        """Ask stations for records behind their checkpoints, where the centre is to."""
+        while self._challenger is not None:
+            for station_id, question in await self._writer.run(self._challenger.due):
+                await self._tell(client, (station_id, question.epoch), "challenge", question)
+            await self._clock.sleep_wall(TICK_WALL_S)
+        await asyncio.Event().wait()
+
     async def _tell(self, client: aiomqtt.Client, tree: Tree, leaf: str, message: Message) -> None:
         topic = Topic(self._stations[tree[0]].network, tree[0], "down", leaf)
         await client.publish(str(topic), build_message(message), qos=1)
@@ -170,22 +192,24 @@ class MqttIngest:
         return found if isinstance(found, Delivery) else None
 
     def _message(self, topic: Topic, data: bytes) -> Delivery | Refusal | None:
-        if topic.leaf in ("state", "birth"):
+        if topic.leaf in ("state", "birth", "challenge"):
             return self._about(topic, data)
         payload = parse_payload(topic, data)
         return payload if isinstance(payload, Refusal) else Delivery.of(payload)
 
     def _about(self, topic: Topic, data: bytes) -> Refusal | None:
-        """State or birth: what a station says of itself under its own name."""
-        found = parse_message(State, data) if topic.leaf == "state" else parse_message(Birth, data)
+        """State, birth or answer to a challenge: what a station says of itself under its own name."""
+        found = parse_message(ABOUT[topic.leaf], data)
         if isinstance(found, Refusal):
             return found
         if found.station_id != topic.station_id:
             return Refusal(f"station {found.station_id} on the topic of {topic.station_id}")
         if isinstance(found, State):
             self._store.put_state(found)
-        else:
+        elif isinstance(found, Birth):
             self._store.put_birth(found)
+        elif self._challenger is not None:
+            self._challenger.take(found)
         return None
 
 

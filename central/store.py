@@ -24,7 +24,7 @@ from protocols.mqtt.coverage import Coverage
 from protocols.mqtt.messages import Birth, State
 from protocols.tlog_cosign import Cosigner
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 # A centre's rows go to many places of its file: more memory, and fewer ways back from the WAL, than a station has.
 CACHE_KIB: Final = 64 * 1024
 CHECKPOINT_PAGES: Final = 8192

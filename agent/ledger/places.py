@@ -1,6 +1,6 @@
 """Where a log is walked: the files of a folder, or a running daemon."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,28 @@ def rows_of_files(folder: Path) -> Iterator[Row | Finding]:
     if not paths:
         raise LookupError(f"{folder}: no log of a station here")
     end = (0, 0)
-    for path in paths:
-        epoch, first = segment_numbers(path)
-        try:
-            for row in _rows(path, epoch):
-                end = max(end, (row.epoch, (row.seq or 0) + 1))
-                yield row
-        except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError, apsw.SQLError) as error:
-            yield Finding("file-damaged", epoch, first, {"file": path.name, "why": str(error)})
+    for row in rows_of(paths):
+        if isinstance(row, Row):
+            end = max(end, (row.epoch, (row.seq or 0) + 1))
+        yield row
     noted = seen(folder)
     if noted is not None and noted > end:
         yield Finding("log-short", noted.epoch, end[1], {"next": noted.next_seq})
+
+
+def closed_files(folder: Path) -> list[Path]:
+    """Files that a running station no longer writes: all but the newest."""
+    return sorted(folder.glob("log-*.db"), key=segment_numbers)[:-1]
+
+
+def rows_of(paths: Iterable[Path]) -> Iterator[Row | Finding]:
+    """Every record of these files, in order; a file that cannot be read is a finding."""
+    for path in paths:
+        epoch, first = segment_numbers(path)
+        try:
+            yield from _rows(path, epoch)
+        except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError, apsw.SQLError) as error:
+            yield Finding("file-damaged", epoch, first, {"file": path.name, "why": str(error)})
 
 
 def _rows(path: Path, epoch: int) -> Iterator[Row | Finding]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from agent.config import MqttUplink as MqttUplinkConfig
 from agent.config import Station
 from agent.store.log import Log
+from agent.uplinks.challenged import Challenges
 from agent.uplinks.cosigned import Cosigned
 from agent.uplinks.mqtt_link import DeniedError, Link, LinkError, MakeLink, Target
 from agent.uplinks.mqtt_sender import Sender
@@ -79,6 +80,8 @@ class MqttUplink:
         self._cosigned = Cosigned(name, log, config.witness)
         # Leaf below `down/`: who takes what comes there. Without acknowledgements nothing is ever done.
         self._handlers: dict[str, Handler] = {"ack": self._acknowledged, "witness": self._cosigned.take}
+        self._challenges = Challenges(station.id, log, clock)
+        self._handlers["challenge"] = self._challenges.take
         self._loaded = asyncio.Event()
         self._connected_at: float | None = None
         self._outage = Outage(name, log, clock)
@@ -127,6 +130,7 @@ class MqttUplink:
             **self._outage.status(),
             **counts,
             **self._cosigned.status(),
+            **self._challenges.status(),
         }
 
     # -- one connection

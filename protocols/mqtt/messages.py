@@ -11,11 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from protocols.mqtt.coverage import Coverage, Span
 from protocols.mqtt.payload import SEQ_MAX, Refusal
+from protocols.record import BODY_BYTES_MAX
 
 MISSING_MAX: Final = 100
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 # A birth names every series: room for some ten thousand.
 BIRTH_BYTES_MAX: Final = 1024 * 1024
+# A record in base64, and what is around it.
+CHALLENGED_BYTES_MAX: Final = BODY_BYTES_MAX * 4 // 3 + 1024
 
 Seq = Annotated[int, Field(ge=0, le=SEQ_MAX)]
 
@@ -82,6 +85,25 @@ class Witnessed(Message):
     epoch: Seq
     size: Seq
     line: str = Field(max_length=400)
+
+
+class Challenge(Message):
+    """The centre asks for a record as it lies in the station's log now."""
+
+    epoch: Seq
+    seq: Seq
+
+
+class Challenged(Message):
+    """The station's answer: the record's bytes, or the record that tells of their deletion; neither: it has none."""
+
+    bytes_max: ClassVar[int] = CHALLENGED_BYTES_MAX
+
+    station_id: str
+    epoch: Seq
+    seq: Seq
+    body: str | None = Field(default=None, max_length=CHALLENGED_BYTES_MAX)
+    gone: tuple[Seq, Seq] | None = None
 
 
 class State(Message):

@@ -13,8 +13,8 @@ from protocols.record import KINDS
 Direction = Literal["up", "down"]
 
 LEAVES: Final[dict[Direction, frozenset[str]]] = {
-    "up": KINDS | {"state", "birth"},
-    "down": frozenset({"ack", "witness", "command", "config"}),
+    "up": KINDS | {"state", "birth", "challenge"},
+    "down": frozenset({"ack", "witness", "challenge", "command", "config"}),
 }
 UP_FILTER: Final = "plumeline/v1/+/+/up/+"
 _NAME: Final = "[a-z0-9][a-z0-9_-]{0,39}"
@@ -23,7 +23,7 @@ _TOPIC: Final = re.compile(rf"plumeline/v1/({_NAME})/({_NAME})/(up|down)/([a-z]+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic of ours. `leaf` is a record kind, `state` or `birth` up; `ack`, `witness`, `command` or `config` down."""
+    """A topic of ours. `leaf` is one of LEAVES of its direction."""
 
     network: str
     station_id: str

@@ -13,7 +13,17 @@ from pydantic import BaseModel
 from metrology.quality import Cause, Mark, Quality
 from metrology.reading import Average, Reading, Scan, Uncertainty
 from protocols.mqtt.coverage import Coverage
-from protocols.mqtt.messages import Ack, Birth, BirthSeries, Message, State, Witnessed, build_message
+from protocols.mqtt.messages import (
+    Ack,
+    Birth,
+    BirthSeries,
+    Challenge,
+    Challenged,
+    Message,
+    State,
+    Witnessed,
+    build_message,
+)
 from protocols.mqtt.payload import Envelope, build_payload
 from protocols.mqtt.topics import LEAVES, Topic
 from protocols.record import KINDS, averages_fields, encode, scan_fields
@@ -118,11 +128,11 @@ def test_every_topic_is_described_once_and_no_other(document: dict[str, Any]) ->
         channel["address"].format(network="demo", station_id="tower-01") for channel in document["channels"].values()
     }
     up = {str(Topic("demo", "tower-01", "up", leaf)) for leaf in LEAVES["up"]}
-    down = {str(Topic("demo", "tower-01", "down", leaf)) for leaf in ("ack", "witness")}
+    down = {str(Topic("demo", "tower-01", "down", leaf)) for leaf in ("ack", "witness", "challenge")}
     assert described == up | down
 
 
-@pytest.mark.parametrize("model", [Envelope, Ack, Witnessed, State, Birth])
+@pytest.mark.parametrize("model", [Envelope, Ack, Witnessed, Challenge, Challenged, State, Birth])
 def test_schemas_are_those_of_the_models(document: dict[str, Any], model: type[BaseModel]) -> None:
     told = json.dumps(document["components"]["schemas"][model.__name__], sort_keys=True)
     made = json.dumps(model.model_json_schema(), sort_keys=True)
@@ -150,6 +160,8 @@ def test_real_messages_satisfy_their_schema(document: dict[str, Any]) -> None:
     messages: list[tuple[str, Message]] = [
         ("Ack", Ack.of(1, Coverage.of([(0, 4), (7, 9)]))),
         ("Witnessed", Witnessed(epoch=1, size=7, line="— centre AAAA\n")),
+        ("Challenge", Challenge(epoch=1, seq=7)),
+        ("Challenged", Challenged(station_id="tower-01", epoch=1, seq=7, body="e30=")),
         ("State", State(station_id="tower-01", online=True, t=STAMP)),
         ("Birth", birth),
     ]
