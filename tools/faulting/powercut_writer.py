@@ -3,11 +3,13 @@
     powercut_writer.py FOLDER SEED COMMITS [BUG]
 
 Days roll, checkpoints are signed, the places of two uplinks follow, the log is closed and opened again in between. On
-descriptor 1 stands what a caller was told, in the order of the system calls around it: `ACK epoch seq leaf`, `PLACE
-uplink epoch through`. BUG plants one of `powercut_bugs.BUGS` in this process alone.
+descriptor 1 stands what a caller was told, in the order of the system calls around it: `ACK epoch seq leaf`,
+`CHECKPOINT epoch seq`, `PLACE uplink epoch through`. What FOLDER holds already is gone on with. BUG plants one of
+`powercut_bugs.BUGS` in this process alone.
 """
 
 import asyncio
+import json
 import os
 import random
 import sys
@@ -21,8 +23,10 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from powercut_bugs import BUGS
 
+from agent.store import salvaging
 from agent.store.index import Index
 from agent.store.log import Log, Place, Record
+from agent.store.salvage import salvage
 from protocols.tlog import leaf_hash, signer_from_seed
 
 SIGNER = signer_from_seed("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "plumeline/cut-01")
@@ -70,6 +74,16 @@ class Steps:
         return False
 
 
+async def _salvage_here(*arguments: str) -> tuple[int, str, str]:
+    """In our process, what the daemon does in one of its own: a thousand starts would be a thousand interpreters."""
+    damaged, made, epoch, first, *until = arguments
+    found = salvage(Path(damaged), Path(made), int(epoch), int(first), int(until[0]) if until else None)
+    return 0, json.dumps(found), ""
+
+
+salvaging._child = _salvage_here
+
+
 def open_log(folder: Path, clock: Any) -> tuple[Log, Index]:
     """Log and index as the daemon puts them together."""
     held: list[Index] = []
@@ -115,6 +129,8 @@ class Writer:
             await self.place(log, "centre", log._assigned - 1)
         for row in await asyncio.gather(*futures):
             say("ACK", row.epoch, row.seq, leaf_hash(row.body).hex())
+            if row.kind == "checkpoint":
+                say("CHECKPOINT", row.epoch, row.seq)
         for uplink in self.at:
             if self.dice.random() < 0.15:
                 await self.place(log, uplink, max(self.at[uplink], log.next_seq - 1 - self.dice.randrange(PLACE_LAG)))
@@ -130,7 +146,9 @@ class Writer:
         number = 0
         while number < commits:
             log, index = open_log(self.folder, self.clock)
+            self.at |= {name: place.through for name, place in log.places.items() if place.epoch == log.epoch}
             task = asyncio.create_task(log.run())
+            await salvaging.Salvaging(self.folder / "segments", log, index, START).run()
             while number < commits:
                 await self.commit(log, number)
                 number += 1

@@ -1,0 +1,135 @@
+"""Bugs planted on purpose: a campaign that does not find them proves nothing."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sim_world import World
+
+BUGS = {
+    "acknowledged-before-commit": "a record counts as taken before its commit returned",
+    "place-before-acknowledgement": "an uplink's place moves when a message goes out, not when the centre has it",
+    "missing-fsync": "the disk never syncs what SQLite asks it to",
+    "synchronous-normal": "the log commits without a sync",
+    "valve-not-homed": "nobody brings the inlet home after a start",
+    "gap-not-written": "a start does not say what was missed",
+    "centre-acknowledges-early": "the centre acknowledges messages before they are committed",
+    "averages-forgotten": "a start does not know which minutes were written",
+}
+
+
+def plant(bug: str) -> None:
+    """Change the programs, before they are made."""
+    {
+        "acknowledged-before-commit": _acknowledged_first,
+        "place-before-acknowledgement": _place_first,
+        "synchronous-normal": _normal,
+        "valve-not-homed": _not_homed,
+        "gap-not-written": _no_gap,
+        "centre-acknowledges-early": _centre_early,
+        "averages-forgotten": _forgotten,
+    }.get(bug, lambda: None)()
+
+
+def plant_in(bug: str, world: "World") -> None:
+    """Change the world of a run."""
+    if bug == "missing-fsync":
+        world.disk.without_sync = True
+
+
+def _acknowledged_first() -> None:
+    from agent.store.log import Log
+
+    async def commit(self: Any) -> None:
+        batch, frontier = self._pending.copy(), self._frontier
+        self._wake.clear()
+        if not batch:
+            return
+        rows = [row for row, _ in batch]
+        self._keep(rows)
+        self.next_seq = rows[-1].seq + 1
+        for row, future in batch:
+            if not future.done():
+                future.set_result(row)
+        self._committed.set()
+        await self._durably(rows, frontier)
+        del self._pending[: len(batch)]
+        self._pending_bytes -= sum(len(row.body) for row in rows)
+
+    Log._commit = commit  # type: ignore[method-assign]
+
+
+def _place_first() -> None:
+    from agent.store.log import Place
+    from agent.uplinks.mqtt_sender import Sender
+
+    async def save_place(self: Any) -> None:
+        epoch, window = next(iter(self._windows.items()))
+        await self._log.save_place(self._name, Place(epoch, window.end))
+
+    Sender.save_place = save_place  # type: ignore[method-assign]
+
+
+def _normal() -> None:
+    import agent.store.segment as segment
+
+    opened = segment.open_database
+
+    def normal(*arguments: Any, **more: Any) -> Any:
+        connection = opened(*arguments, **more)
+        if not more["read_only"]:
+            connection.pragma("synchronous", "NORMAL")
+        return connection
+
+    segment.open_database = normal
+
+
+def _not_homed() -> None:
+    from agent.gas.valves import CoilBlock
+
+    async def to_sample(self: Any) -> bool:
+        return True
+
+    CoilBlock.to_sample = to_sample  # type: ignore[method-assign]
+
+
+def _no_gap() -> None:
+    import agent.daemon
+
+    async def nothing(*_: Any) -> None:
+        pass
+
+    agent.daemon.write_gap = nothing  # type: ignore[attr-defined]
+
+
+def _centre_early() -> None:
+    import asyncio
+
+    from central.ingest_mqtt import MqttIngest
+    from protocols.mqtt.coverage import Coverage
+
+    commit = MqttIngest._commit
+
+    def early(self: Any, letters: Any) -> Any:
+        letters = list(letters)
+        found = [one for letter in letters if (one := self._read(*letter)) is not None]
+        covered: dict[Any, Coverage] = {}
+        for one in found:
+            covered[one.tree] = covered.get(one.tree, self._unacknowledged.get(one.tree, Coverage())).add(
+                one.prev, one.last
+            )
+        asyncio.get_running_loop().call_later(2.0, commit, self, letters)
+        return covered
+
+    MqttIngest._commit = early  # type: ignore[method-assign]
+
+
+def _forgotten() -> None:
+    import agent.daemon
+    from agent.values.averaging import Averager
+
+    def made(index: Any, specs: Any, now: Any, day_offset_s: int) -> Averager:
+        from datetime import timedelta
+
+        return Averager(specs, now - timedelta(minutes=3), day_offset_s)
+
+    agent.daemon.restored_averager = made  # type: ignore[attr-defined]

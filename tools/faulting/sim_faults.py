@@ -1,0 +1,277 @@
+"""What goes wrong, when and for how long: drawn from the seed, one fault independent of the others, so that any may be
+left out of a replay."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sim_broker import Manners
+from sim_field import CRDS, PLC, Manner
+from sim_net import Weather
+from sim_station import PLATFORM
+
+if TYPE_CHECKING:
+    from sim_world import World
+
+A_DAY = 24.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`at`: seconds after the start. `seed`: of whatever it draws."""
+
+    number: int
+    at: float
+    kind: str
+    lasts: float
+    more: dict[str, Any] = field(default_factory=dict)
+    seed: str = ""
+
+    def __str__(self) -> str:
+        more = "".join(f" {name}={value}" for name, value in self.more.items())
+        return f"#{self.number} {self.at:.1f} s {self.kind} for {self.lasts:.1f} s{more}"
+
+
+Draw = Callable[[random.Random], tuple[float, dict[str, Any]]]
+
+
+def _short(dice: random.Random) -> float:
+    """Mostly seconds to minutes, at times hours."""
+    return min(10 ** dice.uniform(0.3, 4.0), 6 * 3600)
+
+
+# Kind, how often beside the others, and what else is drawn.
+KINDS: dict[str, tuple[int, Draw]] = {
+    "kill": (4, lambda d: (d.uniform(0.5, 120), {})),
+    "power-cut": (4, lambda d: (d.uniform(0.5, 600), {})),
+    "power-cut-at-write": (8, lambda d: (0, {"write": d.randrange(1, 400), "again": d.choice((0, 0, d.randrange(1, 60)))})),
+    "power-cut-in-calibration": (3, lambda d: (d.uniform(1, 200), {"after": round(d.uniform(1, 230), 1)})),
+    "disk-full": (3, lambda d: (_short(d), {})),
+    "disk-read-only": (1, lambda d: (min(_short(d), 900), {})),
+    "disk-write-error": (2, lambda d: (min(_short(d), 1800), {"share": d.choice((0.02, 0.3, 1.0))})),
+    "disk-sync-error": (3, lambda d: (min(_short(d), 1800), {"share": d.choice((0.05, 0.3, 1.0)), "forgets": d.random() < 0.5})),
+    "disk-slow": (2, lambda d: (_short(d), {"seconds": round(10 ** d.uniform(-2, 0.3), 3)})),
+    "instrument": (5, lambda d: (_short(d), {"port": d.choice((PLC, CRDS)), "how": d.choice(("dead", "nonsense", "wrong", "stuck", "slow"))})),
+    "line-cut": (3, lambda d: (0, {"port": d.choice((PLC, CRDS, PLATFORM))})),
+    "line-half-closed": (2, lambda d: (0, {"port": d.choice((PLC, CRDS, PLATFORM))})),
+    "line-refused": (3, lambda d: (_short(d), {"port": d.choice((PLC, CRDS, PLATFORM))})),
+    "line-silent": (3, lambda d: (min(_short(d), 1200), {"port": d.choice((PLC, CRDS, PLATFORM))})),
+    "line-slow": (3, lambda d: (_short(d), {"port": d.choice((PLC, CRDS, PLATFORM)), "extra_s": round(10 ** d.uniform(-2, 0.5), 3), "bytes_per_s": 10 ** d.uniform(2, 5)})),
+    "broker-disconnects": (3, lambda d: (0, {})),
+    "broker-forgets": (3, lambda d: (_short(d), {"share": d.choice((0.05, 0.5, 1.0)), "all": d.random() < 0.5})),
+    "broker-repeats": (2, lambda d: (_short(d), {"share": 0.5})),
+    "broker-reorders": (2, lambda d: (_short(d), {"late_s": round(10 ** d.uniform(0, 2), 1)})),
+    "broker-denies": (2, lambda d: (_short(d), {})),
+    "broker-hangs": (2, lambda d: (_short(d), {})),
+    "broker-away": (4, lambda d: (_short(d), {})),
+    "centre-killed": (4, lambda d: (d.uniform(0.5, 600), {})),
+    "clock-step": (4, lambda d: (0, {"seconds": round(d.choice((-1, 1)) * 10 ** d.uniform(-0.2, 3.6), 3)})),
+    "all-away": (2, lambda d: (d.uniform(600, 4 * 3600), {})),
+}  # fmt: skip
+
+
+def drawn(seed: int, days: float, per_day: float = A_DAY) -> list[Fault]:
+    """The faults of a seed, in the order of their time."""
+    dice = random.Random(f"{seed}/faults")
+    kinds, weights = list(KINDS), [weight for weight, _ in KINDS.values()]
+    times = sorted(
+        dice.uniform(120, days * 86400) for _ in range(max(1, round(days * per_day * dice.uniform(0.4, 1.6))))
+    )
+    found = []
+    for number, at in enumerate(times):
+        kind = dice.choices(kinds, weights)[0]
+        lasts, more = KINDS[kind][1](dice)
+        found.append(Fault(number, round(at, 3), kind, round(lasts, 3), more, f"{seed}/{number}"))
+    return found
+
+
+async def play(world: "World", faults: list[Fault]) -> None:
+    """Let each fault come at its time, and end."""
+    began = world.loop.time()
+    async with asyncio.TaskGroup() as group:
+        for fault in faults:
+            group.create_task(_one(world, fault, began))
+
+
+async def _one(world: "World", fault: Fault, began: float) -> None:
+    await asyncio.sleep(fault.at - (world.loop.time() - began))
+    world.told("fault", number=fault.number, kind=fault.kind, lasts=fault.lasts, more=fault.more)
+    disturbs = fault.kind.startswith(("disk", "instrument", "power", "kill", "clock")) or (
+        fault.more.get("port") in (PLC, CRDS)
+    )
+    world.checks.disturbed(disturbs, +1)
+    await ACTS[fault.kind](world, fault)
+    world.checks.disturbed(disturbs, -1)
+    world.told("fault-over", number=fault.number)
+    if disturbs:
+        world.checks.recovers("wire" if "port" in fault.more else "disk")
+
+
+async def _kill(world: "World", fault: Fault) -> None:
+    if world.station.up:
+        world.crashed(power=fault.kind != "kill", why=fault.kind, away_s=fault.lasts)
+        await asyncio.sleep(fault.lasts)
+
+
+async def _cut_at_write(world: "World", fault: Fault) -> None:
+    world.disk.countdown = fault.more["write"]
+    if fault.more["again"]:
+        for _ in range(600):
+            await asyncio.sleep(1)
+            if not world.station.up:
+                break
+        while not world.station.up and not world.disk.dead:
+            await asyncio.sleep(0.2)
+        # The next start, or what follows it, meets another.
+        world.disk.countdown = fault.more["again"]
+        await asyncio.sleep(120)
+
+
+async def _cut_in_calibration(world: "World", fault: Fault) -> None:
+    daemon, process = world.station.daemon, world.station.process
+    if not world.station.up or daemon is None or process is None:
+        return
+    start = world.loop.create_task(daemon.calibrator.start("daily", "simulation"), context=process.context())
+    await asyncio.sleep(fault.more["after"])
+    if start.done() and not start.cancelled() and start.exception():
+        world.told("calibration-refused", why=str(start.exception()))
+    if world.station.up:
+        port = world.field.valve.open
+        world.told("cut-in-calibration", port=port)
+        world.crashed(power=True, why=f"power cut with the valve at {port}", away_s=fault.lasts)
+
+
+def _disk(**values: Any) -> Callable[["World", Fault], Awaitable[None]]:
+    async def act(world: "World", fault: Fault) -> None:
+        disk = world.disk
+        before = {name: getattr(disk, name) for name in ("full", "read_only", "eio_write", "eio_sync", "forgets")}
+        disk.dice = random.Random(fault.seed)
+        for name, value in values.items():
+            setattr(disk, name, fault.more[value] if isinstance(value, str) else value)
+        await asyncio.sleep(fault.lasts)
+        for name in values:
+            setattr(disk, name, type(before[name])())
+
+    return act
+
+
+async def _disk_slow(world: "World", fault: Fault) -> None:
+    dice, most = random.Random(fault.seed), fault.more["seconds"]
+    world.station.latency = lambda: most * dice.random()
+    await asyncio.sleep(fault.lasts)
+    world.station.latency = lambda: 0.0
+
+
+async def _instrument(world: "World", fault: Fault) -> None:
+    manner = world.field.manners[fault.more["port"]]
+    manner.kind, manner.slow_s = fault.more["how"], 4.0
+    await asyncio.sleep(fault.lasts)
+    manner.kind = "well"
+
+
+async def _line(world: "World", fault: Fault) -> None:
+    port = fault.more["port"]
+    weather = world.net.weather(port)
+    match fault.kind:
+        case "line-cut":
+            world.net.cut(port)
+        case "line-half-closed":
+            world.net.half_close(port)
+        case "line-refused":
+            weather.refused = True
+            world.net.cut(port)
+        case "line-silent":
+            weather.silent, weather.stalled_until = True, world.loop.time() + fault.lasts
+        case "line-slow":
+            weather.extra_s, weather.bytes_per_s = fault.more["extra_s"], fault.more["bytes_per_s"]
+    await asyncio.sleep(fault.lasts)
+    weather.refused = weather.silent = False
+    weather.extra_s, weather.bytes_per_s, weather.stalled_until = 0.0, 1e7, 0.0
+
+
+async def _broker(world: "World", fault: Fault) -> None:
+    broker, usual = world.broker, Manners()
+    manners = broker.manners
+    match fault.kind:
+        case "broker-disconnects":
+            broker.disconnect()
+        case "broker-forgets":
+            manners.forgets = fault.more["share"]
+            if fault.more["all"]:
+                broker.forget()
+        case "broker-repeats":
+            manners.repeats = fault.more["share"]
+        case "broker-reorders":
+            manners.late, manners.late_s = 0.5, fault.more["late_s"]
+        case "broker-denies":
+            manners.denies = True
+        case "broker-hangs":
+            manners.hangs = True
+        case "broker-away":
+            manners.away = True
+            broker.disconnect()
+    await asyncio.sleep(fault.lasts)
+    for name, value in vars(usual).items():
+        setattr(manners, name, value)
+
+
+async def _centre_killed(world: "World", fault: Fault) -> None:
+    process = world.centre.process
+    world.centre.die()
+    world.net.cut(process=process)
+    for ear in [one for one in world.broker.ears if one.process is process]:
+        world.broker.ears.remove(ear)
+    await asyncio.sleep(fault.lasts)
+    if process is world.centre.process:
+        world.centre.start()
+
+
+async def _step(world: "World", fault: Fault) -> None:
+    world.clock.offset_s += fault.more["seconds"]
+    world.checks.stepped(fault.more["seconds"])
+
+
+async def _all_away(world: "World", fault: Fault) -> None:
+    weather = world.net.weather(PLATFORM)
+    world.broker.manners.away = weather.refused = True
+    world.broker.disconnect()
+    world.net.cut(PLATFORM)
+    await asyncio.sleep(fault.lasts)
+    world.broker.manners.away = weather.refused = False
+
+
+def all_well(world: "World") -> None:
+    """Nothing is broken any more."""
+    for name, value in vars(Manners()).items():
+        setattr(world.broker.manners, name, value)
+    for port in (PLC, CRDS, PLATFORM):
+        for name, value in vars(Weather()).items():
+            setattr(world.net.weather(port), name, value)
+    for port in (PLC, CRDS):
+        world.field.manners[port] = Manner()
+    disk = world.disk
+    disk.full = disk.read_only = disk.forgets = False
+    disk.eio_write = disk.eio_sync = 0.0
+    disk.countdown = None
+    world.station.latency = lambda: 0.0
+
+
+ACTS: dict[str, Callable[["World", Fault], Awaitable[None]]] = {
+    "kill": _kill,
+    "power-cut": _kill,
+    "power-cut-at-write": _cut_at_write,
+    "power-cut-in-calibration": _cut_in_calibration,
+    "disk-full": _disk(full=True),
+    "disk-read-only": _disk(read_only=True),
+    "disk-write-error": _disk(eio_write="share"),
+    "disk-sync-error": _disk(eio_sync="share", forgets="forgets"),
+    "disk-slow": _disk_slow,
+    "instrument": _instrument,
+    "centre-killed": _centre_killed,
+    "clock-step": _step,
+    "all-away": _all_away,
+    **{kind: _line for kind in KINDS if kind.startswith("line-")},
+    **{kind: _broker for kind in KINDS if kind.startswith("broker-")},
+}
