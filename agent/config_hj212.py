@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from agent.config_since import Since
 from host.hjson import WHOLE, Strict
 from host.secrets import SecretRef
 from host.shapes import Factor, Mn, Name, Series, SystemCode
@@ -56,6 +57,7 @@ class Hj212Uplink(Strict):
     st: SystemCode = "31"
     pw: SecretRef
     edition: Annotated[Literal[2005, 2017, 2025], WHOLE] = 2017
+    since: Since = "beginning"
     leniencies: list[str] = Field(default=[])
     sm4_key: SecretRef | None = None
     ack: Literal["required", "none"] = "required"
@@ -71,3 +73,4 @@ class Hj212Uplink(Strict):
     factors: dict[str, SentFactor] = Field(min_length=1)
     status: dict[str, Unit] = Field(default={})
     info: dict[str, Info] = Field(default={})
+    checkpoints: bool = False

@@ -13,6 +13,7 @@ from typing import Any, Final
 import apsw
 
 from central.agreement import join
+from central.carried import take_carried
 from central.events import put_event
 from central.hj212_dialogue import decrypted
 from central.hj212_routes import Route, impossible
@@ -86,7 +87,7 @@ def add_uploads(store: Store, uploads: Sequence[tuple[Route, Message, Upload | N
         db.executemany(_FRAME, batch.frames.values())
         _write_averages(db, batch)
         db.executemany(PUT_LATEST, batch.latest)
-        _write_items(db, batch)
+        _write_items(store, batch)
         mark_due(db, store.hours_due, batch.hours)
         for route, message, at, problem in batch.problems:
             _flag(db, route, message, at, problem, now)
@@ -190,13 +191,16 @@ def _compare(db: apsw.Connection, row: tuple[Any, ...]) -> None:
         put_event(db, f"hj212/{mn}/{series}/{start}/{period_s}/again", station_id, start, "hj212-conflict", detail)
 
 
-def _write_items(db: apsw.Connection, batch: _Batch) -> None:
+def _write_items(store: Store, batch: _Batch) -> None:
+    db = store.db
     for route, row in batch.items:
         mn, cn, at, name, value, _ = row
         if cn != LOGS and "-" in name and (first := _another(db, row)) is not None:
             detail = {"cn": cn, "name": name, "data_time": at, "mn": mn, "first": first, "later": value}
             put_event(db, f"hj212/{mn}/{cn}/{name}/{at}/again", route.station_id, at, "hj212-conflict", detail)
         db.execute(_ITEM, row)
+        if cn == LOGS:
+            take_carried(db, route.station_id, store.stations[route.station_id].vkey, mn, at, value)
 
 
 def _another(db: apsw.Connection, row: tuple[Any, ...]) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import Final
 
-from central import cosigning, witness
+from central import cosigning, keys, witness
 from central.agreement import join
 from central.config import Station
 from central.coverage import read_coverage, write_coverage
@@ -109,6 +109,8 @@ class Store:
         if isinstance(entry.shape, CheckpointBody):
             vkey = self.stations[delivery.station_id].vkey
             witness.take_checkpoint(self.db, delivery.tree, entry, entry.shape, vkey)
+        elif entry.kind == "event":
+            keys.take_key_record(self.db, delivery.tree, entry.seq, entry.fields)
 
     def _stamp(self, delivery: Delivery, new: list[Entry]) -> None:
         # Last of all that a record means, so that its time is that of the commit which follows.
@@ -126,7 +128,7 @@ class Store:
             roll_up(self.db, *hour)
         for tree, seqs in trees.items():
             witness.check_late(self.db, *tree, seqs)
-            witness.judge(self.db, *tree)
+            witness.judge(self.db, *tree, self.stations[tree[0]].vkey)
             if self._cosigner:
                 cosigning.cosign(self.db, *tree, self._cosigner, int(self.wall()))
 

@@ -7,17 +7,28 @@ found wrong becomes an event that carries the proof: the signed note and what co
 
 import base64
 import binascii
+import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
 import apsw
 
+from central import keys
+from central.carried import compare
 from central.coverage import read_coverage
 from central.entries import Entry
 from central.events import put_event
 from central.shapes import CheckpointBody, shape
 from protocols.record import decode
-from protocols.tlog import Frontier, NoteError, leaf_hash, open_checkpoint, split_hashes
+from protocols.tlog import (
+    Frontier,
+    NoteError,
+    leaf_hash,
+    open_checkpoint,
+    parse_checkpoint,
+    split_hashes,
+    split_note,
+)
 
 # Checkpoints judged in one transaction; the rest are judged by the next delivery.
 JUDGED_MAX: Final = 50
@@ -25,17 +36,19 @@ JUDGED_MAX: Final = 50
 Tree = tuple[str, int]
 
 
-def take_checkpoint(db: apsw.Connection, tree: Tree, entry: Entry, body: CheckpointBody, vkey: str) -> None:
+def take_checkpoint(db: apsw.Connection, tree: Tree, entry: Entry, body: CheckpointBody, enrolled: str) -> None:
     """Store a new checkpoint: pending if its own statement holds together, else with the verdict and an event."""
     verdict, why = "pending", ""
     first = body.size
     try:
         first = body.size - len(_leaves(body))
-        signed = open_checkpoint(body.note, [vkey])
+        # Whose signature it must bear is known when all before it has come: a record there may bring in another key.
+        signed = parse_checkpoint(split_note(body.note)[0])
         if signed.origin != f"plumeline/{tree[0]}/{tree[1]}":
             verdict, why = "bad-signature", f"the note speaks of {signed.origin}"
         elif (signed.size, signed.root) != (body.size, _hash(body.root)) or body.size != entry.seq or first < 0:
             verdict, why = "malformed", "note, size, root, leaves and sequence number do not fit together"
+            open_checkpoint(body.note, [keys.in_force(db, tree[0], enrolled, tree[1], entry.seq)])
     except NoteError as error:
         verdict, why = "bad-signature", str(error)
     except ValueError as error:
@@ -79,9 +92,10 @@ def _body(db: apsw.Connection, tree: Tree, seq: int) -> CheckpointBody:
     return checked
 
 
-def judge(db: apsw.Connection, station_id: str, epoch: int) -> None:
-    """Judge what can be judged of the pending checkpoints of an epoch, lowest first."""
+def judge(db: apsw.Connection, station_id: str, epoch: int, enrolled: str) -> None:
+    """Judge what can be judged of the pending checkpoints of an epoch, lowest first, by the keys behind `enrolled`."""
     tree = (station_id, epoch)
+    keys.resolve(db, tree, enrolled)
     frontier, broken = _read_tree(db, tree)
     pending: list[Any] = db.execute(
         "SELECT size, first FROM checkpoint WHERE station_id = ? AND epoch = ? AND verdict = 'pending'"
@@ -92,7 +106,40 @@ def judge(db: apsw.Connection, station_id: str, epoch: int) -> None:
     for size, first in pending:
         if first > frontier.size and through < size and not broken:
             continue
-        frontier, broken = _judge_one(db, tree, size, first, frontier, broken)
+        signed = _signed(db, tree, size, enrolled)
+        if signed == "":
+            frontier, broken = _judge_one(db, tree, size, first, frontier, broken)
+        elif through >= size - 1:
+            _refuse(db, tree, size, signed)
+    compare(db, station_id, epoch)
+
+
+def _signed(db: apsw.Connection, tree: Tree, size: int, enrolled: str) -> str:
+    """Why the signature of a checkpoint is not believed; '' where it is."""
+    try:
+        open_checkpoint(_body(db, tree, size).note, [keys.in_force(db, tree[0], enrolled, tree[1], size)])
+    except NoteError as error:
+        return str(error)
+    return ""
+
+
+def _refuse(db: apsw.Connection, tree: Tree, size: int, why: str) -> None:
+    """Another key: one that the station claims and nobody has confirmed waits for a person, any other is an event."""
+    body, vkey = _body(db, tree, size), keys.claimed(db, *tree)
+    verdict = "bad-signature"
+    if vkey is not None:
+        with contextlib.suppress(NoteError):
+            open_checkpoint(body.note, [vkey])
+            verdict = "unconfirmed"
+    if verdict == "bad-signature":
+        _accuse(db, tree, size, body, "checkpoint-bad-signature", {"why": why})
+    _set_verdict(db, tree, size, verdict)
+
+
+def _set_verdict(db: apsw.Connection, tree: Tree, size: int, verdict: str) -> None:
+    db.execute(
+        "UPDATE checkpoint SET verdict = ? WHERE station_id = ? AND epoch = ? AND size = ?", (verdict, *tree, size)
+    )
 
 
 def _judge_one(
@@ -116,9 +163,7 @@ def _judge_one(
     _write_tree(db, tree, frontier, broken)
     if verdict in ("fork", "overlap", "leaves-missing"):
         _accuse(db, tree, size, body, f"checkpoint-{verdict}", detail)
-    db.execute(
-        "UPDATE checkpoint SET verdict = ? WHERE station_id = ? AND epoch = ? AND size = ?", (verdict, *tree, size)
-    )
+    _set_verdict(db, tree, size, verdict)
     if verdict in ("consistent", "fork"):
         _check_bodies(db, tree, size, body, first, leaves, range(first, size))
     return frontier, broken

@@ -16,6 +16,8 @@ from typing import Final
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
+from protocols.tlog_signs import Signs
+
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 NOTE_BYTES_MAX: Final = 16 * 1024
@@ -248,7 +250,7 @@ class Checkpoint:
     signers: tuple[str, ...]
 
 
-def make_checkpoint(origin: str, size: int, root: bytes, signer: Signer) -> str:
+def make_checkpoint(origin: str, size: int, root: bytes, signer: Signs) -> str:
     """Signed note of a checkpoint. Raises NoteError for an origin with white space or +, a bad size or root."""
     if not _NAME.fullmatch(origin) or not 0 <= size <= SIZE_MAX or len(root) != HASH_BYTES:
         raise NoteError(f"no checkpoint can be made of origin {origin!r}, size {size}, root of {len(root)} bytes")

@@ -14,6 +14,8 @@ from protocols.hj212.commands import Command, Direction, commands
 from protocols.hj212.message import REPLY_ST
 from protocols.hj212.tables.lookup import explain
 from protocols.hj212.times import parse_time
+from protocols.tlog import NoteError
+from protocols.tlog_carried import read_carried
 
 MASK: Final = "******"
 SECRETS: Final = frozenset({"PW", "NewPW", "NewSK"})
@@ -106,7 +108,22 @@ def meanings(one: Judged) -> list[Meaning]:
     message, command = one.message, one.command
     found = [Meaning("command", message.cn, command.name_en, command.name_zh)] if command else []
     wanted = dict.fromkeys([(message.st, ("system_type",)), *_names(message)])
+    found += [means for item in message.area for name, value in item if (means := _checkpoint(name, value))]
     return found + [means for code, kinds in wanted if (means := _meaning(code, kinds, one.edition))]
+
+
+def _checkpoint(name: str, value: str) -> Meaning | None:
+    """What a signed checkpoint in a log line says; None for any other value."""
+    try:
+        found = read_carried(value) if name.endswith("-Info") else None
+    except NoteError:
+        return None
+    if found is None:
+        return None
+    root, key = found.root.hex()[:16], found.signature[:4].hex()
+    en = f"signed checkpoint: the first {found.size} records of {found.origin}, root {root}..., key {key}"
+    zh = f"签名检查点：{found.origin} 的前 {found.size} 条记录，根 {root}...，密钥 {key}"
+    return Meaning("checkpoint", value, en, zh)
 
 
 def notes(frame: Frame) -> list[str]:
@@ -214,7 +231,11 @@ class Reader:
         for name, value in (pair for item in message.area for pair in item):
             head, _, tail = name.partition("-")
             means = known.get(head)
-            coded = known.get(value) if tail == "Flag" or head in ("PolId", "InfoId") else known.get(f"{head}={value}")
+            coded = (
+                known.get(value)
+                if tail in ("Flag", "Info") or head in ("PolId", "InfoId")
+                else known.get(f"{head}={value}")
+            )
             unit = means.unit if means and tail not in ("Flag", "EFlag") and means.unit != "1" else ""
             words = self._name(coded) or self._name(means)
             rows.append((name, masked(name, value), unit, words))

@@ -15,6 +15,7 @@ from agent.config_hj212 import Hj212Uplink as Hj212Config
 from agent.store.index import Index
 from agent.store.log import Log, Place
 from agent.uplinks.hj212_acts import Acts
+from agent.uplinks.hj212_checkpoints import CarriedCheckpoints
 from agent.uplinks.hj212_desk import Desk
 from agent.uplinks.hj212_entries import Entry
 from agent.uplinks.hj212_feed import Feed, Signal
@@ -67,6 +68,7 @@ class Hj212Uplink:
         *,
         handlers: Mapping[str, Handler] | None = None,
         simulated_allowed: bool | None = None,
+        checkpoint_s: float = 300.0,
     ) -> None:
         """Raises ValueError, KeyError or UnitError for an identity or a factor that cannot be."""
         allowed = is_loopback(config.host) if simulated_allowed is None else simulated_allowed
@@ -85,7 +87,10 @@ class Hj212Uplink:
             if series
         )
         past = Past(index, log, wanted, simulated_allowed=allowed)
-        self._selection = Selection(config, self._state, past, treatment, information, simulated_allowed=allowed)
+        carried = CarriedCheckpoints(checkpoint_s) if config.checkpoints else None
+        self._selection = Selection(
+            config, self._state, past, treatment, information, simulated_allowed=allowed, checkpoints=carried
+        )
         self._present = Present(self._selection, treatment, information, facts, self._state, clock, self._edition)
         self._history = History(self._selection, past, information, self._ask, self._pause)
         reads = Reads(information, self._history, clock)

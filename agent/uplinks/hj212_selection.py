@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from agent.config_hj212 import Hj212Uplink
 from agent.store.log import Record
+from agent.uplinks.hj212_checkpoints import CarriedCheckpoints
 from agent.uplinks.hj212_entries import Entry
 from agent.uplinks.hj212_info import LINES, Information
 from agent.uplinks.hj212_past import Averages, Past, Period
@@ -47,7 +48,9 @@ class Selection:
         information: Information,
         *,
         simulated_allowed: bool,
+        checkpoints: CarriedCheckpoints | None = None,
     ) -> None:
+        self._checkpoints = checkpoints
         self._factors: Sequence[Factor] = [
             factor(
                 code,
@@ -71,7 +74,8 @@ class Selection:
     def kinds(self) -> frozenset[str]:
         """Kinds of record that can give an upload."""
         checks = {"calibration"} if self._edition is Edition.HJ2025 else set()
-        return frozenset({"average", *checks, *(LINES[code][0] for code in self._information.logs)})
+        carried = {"checkpoint"} if self._checkpoints else set()
+        return frozenset({"average", *checks, *carried, *(LINES[code][0] for code in self._information.logs)})
 
     @property
     def minutes_s(self) -> int:
@@ -87,7 +91,9 @@ class Selection:
         fields = record.fields
         if fields.get("sim") and not self._simulated_allowed:
             return []
-        if record.kind == "average":
+        if record.kind == "checkpoint":
+            uploads = self._checkpoints.uploads(record) if self._checkpoints else []
+        elif record.kind == "average":
             uploads = await self._of_average(fields, stream)
         else:
             uploads = self.check(fields) + self._lines(fields)
