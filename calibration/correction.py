@@ -68,9 +68,10 @@ class Coefficients:
 
     def at(self, instant: datetime) -> "Coefficients | None":
         """The coefficients valid at an instant; None is identity."""
-        return next((one for one in self._back() if one.valid_from <= instant), None)
+        return next((one for one in self.back() if one.valid_from <= instant), None)
 
-    def _back(self) -> "Iterator[Coefficients]":
+    def back(self) -> "Iterator[Coefficients]":
+        """These and those before them, the newest first."""
         one: Coefficients | None = self
         while one is not None:
             yield one

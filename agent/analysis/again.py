@@ -37,6 +37,11 @@ class Again:
         self._made: list[Average] = []
 
     @property
+    def instruments(self) -> frozenset[str]:
+        """Whose scans it takes."""
+        return frozenset({self.instrument})
+
+    @property
     def closed_until(self) -> datetime:
         """End of the last closed minute."""
         return self._averager.closed_until
@@ -46,7 +51,7 @@ class Again:
         kind = fields["kind"]
         if kind == "scan":
             if fields["instrument"] == self.instrument and fields["at"] >= self._from:
-                self._scan(scan_of(fields))
+                self.scan(scan_of(fields))
             return []
         if kind == "average":
             return self._close(parse_iso(fields["end"])) if closes_minute(fields) else []
@@ -59,7 +64,8 @@ class Again:
             self._corrections.take(fields)
         return []
 
-    def _scan(self, scan: Scan) -> None:
+    def scan(self, scan: Scan) -> None:
+        """Take a scan of its instrument, from the start on."""
         self._open.append(scan)
         self._feed(scan)
 

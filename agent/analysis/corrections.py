@@ -22,6 +22,9 @@ class Corrections(Protocol):
     def measure(self, reading: Reading, scan: Scan) -> Measurement:
         """The measurement of a reading of a scan."""
 
+    def by_id(self, series: str, name: str) -> Coefficients | None:
+        """The coefficients that a measurement names, where there are any."""
+
 
 class AsMeasured:
     """The coefficients that were in force when a scan came: those whose record stands before it in the log."""
@@ -52,6 +55,11 @@ class AsMeasured:
     def measure(self, reading: Reading, scan: Scan) -> Measurement:
         """See `Corrections.measure`."""
         return apply(reading, self.chain(reading.series), scan.readings)
+
+    def by_id(self, series: str, name: str) -> Coefficients | None:
+        """The coefficients of a series by their id; None where they are not on record before."""
+        newest = self.chain(series)
+        return next((one for one in newest.back() if one.id == name), None) if newest else None
 
     def chain(self, series: str) -> Coefficients | None:
         """The newest coefficients of a series with those before; of a board, those of the chip behind its name."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from statistics import fmean
 from typing import Any, Final
 
-from agent.analysis.recompute import LAYER
+from agent.analysis.job import LAYER
 from agent.analysis.revision import asked_for, base_of
 from agent.changes import difference
 from host.history import History

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, model_validator
 
 from agent.analysis.corrections import AsMeasured
+from agent.analysis.dated import Dated, Filed
 from calibration.correction import Coefficients, apply, brought, coefficients_of, lacking, of_curve
 from calibration.density import AtDensity
 from calibration.fit.linear import FitError
@@ -24,7 +25,7 @@ from calibration.fit.polynomial import Pair, fit
 from calibration.models.response import Response, Responses
 from calibration.models.rules import matches
 from host.hjson import Strict
-from metrology.periods import iso, parse_iso
+from metrology.periods import iso
 from metrology.reading import Measurement, Reading, Scan
 
 Fields = Mapping[str, Any]
@@ -34,12 +35,10 @@ AND: Final = "\n"
 RULES_MAX: Final = 1000
 
 
-class Rule(Strict):
-    """One row. `start` inclusive, `end` exclusive, ISO 8601 with zone; `series` may hold `*`, `a|b`, `!a`."""
+class Rule(Dated):
+    """One row; `series` may hold `*`, `a|b`, `!a`."""
 
     series: str = "*"
-    start: str | None = None
-    end: str | None = None
     use: Use | None = None
     zero: float | None = None
     slope: float | None = None
@@ -51,16 +50,7 @@ class Rule(Strict):
         ways = [self.use is not None, self.zero is not None or self.slope is not None, self.beta is not None]
         if sum(ways) != 1 or (self.zero is None) != (self.slope is None):
             raise ValueError("a rule has one of: use, zero with slope, beta")
-        for bound in (self.start, self.end):
-            if bound is not None:
-                parse_iso(bound)
         return self
-
-    @property
-    def span(self) -> tuple[str, str]:
-        """Start and end as records write times; both open where none is set."""
-        start = iso(parse_iso(self.start)) if self.start else ""
-        return start, iso(parse_iso(self.end)) if self.end else "~"
 
 
 class Assigned(Strict):
@@ -77,6 +67,12 @@ class Plan(Strict):
 
     rules: list[Rule] = Field(default=[], max_length=RULES_MAX)
     assigned: list[Assigned] = Field(default=[], max_length=RULES_MAX)
+    filed: list[Filed] = Field(default=[], max_length=RULES_MAX)
+
+    def fields(self, *, exclude_none: bool = False) -> dict[str, Any]:
+        """As JSON; without filed parameters where it has none."""
+        told = self.model_dump(mode="json", exclude_none=exclude_none)
+        return {name: rows for name, rows in told.items() if rows or name != "filed"}
 
 
 def by_interpolation(use: Use, assigned: Sequence[Assigned] = ()) -> Plan:
@@ -84,10 +80,12 @@ def by_interpolation(use: Use, assigned: Sequence[Assigned] = ()) -> Plan:
     return Plan(rules=[Rule(use=use)], assigned=list(assigned))
 
 
-def fingerprint(series: Iterable[str], start: datetime, end: datetime, plan: Plan, known: Iterable[Fields]) -> str:
-    """Id of a recomputation: the same interval, rules and calibrations have the same."""
+def fingerprint(
+    series: Iterable[str], start: datetime, end: datetime, plan: Plan, known: Iterable[Fields], stacks: Fields
+) -> str:
+    """Id of a recomputation: the same interval, rules, calibrations and filed parameters of stacks have the same."""
     used = sorted((row["id"], row["epoch"], row["seq"]) for row in known)
-    asked = [sorted(series), iso(start), iso(end), plan.model_dump(mode="json"), used]
+    asked = [sorted(series), iso(start), iso(end), plan.fields(), used, *([stacks] if stacks else [])]
     return "recompute-" + hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -150,6 +148,11 @@ class ByPlan:
         if rule.use == "linear":
             return self._between(reading, scan)
         return apply(reading, self._one(rule, number, reading), scan.readings)
+
+    def by_id(self, series: str, name: str) -> Coefficients | None:
+        """The coefficients behind an id in a measurement, those fitted again too; None of a line given by a rule."""
+        own = next((one for one in self._rows.get(series, ()) if one.id == name), None)
+        return own or self._measured.by_id(series, name)
 
     def _one(self, rule: Rule, number: int, reading: Reading) -> Coefficients | None:
         name = f"{self._name}/{number}"

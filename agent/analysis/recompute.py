@@ -7,15 +7,19 @@ before a crash is not written again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agent.analysis.again import Again
 from agent.analysis.corrections import Corrections
-from agent.analysis.plan import AND
+from agent.analysis.job import LAYER, Job, Tally, layer_of
+from agent.analysis.plan import AND, Plan
+from agent.analysis.section import Section, StackAgain
+from agent.analysis.weights import Around, Weights
 from agent.values.averaging import SeriesSpec, upper
-from metrology.periods import DAY_S, HOUR_S, MINUTE_S, iso, parse_iso, period_start
+from calibration.correction import Coefficients
+from metrology.periods import DAY_S, HOUR_S, MINUTE_S, iso, period_start
 from metrology.reading import Average
 from protocols.record import average_row, averages_of
 
@@ -23,80 +27,44 @@ Fields = Mapping[str, Any]
 HOUR: Final = timedelta(hours=1)
 MINUTE: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
-LAYER: Final = "~analysis"
 # Rows of one record, as many as the station writes.
 ROWS_MAX: Final = 100
-
-
-def layer_of(series: str) -> str:
-    """Name of the analysis layer beside a regulated series."""
-    instrument, _, measurand = series.partition(".")
-    return f"{instrument}{LAYER}.{measurand}"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is made again; `layered` are the series of it that are regulated."""
-
-    name: str
-    series: tuple[str, ...]
-    start: datetime
-    end: datetime
-    layered: frozenset[str] = frozenset()
-
-    def out(self, series: str) -> str:
-        """The series its result is written under."""
-        return layer_of(series) if series in self.layered else series
-
-
-def job_of(fields: Fields) -> Job:
-    """The job of a `recompute` record."""
-    series = tuple(fields["series"])
-    layered = frozenset(series if fields.get("layer") else ())
-    return Job(fields["id"], series, parse_iso(fields["from"]), parse_iso(fields["to"]), layered)
-
-
-@dataclass(slots=True)
-class Tally:
-    """What came of it: records by period, and of each series the rows that changed and the largest change of a mean."""
-
-    records: dict[int, int] = field(default_factory=dict)
-    rows: dict[str, int] = field(default_factory=dict)
-    largest: dict[str, float] = field(default_factory=dict)
-
-    def fields(self) -> dict[str, Any]:
-        """As it is told and recorded."""
-        return {
-            "records": {str(period): count for period, count in sorted(self.records.items())},
-            "rows": dict(sorted(self.rows.items())),
-            "largest": dict(sorted(self.largest.items())),
-        }
 
 
 class Recomputation:
     """Takes records in the order of the log; `ready` hours are then finished one after the other by `finish`."""
 
     def __init__(
-        self, job: Job, specs: Mapping[str, SeriesSpec], day_offset_s: int, corrections: Mapping[str, Corrections]
+        self,
+        job: Job,
+        specs: Mapping[str, SeriesSpec],
+        day_offset_s: int,
+        corrections: Mapping[str, Corrections],
+        sections: Mapping[str, Section] | None = None,
+        weights: Weights | None = None,
     ) -> None:
-        """`corrections` by instrument: each sees the log by itself."""
+        """`corrections` by instrument or stack: each sees the log by itself. `sections` of the stacks among them."""
         self.job = job
         self.tally = Tally()
         self._specs = {name: specs[name] for name in job.series}
         self.day_offset_s = day_offset_s
+        self.weights = weights or Weights(Plan(), {})
+        self._corrections = corrections
         own: dict[str, list[SeriesSpec]] = {}
         for spec in self._specs.values():
             own.setdefault(spec.series.partition(".")[0], []).append(spec)
-        self._again = [
-            Again(several, job.start, day_offset_s, corrections[instrument]) for instrument, several in own.items()
-        ]
+        self._again: dict[str, Again | StackAgain] = {}
+        for name, several in own.items():
+            given = (several, job.start, day_offset_s, corrections[name])
+            stack = (sections or {}).get(name)
+            self._again[name] = StackAgain(*given, stack) if stack else Again(*given)
         self._minutes: dict[tuple[str, datetime], Average] = {}
         self._hours: dict[tuple[str, datetime], Average] = {}
         self._next = period_start(job.start, HOUR_S)
 
     def take(self, fields: Fields) -> None:
         """Take the next record."""
-        for again in self._again:
+        for again in self._again.values():
             for one in again.take(fields):
                 if one.period_s == MINUTE_S and self.job.start <= one.start < self.job.end:
                     self._minutes[one.series, one.start] = one
@@ -104,7 +72,26 @@ class Recomputation:
     @property
     def closed_until(self) -> datetime:
         """How far all minutes are closed."""
-        return min(again.closed_until for again in self._again)
+        return min(again.closed_until for again in self._again.values())
+
+    @property
+    def instruments(self) -> frozenset[str]:
+        """Whose scans it takes."""
+        return frozenset().union(*(again.instruments for again in self._again.values()))
+
+    @property
+    def kv(self) -> list[str]:
+        """The velocity-field coefficients that derived series were made with."""
+        return sorted({one for again in self._again.values() if isinstance(again, StackAgain) for one in again.kv})
+
+    def unknown(self, recorded: Iterable[Fields]) -> list[tuple[tuple[str, str], Coefficients | None]]:
+        """Coefficients to tell the weights of (`learn`) before `finish`; those of the kept records are among them."""
+        used = list(self._minutes.values())
+        for fields in recorded:
+            rows = {name: row for name, row in fields["rows"].items() if name in self._specs}
+            used += averages_of({**fields, "rows": rows})
+        names = self.weights.unknown(used)
+        return [(one, self._corrections[one[0].partition(".")[0]].by_id(*one)) for one in names]
 
     def ready(self) -> list[datetime]:
         """Hours (their starts) that hold all they will hold and are not finished."""
@@ -137,6 +124,21 @@ class Recomputation:
             self._hours.clear()
         return [one for several in (minutes, hours, days) for records in several for one in records]
 
+    def day(self, start: datetime, recorded: Iterable[Fields]) -> list[dict[str, Any]]:
+        """Average records of a day that was still open when its hours were made again.
+
+        `recorded` are the kept average records of its hours and of itself.
+        """
+        kept = _Kept(recorded)
+        made = {}
+        for series, spec in self._specs.items():
+            starts, names = [start + n * HOUR for n in range(24)], (self.job.out(series), series)
+            found = [kept.newest(HOUR_S, at, names) for at in starts]
+            if any(one and one.revision for one in found):
+                parts = [replace(one, series=series) for one in found if one is not None]
+                made[series, start] = upper(spec, start, DAY_S, parts)
+        return self._revised(kept, DAY_S, start, made)
+
     def _upper(self, kept: "_Kept", period_s: int, start: datetime, lower_s: int, count: int) -> list[dict[str, Any]]:
         """The longer period of the newest values of its parts, those just made before those on record."""
         made: dict[tuple[str, datetime], Average] = {}
@@ -162,6 +164,7 @@ class Recomputation:
             # What the station never reported has nothing to be revised.
             if one is None or kept.row(period_s, start, series) is None:
                 continue
+            one = self.weights.weighed(one, self._around(kept, period_s, start, made))
             if (row := self._row(kept, one, self.job.out(series))) is not None:
                 rows[self.job.out(series)] = row
         # A layer has records of its own.
@@ -171,6 +174,17 @@ class Recomputation:
             for names in kinds
             for first in range(0, len(names), ROWS_MAX)
         ]
+
+    def _around(
+        self, kept: "_Kept", period_s: int, start: datetime, made: Mapping[tuple[str, datetime], Average]
+    ) -> Around:
+        """Averages of a period by series: what was just made, else the newest on record."""
+
+        def found(series: str) -> Average | None:
+            one = made.get((series, start)) or kept.newest(period_s, start, (layer_of(series), series))
+            return one and replace(one, series=series)
+
+        return found
 
     def _row(self, kept: "_Kept", one: Average, out: str) -> dict[str, Any] | None:
         before = kept.row(one.period_s, one.start, out)

@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from agent.analysis.corrections import TOLD
-from agent.analysis.plan import ByPlan, Known, Plan
-from agent.analysis.recompute import DAY, LAYER, Recomputation, job_of
+from agent.analysis.job import LAYER, job_of
+from agent.analysis.plan import Known, Plan
+from agent.analysis.prepared import Ground, begin_of
+from agent.analysis.recompute import DAY
 from agent.analysis.station import day_offset_s, specs_in
+from agent.values.budgets import RECORDS, window
 from host.history import History
 from metrology.periods import DAY_S, EPOCH, HOUR_S, MINUTE_S, parse_iso, period_start
 
@@ -34,7 +37,8 @@ class Revision:
         start, end = parse_iso(average["start"]), parse_iso(average["end"])
         job, base = job_of(asked), base_of(series)
         self._offset_s = day_offset_s(config)
-        begin = start - timedelta(minutes=10)
+        now = history.newest("config", parse_iso(asked["t"]) + timedelta(milliseconds=1))
+        begin = begin_of((base,), start, now)
         whats = ("coefficients", "point", "run-started")
         told = list(history.told("calibration", EPOCH, parse_iso(asked["t"]) + DAY, whats))
         coefficients = [row for row in told if row["what"] == "coefficients"]
@@ -43,10 +47,14 @@ class Revision:
         self.known = {row["id"]: row for row in known.coefficients}
         job = replace(job, start=max(job.start, start), end=min(job.end, end), series=(base,))
         job = replace(job, layered=job.layered & {base})
-        plan = ByPlan(job.name, Plan.model_validate(asked["plan"]), known, before)
-        corrections = {base.partition(".")[0]: plan}
-        self._state = Recomputation(job, specs_in(config or {}), self._offset_s, corrections)
+        ground = Ground(Plan.model_validate(asked["plan"]), known, before, history.newest("config", begin), now)
+        self._state = ground.recomputation(job, specs_in(config or {}), self._offset_s)
         self._row: Fields | None = None
+
+    @property
+    def kv(self) -> list[str]:
+        """Velocity-field coefficients that a derived series was made with."""
+        return self._state.kv
 
     def take(self, fields: Fields) -> None:
         """Take the next record of the log."""
@@ -60,9 +68,13 @@ class Revision:
 
     def _finish(self, hours: list[Any]) -> None:
         for hour in hours:
-            for made in self._state.finish(hour, self._kept(hour)):
-                if (made["period_s"], made["start"]) == (self._average["period_s"], self._average["start"]):
-                    self._row = made["rows"].get(self._series, self._row)
+            kept = list(self._kept(hour))
+            for name, one in self._state.unknown(kept):
+                rows = self._history.told("calibration", *window(one), RECORDS) if one else ()
+                self._state.weights.learn(name, one, rows)
+            for record in self._state.finish(hour, kept):
+                if (record["period_s"], record["start"]) == (self._average["period_s"], self._average["start"]):
+                    self._row = record["rows"].get(self._series, self._row)
 
     def _kept(self, hour: Any) -> Iterator[Fields]:
         """Averages on record before the revision, without those of the same recomputation."""

@@ -30,14 +30,24 @@ class _Document:
 
 
 @lru_cache(maxsize=8)
-def _specs(document: _Document) -> dict[str, SeriesSpec]:
+def _config(document: _Document) -> Config | None:
     """Records repeat a document at every start: each is read once."""
     try:
-        config = Config.model_validate(document.members)
+        return Config.model_validate(document.members)
     except ValidationError:
         # Written by a version with other keys: what it says of a series is not known.
-        return {}
-    return {spec.series: spec for spec in series_of(config)}
+        return None
+
+
+@lru_cache(maxsize=8)
+def _specs(document: _Document) -> dict[str, SeriesSpec]:
+    config = _config(document)
+    return {spec.series: spec for spec in series_of(config)} if config else {}
+
+
+def config_in(fields: Fields | None) -> Config | None:
+    """The configuration of a config record; None where the record is too long to hold it, or cannot be read."""
+    return _config(_Document(fields)) if fields and "document" in fields else None
 
 
 def specs_in(fields: Fields) -> dict[str, SeriesSpec]:
@@ -62,3 +72,8 @@ def is_regulated(fields: Fields | None, series: str) -> bool:
     name = series.partition(".")[0]
     block = document.get("instruments", {}).get(name)
     return block["kind"] == "regulated" if block else name in document.get("stacks", {})
+
+
+def is_derived(fields: Fields | None, series: str) -> bool:
+    """Whether a series is derived of a stack."""
+    return series.partition(".")[0] in (fields or {}).get("document", {}).get("stacks", {})

@@ -6,7 +6,7 @@ The result is plain data (JSON): `agent.analysis.tree` puts it into words.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from agent.analysis.again import KINDS, Again, closes_minute
 from agent.analysis.corrections import TOLD, AsMeasured
@@ -14,6 +14,7 @@ from agent.analysis.ledger import Kept, Seals, position
 from agent.analysis.lineage import Lineage
 from agent.analysis.marks import behind
 from agent.analysis.members import Members, differences
+from agent.analysis.prepared import begin_of
 from agent.analysis.revision import Revision, asked_for, base_of
 from agent.analysis.station import day_offset_s, is_regulated, spec_in
 from agent.values.averaging import LOWER
@@ -22,8 +23,6 @@ from metrology.periods import EPOCH, iso, parse_iso, period_start
 from protocols.record import average_row
 
 Fields = dict[str, Any]
-# A scan is written when its answer is complete; an instrument's own clock may be ahead by as much.
-AHEAD: Final = timedelta(minutes=10)
 
 
 class NoAverageError(LookupError):
@@ -92,7 +91,7 @@ class Tracer:
             **told,
             "corrections": self.lineage.of(row.get("cal", ()), made.known),
             "recompute": _asked(made.asked, self.lineage),
-            "regulated": is_regulated(config, question.series),
+            "regulated": is_regulated(config, base_of(question.series)),
             "marks": behind(marks, question.series, end, self.history, self.lineage),
             "configuration": _configuration(config, question.series, self.lineage),
             "ledger": position(self.source, self.history, average),
@@ -108,7 +107,7 @@ class Remake:
         self._tracer, self._question, self._average = tracer, question, average
         self._start = parse_iso(average["start"])
         self._config = config
-        self._begin = self._start - AHEAD
+        self._begin = begin_of((base_of(question.series),), self._start, config)
         self.corrections = self._as_measured()
         self.known: Mapping[str, Mapping[str, Any]] = {}
         self.asked: Mapping[str, Any] | None = None
@@ -165,7 +164,7 @@ class Remake:
             "again": result,
             "differences": told,
             "agrees": agrees and not members.altered and all(one["agrees"] for one in parts),
-            "kv": sorted(members.kv),
+            "kv": sorted(members.kv) if revision is None else revision.kv,
         }
 
     def _seal(self, fields: Fields) -> str:

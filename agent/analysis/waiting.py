@@ -27,11 +27,10 @@ class Recomputing:
 
     def _is_left(self) -> bool:
         assert self._daemon.index is not None, "made with the daemon"
-        begun, ended = (
-            {row["id"] for row in self._daemon.index.newest("calibration", what, NEWEST)}
-            for what in ("recompute", "recompute-finished")
-        )
-        return bool(begun - ended)
+        begun = self._daemon.index.newest("calibration", "recompute", NEWEST)
+        ended = self._daemon.index.newest("calibration", "recompute-finished", NEWEST)
+        # Of one whose day is still open that is said first, and its end later.
+        return bool({row["id"] for row in begun} - {row["id"] for row in ended if "open" not in row})
 
     @property
     def desk(self) -> "RecomputeDesk":

@@ -62,7 +62,11 @@ class Past:
         count = max(1, PAGE_PERIODS * MINUTE_S // period_s)
         rows = self._kept(MINUTE_S, first, min(first + count * length, until + timedelta(seconds=1) + length))
         found = ((start, list(group)) for start, group in _grouped(rows, period_s))
-        return [Period(start, self._joined(group, start, period_s, self.newest)) for start, group in found if after < start <= until]
+        return [
+            Period(start, self._joined(group, start, period_s, self.newest))
+            for start, group in found
+            if after < start <= until
+        ]
 
     def _kept(self, period_s: int, since: datetime, until: datetime) -> Iterator[Mapping[str, Any]]:
         rows = self._index.averages(period_s, iso(since), iso(until))

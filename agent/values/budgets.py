@@ -8,8 +8,8 @@ which also weighs drift and resolution).
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from agent.store.index import Index
 from agent.store.log import Log
@@ -18,6 +18,7 @@ from metrology.periods import iso
 from metrology.reading import Average, Uncertainty
 
 RUN_MAX: Final = timedelta(days=2)
+RECORDS: Final = ("coefficients", "point")
 RECORDS_MAX: Final = 2000
 # Coefficients of the periods that are still open, and a few before them.
 KNOWN_MAX: Final = 10_000
@@ -60,16 +61,41 @@ class Budgets:
 
 
 def _parts(index: Index, one: Coefficients) -> Parts | None:
-    """None where the record or its points are not here, as of a board's table that did not come of a co-location."""
-    since, until = iso(one.valid_from - RUN_MAX), iso(one.valid_from + timedelta(hours=1))
-    rows = index.told("calibration", ("coefficients", "point"), since, until, RECORDS_MAX)
-    own = next((row for row in rows if row["what"] == "coefficients" and row["id"] == one.id), None)
+    since, until = window(one)
+    return parts_among(index.told("calibration", RECORDS, iso(since), iso(until), RECORDS_MAX), one)
+
+
+def window(one: Coefficients) -> tuple[datetime, datetime]:
+    """When the record of coefficients and the points of its run were written."""
+    return one.valid_from - RUN_MAX, one.valid_from + timedelta(hours=1)
+
+
+def parts_among(
+    rows: Iterable[Mapping[str, Any]], one: Coefficients, assigned: Mapping[tuple[str, str], float] | None = None
+) -> Parts | None:
+    """What coefficients bring, by the records of their `window`; None where their record or its points are not there.
+
+    So it is with a board's table that did not come of a co-location. `assigned` are corrected values of cylinders by
+    number and measurand, where the coefficients were fitted again with them.
+    """
+    rows = list(rows)
+    name = one.id.rpartition("/")[2]
+    own = next((row for row in rows if row["what"] == "coefficients" and row["id"] == name), None)
     if own is None or ("chip" in own and "colocation" not in own):
         return None
     from agent.analysis.uncertain import parts_of
 
     points = [row for row in rows if row["what"] == "point" and row["run"] == own.get("run")]
-    return parts_of(own, [row for row in points if row["series"] == one.series])
+    points = [_said(row, one.series, assigned or {}) for row in points if row["series"] == one.series]
+    if "points" in own:
+        own = {**own, "points": [_said(row, one.series, assigned or {}) for row in own["points"]]}
+    return parts_of(own, points)
+
+
+def _said(point: Mapping[str, Any], series: str, assigned: Mapping[tuple[str, str], float]) -> Mapping[str, Any]:
+    """A point with the corrected value of its cylinder."""
+    key = (point.get("number") or "", series.partition(".")[2])
+    return {**point, "assigned": assigned[key]} if key in assigned else point
 
 
 def indication(coefficients: Coefficients, value: float) -> float:

@@ -28,6 +28,7 @@ SCALED: Final = {
     "static_pressure": "static_pressure_Pa",
     "oxygen": "oxygen_percent",
 }
+Scales = Mapping[tuple[str, str | None], Mapping[str, float]]
 
 
 def plan_of(name: str, block: Block, day_offset_h: float) -> Plan:
@@ -103,19 +104,32 @@ def _full_scales(plan: Plan, gas: str | None, known: Mapping[str, tuple[float, s
     return found
 
 
+def full_scales(config: Config) -> dict[tuple[str, str | None], dict[str, float]]:
+    """Full scale of the inputs of each stack and gas (None: of what is no gas), by name in the budget's chain."""
+    ranges = ranges_of(config)
+    known = {one.series: (max(map(abs, ranges[one.series])), one.unit) for one in series_of(config)}
+    return {
+        (name, gas): _full_scales(plan, gas, known)
+        for name, plan in plans(config).items()
+        for gas in (None, *plan.gases)
+    }
+
+
+def weighed(plan: Plan, measurand: str, rows: Mapping[str, Average], scales: Scales) -> Average | None:
+    """The average of a derived measurand among those of an hour, with its uncertainty; None where it has none."""
+    row = rows.get(f"{plan.name}.{measurand}")
+    gas = measurand.rpartition("_")[0]
+    own = scales.get((plan.name, gas if gas in plan.gases else None))
+    found = with_budget(plan, measurand, rows, own) if row and row.valid else None
+    return replace(row, uncertainty=found[1].uncertainty) if row and found else None
+
+
 class Derived:
     """All stacks of a running station."""
 
     def __init__(self, config: Config) -> None:
         self._stacks = [Stack(plan) for plan in plans(config).values()]
-        ranges = ranges_of(config)
-        known = {one.series: (max(map(abs, ranges[one.series])), one.unit) for one in series_of(config)}
-        # By stack and gas; None for what is no gas.
-        self._scales = {
-            (one.plan.name, gas): _full_scales(one.plan, gas, known)
-            for one in self._stacks
-            for gas in (None, *one.plan.gases)
-        }
+        self._scales = full_scales(config)
 
     def scans(self, measurements: Iterable[Measurement]) -> list[Scan]:
         """Derived scans that follow from what a scan brought."""
@@ -134,14 +148,9 @@ class Derived:
             return averages
         rows = {average.series: average for average in averages}
         for stack in self._stacks:
-            plan = stack.plan
-            for measurand in plan.measurands:
-                row = rows.get(f"{plan.name}.{measurand}")
-                gas = measurand.rpartition("_")[0]
-                scales = self._scales[plan.name, gas if gas in plan.gases else None]
-                found = with_budget(plan, measurand, rows, scales) if row and row.valid else None
-                if row and found:
-                    rows[row.series] = replace(row, uncertainty=found[1].uncertainty)
+            for measurand in stack.plan.measurands:
+                if (row := weighed(stack.plan, measurand, rows, self._scales)) is not None:
+                    rows[row.series] = row
         return list(rows.values())
 
     def status(self) -> Mapping[str, Any]:

@@ -18,11 +18,13 @@ from metrology.reading import Measurement, Reading, Scan
 from protocols.record import scan_fields
 
 if TYPE_CHECKING:
+    from agent.space.gate import Gate
     from agent.values.derived import Derived
 
 SUBSCRIBER_SCANS_MAX: Final = 10_000
 
 Range = tuple[float, float]
+EVERYTHING: Final[Range] = (-math.inf, math.inf)
 _NONE: Final[frozenset[Mark]] = frozenset()
 
 
@@ -50,6 +52,7 @@ class Intake:
         self._watchers: dict[str, list[Callable[[Scan], None]]] = defaultdict(list)
         self.coefficients: dict[str, Coefficients] = {}
         self.watermarks: dict[str, datetime] = {}
+        self.gate: Gate | None = None
         self.scans = 0
         self.committed = 0
 
@@ -66,27 +69,33 @@ class Intake:
         self._watchers[instrument].append(see)
 
     async def take(self, scan: Scan) -> None:
-        """Take one scan. Returns when it is queued in the log; averages and latest values follow the record."""
-        await self._log.room()
+        """Take one scan. Returns when it is queued in the log; averages and latest values follow the record.
+
+        Where the gate says that its raw is not written, only averages and who follows the instrument see it.
+        """
+        written = self.gate is None or self.gate.takes(scan.instrument, scan.at)
+        if written:
+            await self._log.room()
         for see in self._watchers.get(scan.instrument, ()):
             see(scan)
-        marked, measurements = self._put(scan)
+        marked, measurements = self._put(scan, written=written)
         if self._stacks is not None:
             for derived in self._stacks.scans(measurements):
-                self._put(derived)
+                self._put(derived, written=written)
         known = self.watermarks.get(scan.instrument)
         self.watermarks[scan.instrument] = max(known, scan.at) if known else scan.at
         self.scans += 1
         for queue in self._subscribers[scan.instrument]:
             queue.put_nowait(marked)
 
-    def _put(self, scan: Scan) -> tuple[Scan, list[Measurement]]:
+    def _put(self, scan: Scan, *, written: bool) -> tuple[Scan, list[Measurement]]:
         """Judge a scan, queue its record, feed its measurements."""
         marked = replace(scan, readings=tuple(self._judged(reading) for reading in scan.readings))
-        future = self._log.post("scan", scan_fields(marked))
+        future = self._log.post("scan", scan_fields(marked)) if written else None
         rows = marked.readings
         measurements = [apply(reading, self.coefficients.get(reading.series), rows) for reading in rows]
-        future.add_done_callback(lambda done: self._is_committed(done, measurements))
+        if future is not None:
+            future.add_done_callback(lambda done: self._is_committed(done, measurements))
         for measurement in measurements:
             self._averager.feed(measurement)
         return marked, measurements
@@ -107,13 +116,7 @@ class Intake:
     def _judged(self, reading: Reading) -> Reading:
         series = reading.series
         marks = self._marks.get(reading.instrument, _NONE) | self._marks.get(series, _NONE)
-        if reading.value is not None and not math.isfinite(reading.value):
-            marks = marks | {Mark(Cause.FAULT, "not a number", reading.at)}
-            return replace(reading, value=None, quality=reading.quality.plus(marks))
-        low, high = self.ranges.get(series, (-math.inf, math.inf))
-        if reading.value is not None and not low <= reading.value <= high:
-            marks = marks | {Mark(Cause.OUT_OF_RANGE, f"range {low:g} to {high:g}", reading.at)}
-        return replace(reading, quality=reading.quality.plus(marks)) if marks else reading
+        return judged(reading, marks, self.ranges.get(series, EVERYTHING))
 
     @contextlib.asynccontextmanager
     async def subscribe(self, instrument: str) -> AsyncIterator[AsyncIterator[Scan]]:
@@ -124,6 +127,17 @@ class Intake:
             yield _drain(queue)
         finally:
             self._subscribers[instrument].discard(queue)
+
+
+def judged(reading: Reading, marks: frozenset[Mark] | set[Mark], limits: Range) -> Reading:
+    """A reading with marks, and with those of a value that is no number or outside its range."""
+    if reading.value is not None and not math.isfinite(reading.value):
+        fault = Mark(Cause.FAULT, "not a number", reading.at)
+        return replace(reading, value=None, quality=reading.quality.plus({*marks, fault}))
+    low, high = limits
+    if reading.value is not None and not low <= reading.value <= high:
+        marks = marks | {Mark(Cause.OUT_OF_RANGE, f"range {low:g} to {high:g}", reading.at)}
+    return replace(reading, quality=reading.quality.plus(marks)) if marks else reading
 
 
 async def _drain(queue: "asyncio.Queue[Scan]") -> AsyncIterator[Scan]:

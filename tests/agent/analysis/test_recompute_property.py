@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.analysis.plan import ByPlan, Known, Plan
-from agent.analysis.recompute import Job, Recomputation
+from agent.analysis.job import Job
+from agent.analysis.recompute import Recomputation
 from agent.values.averaging import Averager, SeriesSpec
 from calibration.correction import apply
 from metrology.periods import HOUR_S, iso

@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-from web.credentials import Credentials
 
-PASSWORD = "a heron over the weir"
 
 
 @pytest.fixture
 async def guest(
-    past: Any, tmp_path: Path, serve_page: Callable[[Any], str], visitor: Any, quick_hash: Callable[[str], str]
+    past: Any, tmp_path: Path, serve_page: Callable[[Any], str], visitor: Any, with_account: Callable[..., Any]
 ) -> Any:
     """A visitor with a session, of the page of a station that ran for an hour."""
     from agent.page import Page
@@ -24,10 +22,9 @@ async def guest(
     await one.calibrate("a", 3.0, 1.02)
     await one.run(42)
     await one.served(tmp_path / "sock")
-    credentials = Credentials(tmp_path / "page-password")
-    credentials.save(quick_hash(PASSWORD))
-    found = visitor(serve_page(Page(str(tmp_path / "sock"), credentials).application()))
-    await asyncio.to_thread(found.post, "/sign-in", password=PASSWORD)
+    with_account(tmp_path)
+    found = visitor(serve_page(Page(str(tmp_path / "sock"), tmp_path).application()))
+    await asyncio.to_thread(found.sign_in)
     return found
 
 
