@@ -88,7 +88,8 @@ class Checks:
             return
         loop, since = self.world.loop, self.world.loop.time()
         for name, left_alone in LEFT_ALONE_S.items():
-            limit = RESUME_S.get(what, left_alone + 2 * POLL_S)
+            limit = RESUME_S.get(what, left_alone + POLL_S)
+            limit += {"cems": 1, "crds": 3}[name] * POLL_S
             loop.call_later(limit, self._resumed, what, name, since, limit, context=self.world.net.context)
 
     def _resumed(self, what: str, name: str, since: float, limit: float) -> None:

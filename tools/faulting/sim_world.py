@@ -12,6 +12,7 @@ from typing import Any
 
 import sim_bugs
 import sim_checks
+import sim_children
 import sim_faults
 from sim_broker import Broker
 from sim_centre import Centre
@@ -23,7 +24,11 @@ from sim_net import Net
 from sim_station import Station, prepare
 
 import agent.store.witness
+import agent.uplinks.hj212
+import agent.uplinks.mqtt
+import agent.uplinks.mqtt_sender
 import agent.values.periods
+import central.ingest_hj212
 import central.ingest_mqtt
 
 START = datetime(2026, 6, 15, tzinfo=UTC)
@@ -57,6 +62,7 @@ class World:
         dice = random.Random(f"{seed}/world")
         random.seed(f"{seed}/programs")
         secrets.token_hex = lambda count=16: "5a" * count  # a salt that is the same in a replay
+        sim_children.adopt()
         self.loop = SimLoop(seed)
         self.net = self.loop.net = Net(self.loop, seed)
         start = START + timedelta(seconds=dice.randrange(86400))
@@ -66,7 +72,7 @@ class World:
         agent.store.witness.os = plain_os(self.disk)  # type: ignore[attr-defined]
         self.field = Field(self.net, SimClock(self.loop, start), seed)
         self.centre = Centre(self.loop, self.centre_clock, self.broker, self.told)
-        self.station = Station(prepare(folder), self.loop, self.clock, self.disk, self.broker, self.told)
+        self.station = Station(prepare(folder, dice.choice((50, 1000, 1000, 4000))), self.loop, self.clock, self.disk, self.broker, self.told)
         self.station.on_record = self._recorded
         self.verdict = Verdict(seed, days, faults)
         self.checks = sim_checks.Checks(self)
@@ -89,6 +95,11 @@ class World:
         elif what == "daemon-ended" and not self.ending:
             self.violation("daemon", f"ended by itself: {more['error']}")
             self.crashed(power=False, why="ended by itself", away_s=2.0)
+
+    @property
+    def lost(self) -> bool:
+        """Whether going on tells nothing more."""
+        return len(self.verdict.violations) >= VIOLATIONS_MAX
 
     def violation(self, rule: str, text: str) -> None:
         """A rule is broken."""
@@ -128,7 +139,7 @@ class World:
         self.loop.call_later(away_s, self._boot, context=self.net.context)
 
     def _boot(self) -> None:
-        if not self.station.up:
+        if not self.station.up and not self.lost:
             self.told("boot")
             self.station.start()
             self.checks.recovers("boot")
@@ -137,8 +148,13 @@ class World:
 
     def run(self) -> Verdict:
         """Carry the whole run out."""
-        agent.values.periods.TICK_WALL_S = 1.0  # type: ignore[misc]
+        # Looking less often costs nothing here but seconds of delay, and saves most of the turns of the loop.
+        agent.values.periods.TICK_WALL_S = 2.0  # type: ignore[misc]
+        agent.uplinks.mqtt.EXPIRE_WALL_S = 3.0  # type: ignore[misc]
+        agent.uplinks.mqtt_sender.SAVE_WALL_S = 5.0  # type: ignore[misc]
+        agent.uplinks.hj212.SAVE_S = 5.0  # type: ignore[misc]
         central.ingest_mqtt.ACK_S = 1.0  # type: ignore[misc]
+        central.ingest_hj212.ROLL_UP_S = 30.0  # type: ignore[misc]
         try:
             run(self.loop, self._live())
         except StalledError as error:
@@ -155,10 +171,10 @@ class World:
         self.station.start()
         faults = asyncio.create_task(sim_faults.play(self, self.faults))
         end = self.loop.time() + self.days * 86400
-        while self.loop.time() < end and len(self.verdict.violations) < VIOLATIONS_MAX:
+        while self.loop.time() < end and not self.lost:
             await asyncio.sleep(min(LOOK_S, max(end - self.loop.time(), 1e-3)))
             self.checks.look()
-        await faults
+        await faults if not self.lost else faults.cancel()
         sim_faults.all_well(self)
         await self._settle()
         self.checks.look()
@@ -173,7 +189,7 @@ class World:
         """All faults are over: within four hours everything is delivered."""
         until = self.loop.time() + DRAIN_S
         await asyncio.sleep(600)
-        while self.loop.time() < until and not self.checks.drained():
+        while self.loop.time() < until and not self.checks.drained() and not self.lost:
             await asyncio.sleep(60)
         if not self.checks.drained():
             self.violation("I1", f"not delivered {DRAIN_S / 3600:g} h after the last fault")
