@@ -9,7 +9,7 @@ import apsw
 from agent.history.daemon import DaemonSource
 from agent.history.query import ROWS_MAX
 from agent.ledger.walk import Finding, Row
-from agent.store.segment import segment_numbers
+from agent.store.segment import segment_files, segment_numbers
 from agent.store.witness import seen
 from host.sqlite import DatabaseRefusedError, open_database
 from protocols import record
@@ -20,7 +20,7 @@ def rows_of_files(folder: Path) -> Iterator[Row | Finding]:
 
     The files of a stopped station, or a copy. Raises apsw.BusyError where a daemon holds one, LookupError without any.
     """
-    paths = sorted(folder.glob("log-*.db"), key=segment_numbers)
+    paths = segment_files(folder)
     if not paths:
         raise LookupError(f"{folder}: no log of a station here")
     end = (0, 0)
@@ -35,7 +35,7 @@ def rows_of_files(folder: Path) -> Iterator[Row | Finding]:
 
 def closed_files(folder: Path) -> list[Path]:
     """Files that a running station no longer writes: all but the newest."""
-    return sorted(folder.glob("log-*.db"), key=segment_numbers)[:-1]
+    return segment_files(folder)[:-1]
 
 
 def rows_of(paths: Iterable[Path]) -> Iterator[Row | Finding]:
@@ -43,19 +43,20 @@ def rows_of(paths: Iterable[Path]) -> Iterator[Row | Finding]:
     for path in paths:
         epoch, first = segment_numbers(path)
         try:
-            yield from _rows(path, epoch)
+            yield from _rows(path, epoch, first)
         except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError, apsw.SQLError) as error:
             yield Finding("file-damaged", epoch, first, {"file": path.name, "why": str(error)})
 
 
-def _rows(path: Path, epoch: int) -> Iterator[Row | Finding]:
+def _rows(path: Path, epoch: int, first: int) -> Iterator[Row | Finding]:
     db = open_database(str(path), exclusive=False, read_only=True)
     try:
         head = db.execute("SELECT next_seq FROM head").fetchone()
         last: Any = None
         for seq, leaf, body in db.execute("SELECT seq, leaf, body FROM rec ORDER BY seq"):
             last = seq
-            yield Row(epoch, seq, body, leaf)
+            # What was kept of a file whose raw was removed has its leaf, and no body.
+            yield Row(epoch, seq, body or None, leaf, first)
         if head and last is not None and head[0] != last + 1:
             yield Finding("head-differs", epoch, last, {"file": path.name, "next": head[0]})
     finally:
@@ -64,10 +65,31 @@ def _rows(path: Path, epoch: int) -> Iterator[Row | Finding]:
 
 def rows_of_daemon(source: DaemonSource) -> Iterator[Row]:
     """Every record of a running station. Raises RequestError where no daemon answers."""
+    told = _deletions(source)
     for epoch in source.epochs():
         after = -1
         while page := source.numbered(epoch, after, record.KINDS, ROWS_MAX):
             for fields in page:
+                yield from _removed(told, epoch, after + 1, fields["seq"])
                 # The daemon tells members; the canonical body of these is what was hashed, or it was altered.
                 yield Row(epoch, fields["seq"], record.encode(fields))
-            after = page[-1]["seq"]
+                after = fields["seq"]
+
+
+def _deletions(source: DaemonSource) -> list[tuple[int, int, int]]:
+    """(epoch, first, last) of files whose raw was removed, as the daemon's records tell."""
+    found: list[tuple[int, int, int]] = []
+    since = ("", -1, -1)
+    while page := source.indexed("event", ["raw-deleted"], None, since, "~", ROWS_MAX):
+        found += [(one["of_epoch"], one["first"], one["last"]) for one in page]
+        since = (page[-1]["t"], page[-1]["epoch"], page[-1]["seq"])
+    return found
+
+
+def _removed(told: list[tuple[int, int, int]], epoch: int, begin: int, end: int) -> Iterator[Row]:
+    """Numbers from `begin` to before `end` that a deletion took; their leaves are in the checkpoints."""
+    for seq in range(begin, end):
+        first = next((one[1] for one in told if one[0] == epoch and one[1] <= seq <= one[2]), None)
+        if first is None:
+            return
+        yield Row(epoch, seq, None, None, first)

@@ -36,12 +36,16 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A record as it lies in the log; `leaf` is the hash kept beside it, None where that is not told."""
+    """A record as it lies in the log; `leaf` is the hash kept beside it, None where that is not told.
+
+    `body` is None for raw that was removed; `file` then is the first number of the file it was in.
+    """
 
     epoch: int
     seq: int
-    body: bytes
+    body: bytes | None
     leaf: bytes | None = None
+    file: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Walk:
         self._periods = Periods()
         self._holes: list[tuple[int, int, int]] = []
         self._lost: list[tuple[int, int, int | None]] = []
+        self._gone: dict[tuple[int, int], tuple[int, int]] = {}
+        self._deleted: list[Fields] = []
         self._notes: dict[tuple[int, int], str] = {}
         self.counts: Counter[str] = Counter()
         self.first = self.last = ""
@@ -93,6 +99,9 @@ class Walk:
         held = self._held
         assert held is not None, "begun just now"
         yield from self._number(held, row)
+        if row.body is None:
+            self._removed(held, row)
+            return
         leaf = leaf_hash(row.body)
         if row.leaf not in (None, leaf):
             yield Finding("leaf-differs", row.epoch, row.seq)
@@ -125,7 +134,34 @@ class Walk:
                 own == epoch and begin <= first and (until is None or last <= until) for own, begin, until in self._lost
             )
             yield Finding("numbers-missing", epoch, first, {"from": first, "to": last}, told)
+        yield from self._without_raw()
         yield from self._orphans()
+
+    def _removed(self, held: _Held, row: Row) -> None:
+        """Raw whose body is gone: its leaf still has to be the one that was signed."""
+        self.counts["gone"] += 1
+        if row.leaf is not None:
+            held.since[row.seq] = row.leaf, "scan"
+        first, last = self._gone.get((row.epoch, row.file), (row.seq, row.seq))
+        self._gone[row.epoch, row.file] = min(first, row.seq), max(last, row.seq)
+
+    def _without_raw(self) -> Iterator[Finding]:
+        """Files whose raw is gone: by a deletion on record, which says where a second copy is, or by nobody's word."""
+        for (epoch, _), (first, last) in sorted(self._gone.items()):
+            told = next(
+                (
+                    one
+                    for one in self._deleted
+                    if one["of_epoch"] == epoch and one["first"] <= first <= last <= one["last"]
+                ),
+                None,
+            )
+            span = {"from": first, "to": last}
+            if told is None:
+                yield Finding("raw-missing", epoch, first, span)
+            else:
+                where = " ".join(str(told["copy"].get(name, "")) for name in ("at", "uplink", "medium")).strip()
+                yield Finding("raw-removed", epoch, first, {**span, "copy": where, "root": told["root"]}, told=True)
 
     def _orphans(self) -> Iterator[Finding]:
         """Damage the log speaks of explains the beginning of an epoch; without it an epoch begins for no reason."""
@@ -163,6 +199,8 @@ class Walk:
             self._lost.append((fields["of_epoch"], fields["first"], None if until is None else until - 1))
         elif fields.get("what") == "log-salvaged":
             self._lost += [(fields["of_epoch"], first, last) for first, last in fields["lost"]]
+        elif fields.get("what") == "raw-deleted":
+            self._deleted.append({name: fields[name] for name in ("of_epoch", "first", "last", "copy", "root")})
         elif fields.get("what") == "cosigned":
             yield from self._cosigned(fields)
 
