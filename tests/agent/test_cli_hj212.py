@@ -258,3 +258,18 @@ def test_a_platform_that_cannot_write_an_upload_down_ends_without_acknowledging_
         _, complaint = process.communicate(timeout=30)
         assert process.returncode == 1
         assert b"No space left" in complaint
+
+
+def test_a_checkpoint_in_a_log_line_is_read() -> None:
+    line = (
+        "//TLOG1 example.com/station/A0001 8 XcnaeacGWamtVZy3Ad7ZoqudgjqtL0lgz-Nw7_RgQyg "
+        "A0WpfbVjERYp1N5I-UVMaIRUXKthnjb37yOXKR1vbMVUSOsm7saaewgxHRzjRhdz_fTStzkWWoa5Pxx8r8aBcUd4_w8//"
+    )
+    message = Message("20240520210700000", "31", "3020", "123456", MN, 5,
+                      ((("DataTime", "20240520210700"),), (("i21001-Info", line),)))  # fmt: skip
+    [row] = told(data=encode(message))
+    assert [one["en"] for one in row["meanings"] if one["kind"] == "checkpoint"] == [
+        "signed checkpoint: the first 8 records of example.com/station/A0001, root 5dc9da79a70659a9..., key 0345a97d"
+    ]
+    assert "signed checkpoint" in run("decode", data=encode(message)).decode()
+    assert "签名检查点" in run("decode", data=encode(message), lang="zh").decode()

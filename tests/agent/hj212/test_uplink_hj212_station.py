@@ -12,6 +12,7 @@ from calibration.correction import Coefficients
 from metrology.quality import Cause, Mark, Quality
 from protocols.hj212.commands import ExeRtn
 from protocols.hj212.message import Message
+from protocols.tlog_carried import read_carried
 
 T0 = datetime(2026, 1, 15, 1, 30, tzinfo=UTC)
 EPC = "0123456789ABCDEF01234567"
@@ -200,3 +201,22 @@ def test_secrets_of_a_request_never_stand_in_what_is_recorded() -> None:
     area = tuple(((name, "x"),) for name in ("NewPW", "newsk", "PW", "SKCreateTime", "MN"))
     message = Message("20260115093001000", "31", "1014", "p", "M" * 24, 9, area)
     assert told(message) == {"SKCreateTime": "x", "MN": "x"}
+
+
+async def test_checkpoints_go_up_as_lines_where_switched_on_and_few_enough(hj: Any) -> None:
+    platform = hj.platform()
+    async with hj.sending(await platform.start(), checkpoints=True):
+        for _ in range(3):
+            row = await hj.log.post_checkpoint()
+            await hj.put(hj.average("stack.so2", T0, 1.0))
+        await hj.until(lambda: platform.of("3020"))
+        first = await hj.log.read(-1, kinds=frozenset({"checkpoint"}), limit=1)
+        line = platform.of("3020")[0].message.value("i21001-Info")
+        found = read_carried(line)
+        assert found is not None
+        assert found.note("plumeline/stack-01") == first[0].fields["note"]
+        assert row.seq > first[0].seq
+        # One in five minutes: the others stay at home.
+        await hj.until(lambda: platform.of("2051"))
+        assert len(platform.of("3020")) == 1
+    await platform.stop()
