@@ -1,0 +1,43 @@
+"""A storm of SIGKILL on the daemon, which takes 1,000 readings a second and sends them on meanwhile.
+
+    tools/faults kill [--minutes 5] [--state DIR] [--seed N] [--quick]
+
+What the daemon said over its socket to be taken before each kill must be at the centre in the end, once, in order; of
+the instruments' answers only those of the last two seconds before a kill may have come to nothing.
+"""
+
+import random
+import sys
+import time
+from pathlib import Path
+
+from campaign import Campaign, Result, main
+from line import Line, Shape, needs
+from line_storm import storm
+
+KILLS, QUICK_KILLS = 20, 2
+CALM_S = (0.1, 2.0)
+
+
+def fault(line: Line, dice: random.Random) -> None:
+    """One kill, and the start after it."""
+    at = time.time()
+    line.kill("agent")
+    line.start("agent")
+    # Most kills meet a running daemon, some one that is just starting.
+    if dice.random() < 0.1:
+        time.sleep(dice.uniform(0.2, 1.5))
+        line.kill("agent")
+        line.start("agent")
+    line.back()
+    line.excuse(at)
+
+
+def one(seed: int, folder: Path, quick: bool) -> Result:
+    """A line, killed so many times."""
+    shape = Shape(units=20) if quick else Shape()
+    return storm(fault, seed, folder, QUICK_KILLS if quick else KILLS, shape, CALM_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Campaign("kill", "kills", 1_000, one, needs), __doc__))

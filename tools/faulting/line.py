@@ -1,0 +1,261 @@
+"""A whole line of real processes for the fault campaigns: instruments, the daemon, a broker that keeps nothing, the centre.
+
+The centre takes both ways: MQTT, and HJ 212 as a platform. What the daemon says it has taken is asked over its socket
+all the time, so that a kill can be held against the last answer before it.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TOOLS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TOOLS.parent), str(TOOLS), str(TOOLS / "benches")]
+
+from demo_keys import random_seed
+from demo_processes import Processes, StartError
+from demo_setup import free_port
+from gateway_driver import NAME
+
+from campaign import ROOT, SkippedError
+from host.control import RequestError, ask
+from protocols.tlog import signer_from_seed
+
+STATION, PORTS, ASK_S, START_S = "faults-01", 5, 0.2, 40.0
+PLACE = {"latitude": 31.2, "longitude": 121.5, "height_m": 10, "datum": "WGS-84"}
+FACTORS = {"a34013": {"series": "dev001.static_pressure", "decimals": 3}}
+MN = "0100B1F2A00002A000000001"
+
+
+def needs() -> None:
+    """A broker must be installed."""
+    if not shutil.which("mosquitto"):
+        raise SkippedError("mosquitto is not installed")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """`station`, `centre`: what stands before the commands of either side (a network namespace), and where it listens."""
+
+    units: int = 50
+    poll_s: float = 1.0
+    store: Path | None = None
+    station: tuple[str, ...] = ()
+    centre: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    hj212: bool = True
+    quota_GB: float = 10_000
+
+
+class Line:
+    """Used as a context: everything runs inside it; leaving ends what still does."""
+
+    def __init__(self, folder: Path, shape: Shape) -> None:
+        self.folder, self.shape = folder, shape
+        self.processes = Processes(folder / "logs")
+        self.store = shape.store or folder / "store"
+        self.journal, self.central = folder / "answers", folder / "central" / "store.sqlite"
+        self.socket, self.config = folder / "socket", folder / "station.hjson"
+        self.told: dict[int, int] = {}
+        # (from, to) in unix time within which an answer may come to nothing: the daemon was not there to take it.
+        self.excused: list[tuple[float, float]] = []
+        self._asking = threading.Event()
+
+    def __enter__(self) -> "Line":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ports = {"mqtt": free_port(), "hj212": free_port()}
+        self._units = self._spoken()
+        self._write()
+        self.start("broker")
+        self.start("centre")
+        self.start("agent")
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+        self.until("the first record", lambda: self.through > 0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._asking.set()
+        for name in ("agent", "centre", "broker"):
+            with contextlib.suppress(KeyError, ProcessLookupError):
+                os.kill(self.processes.pid(name), signal.SIGCONT)
+        self.processes.stop("agent")
+        self.processes.stop("centre", "broker")
+        self.silence()
+
+    def _spoken(self) -> "subprocess.Popen[str]":
+        command = [*self.shape.station, sys.executable, str(TOOLS / "faulting" / "line_units.py"), str(self.journal)]
+        units = subprocess.Popen([*command, str(PORTS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert units.stdout is not None
+        self.unit_ports: list[int] = json.loads(units.stdout.readline())
+        return units
+
+    def silence(self) -> None:
+        """No instrument answers any more."""
+        if self._units.stdin and not self._units.stdin.closed:
+            self._units.stdin.close()
+            self._units.wait(10)
+            assert self._units.stdout is not None
+            self._units.stdout.close()
+
+    # -- configuration
+
+    def _write(self) -> None:
+        site = self.folder / "site" / "faults_unit-1.dist-info"
+        site.mkdir(parents=True)
+        (site / "METADATA").write_text("Metadata-Version: 2.1\nName: faults-unit\nVersion: 1\n")
+        (site / "entry_points.txt").write_text(f"[plumeline.drivers]\n{NAME} = gateway_driver:ENTRY\n")
+        shutil.copy(TOOLS / "benches" / "gateway_driver.py", site.parent)
+        seed = random_seed(self.folder / "key")
+        (self.folder / "pw").write_text("123456")
+        (self.folder / "pw").chmod(0o600)
+        self.store.mkdir(parents=True, exist_ok=True)
+        self.central.parent.mkdir(mode=0o700)
+        self.config.write_text(json.dumps(self._station(), indent=1))
+        (self.folder / "central.hjson").write_text(json.dumps(self._central(seed), indent=1))
+        (self.folder / "broker.conf").write_text(
+            f"listener {self.ports['mqtt']} {self.shape.host}\nallow_anonymous true\npersistence false\n"
+            "log_type error\nmax_queued_messages 0\nmax_inflight_messages 50\n"
+            + ("user root\n" if os.geteuid() == 0 else "")
+        )
+
+    def _station(self) -> dict[str, Any]:
+        buses = {f"bus{number}": {"wire": {"kind": "tcp", "host": "127.0.0.1", "port": port}, "protocol": "modbus-tcp"}
+                 for number, port in enumerate(self.unit_ports)}  # fmt: skip
+        instruments = {
+            f"dev{unit:03d}": {"driver": NAME, "bus": f"bus{unit % PORTS}", "unit": unit, "poll_s": self.shape.poll_s,
+                               "kind": "regulated", "rule": "hj-stack"}
+            for unit in range(1, self.shape.units + 1)
+        }  # fmt: skip
+        uplinks: dict[str, Any] = {
+            "centre": {"kind": "mqtt", "host": self.shape.host, "port": self.ports["mqtt"]},
+        }
+        if self.shape.hj212:
+            uplinks["province"] = {"kind": "hj212", "host": self.shape.host, "port": self.ports["hj212"],
+                                   "outlet": "main", **self._identity(), "factors": FACTORS}  # fmt: skip
+        return {
+            "station": {"id": STATION, "network": "faults", "name_zh": "测试", "name_en": "Faults",
+                        "simulated": True, "position": PLACE},
+            "store": {"path": str(self.store), "commit_ms": 50, "quota_GB": self.shape.quota_GB},
+            "ledger": {"key": {"file": str(self.folder / "key")}},
+            "buses": buses, "instruments": instruments, "uplinks": uplinks, "socket": str(self.socket),
+        }  # fmt: skip
+
+    def _identity(self) -> dict[str, Any]:
+        return {"mn": MN, "st": "31", "pw": {"file": str(self.folder / "pw")}}
+
+    def _central(self, seed: str) -> dict[str, Any]:
+        station: dict[str, Any] = {
+            "network": "faults", "name_zh": "测试", "name_en": "Faults", "position": PLACE,
+            "vkey": signer_from_seed(seed, f"plumeline/{STATION}").vkey,
+        }  # fmt: skip
+        if self.shape.hj212:
+            station["outlets"] = {"main": {**self._identity(), "factors": FACTORS}}
+        return {
+            "store": str(self.central),
+            "hj212": {"port": self.ports["hj212"], "host": self.shape.host},
+            "mqtt": {"host": self.shape.host, "port": self.ports["mqtt"]},
+            "stations": {STATION: station},
+        }
+
+    # -- processes
+
+    def start(self, name: str) -> None:
+        """Start the broker, the centre or the agent, or start it again."""
+        environment = ("env", f"PYTHONPATH={ROOT}:{self.folder / 'site'}", "MALLOC_ARENA_MAX=1")
+        commands: dict[str, tuple[str | Path, ...]] = {
+            "broker": (*self.shape.centre, "mosquitto", "-c", self.folder / "broker.conf"),
+            "centre": (*self.shape.centre, *environment, sys.executable, "-m", "central", "run",
+                       self.folder / "central.hjson"),
+            "agent": (*self.shape.station, *environment, sys.executable, "-m", "agent", "run", self.config),
+        }  # fmt: skip
+        self.processes.start(name, *commands[name])
+
+    def kill(self, name: str) -> None:
+        """SIGKILL."""
+        self.processes.kill(name)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Another signal."""
+        os.kill(self.processes.pid(name), number)
+
+    def excuse(self, since: float) -> None:
+        """Answers of the time since then may have come to nothing."""
+        self.excused.append((since, time.time()))
+
+    def until(self, what: str, ready: Callable[[], bool], timeout_s: float = START_S) -> None:
+        """Wait. Raises StartError at the time-out or when a process ends by itself."""
+        self.processes.wait_for(what, ready, timeout_s)
+
+    def back(self) -> None:
+        """Wait until the daemon says that it has taken more than ever before."""
+        before = self.through
+        self.until("records after the restart", lambda: self.through > before)
+
+    # -- what it says
+
+    def status(self) -> dict[str, Any] | None:
+        """The daemon's own words; None while it does not speak."""
+
+        async def told() -> dict[str, Any]:
+            async with asyncio.timeout(2):
+                return await anext(ask(str(self.socket), {"do": "status"}))
+
+        with contextlib.suppress(RequestError, OSError, TimeoutError, StopAsyncIteration, ValueError):
+            return asyncio.run(told())
+        return None
+
+    @property
+    def through(self) -> int:
+        """How many records the daemon has said to be taken, over all epochs."""
+        return sum(self.told.values())
+
+    def _listen(self) -> None:
+        while not self._asking.wait(ASK_S):
+            if (said := self.status()) is not None:
+                log = said["log"]
+                self.told[log["epoch"]] = max(log["records"], self.told.get(log["epoch"], 0))
+
+    def drained(self) -> bool:
+        """Whether nothing waits for an acknowledgement of the centre."""
+        said = self.status()
+        mqtt = said["uplinks"]["centre"] if said else {}
+        return bool(said) and not mqtt.get("backlog", 1) and not mqtt.get("unacknowledged", 1)
+
+    def settle(self, timeout_s: float = 120.0) -> None:
+        """Instruments fall silent, everything is delivered, the daemon ends in order."""
+        self.silence()
+        self.until("the end of the backlog", self.drained, timeout_s)
+        self._asking.set()
+        self._thread.join()
+        self.processes.stop("agent")
+
+    def words(self, name: str = "agent") -> list[str]:
+        """What a process has logged."""
+        path = self.folder / "logs" / f"{name}.log"
+        return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+
+def meets(host: str, port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.socket() as one:
+        return one.connect_ex((host, port)) == 0
+
+
+def last_words(line: Line, names: Iterable[str] = ("agent", "centre", "broker")) -> list[str]:
+    """Ends of the logs, for a failure."""
+    return [f"{name}: {word}" for name in names for word in line.words(name)[-4:]]
+
+
+__all__ = ["Line", "Shape", "StartError", "last_words", "meets", "needs"]
