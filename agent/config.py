@@ -15,6 +15,7 @@ from agent.config_gas import Guard, Sequence, Valve
 from agent.config_hj212 import Hj212Uplink
 from agent.config_qa import Declared, Qa
 from agent.config_stack import Stack
+from agent.config_store import Store
 from agent.config_wires import MqttWire, SerialWire, TcpWire, UdpWire
 from host.hjson import Strict
 from host.secrets import SecretRef
@@ -32,14 +33,6 @@ class Station(Strict):
     position: Position
     day_start_utc_offset_h: float = Field(default=8, ge=-12, le=14)
     simulated: bool = False
-
-
-class Store(Strict):
-    """The log and its index. `commit_ms`: how long the first waiting record may wait for company (50 SSD, 1000 SD)."""
-
-    path: str
-    commit_ms: int = Field(default=50, ge=0, le=5000)
-    quota_GB: float = Field(default=20, gt=0)
 
 
 class Ledger(Strict):
@@ -82,6 +75,7 @@ class Instrument(Strict):
     qa: Qa | None = None
     density: Density | None = None
     position: Position | None = None
+    optional: bool = False
 
 
 def _witness(text: str) -> str:

@@ -22,6 +22,7 @@ from agent.gas.register import Cylinders
 from agent.qa.identity import Identities
 from agent.reload import Reloader
 from agent.requests import handlers
+from agent.space.keeper import Keeper
 from agent.store.index import Index
 from agent.store.log import Log
 from agent.store.recovery import coefficients_in_force, replay, restored_averager, write_gap
@@ -84,6 +85,7 @@ class Daemon:
         offset_s = int(station.day_start_utc_offset_h * HOUR_S)
         self.signer = signer = signer_from_seed(read_secret(config.ledger.key).decode(), f"plumeline/{station.id}")
         self.index: Index | None = None
+        self.space = Keeper(self)
         self.log = Log(
             segments,
             clock,
@@ -93,6 +95,7 @@ class Daemon:
             simulated=simulated,
             day_offset_s=offset_s,
             on_commit=lambda rows: self.index.add(rows) if self.index else None,
+            on_failure=self.space.failed,
         )
         self.index = Index(store / "station.db", segments, self.log.live_segment)
         self.salvaging = Salvaging(segments, self.log, self.index, self.started)
@@ -103,6 +106,7 @@ class Daemon:
         self.stacks = stacks_of(config)
         self.intake = Intake(self.log, self.live, self.averager, ranges_of(config), self.stacks)
         self.intake.coefficients.update(coefficients_in_force(self.index))
+        self.intake.gate = self.space.gate
         self.buses: dict[str, AskedBus] = asked_buses(config, clock, self.event, make_wire)
         self.sources = sources(config, self.buses, self.intake.take, clock, self.event, make_wire)
         self.maintenance = Maintenance(store / "maintenance.json", self.log, clock)
@@ -190,6 +194,7 @@ class Daemon:
     async def _begin(self) -> None:
         """First records of a run: what was missed, what was damaged, and the configuration in force."""
         self.salvaging.begin(self.event)
+        await self.space.begin()
         await write_gap(self.log, self.clock.now(), self.averager.closed_until)
         await replay(self.log, self.intake, self.averager.closed_until)
         if self.sources.lines:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.ledger.checkpoints import checkpoints
 from agent.ledger.daily import walks
+from agent.space.keeper import space
 from host.notify import WATCHDOG, notify, watchdog_s
 
 if TYPE_CHECKING:
@@ -50,4 +51,4 @@ async def watchdog(daemon: "Daemon") -> None:
 
 
 # Each runs until the end; a station without what one needs has it return.
-DUTIES: Final[tuple[Callable[["Daemon"], Coroutine[Any, Any, None]], ...]] = (checkpoints, walks, watchdog, page)
+DUTIES: Final[tuple[Callable[["Daemon"], Coroutine[Any, Any, None]], ...]] = (checkpoints, walks, watchdog, page, space)

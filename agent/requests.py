@@ -8,6 +8,7 @@ from agent.gas.register_requests import handlers as register_handlers
 from agent.history.daemon import handlers as history_handlers
 from agent.qa.requests import handlers as qa_handlers
 from agent.reports import handlers as report_handlers
+from agent.space.requests import handlers as space_handlers
 from host.control import Handler, RequestError
 from metrology.periods import iso
 from metrology.reading import Measurement
@@ -41,6 +42,7 @@ def status(daemon: "Daemon") -> dict[str, Any]:
         "rate": daemon.clock.rate,
         "uptime_s": round((now - daemon.started).total_seconds(), 1),
         "log": {"epoch": daemon.log.epoch, "records": daemon.log.next_seq, "uncommitted": daemon.log.pending},
+        "space": daemon.space.status(),
         "scans": daemon.intake.scans,
         "late_readings": daemon.averager.late,
         "clock_steps": daemon.clock_watch.steps,
@@ -111,6 +113,7 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         **register_handlers(daemon, _text),
         **history_handlers(daemon),
         **report_handlers(daemon, _text),
+        **space_handlers(daemon, _text),
     }
 
 
