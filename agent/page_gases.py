@@ -4,15 +4,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from agent.cli.status import local
+from agent.page_gas_forms import EMPTY, MEMBERS, ROWS_MAX, Filled, refused, repeated, request_of
 from calibration.standards.summary import rounded
 from host.control import RequestError
 from metrology.units import SHOWN
-from web.shell import Shell, form_of
+from web.forms import form_of
+from web.shell import Shell
 from web.words import Words
 
 FACTS: Final = {
@@ -23,11 +26,15 @@ FACTS: Final = {
 ACTS: Final = {
     "declared": "gas_act_declared", "added": "gas_act_added", "revalued": "gas_act_revalued",
     "pressure": "gas_act_pressure", "installed": "gas_act_installed", "removed": "gas_act_removed",
-    "retired": "gas_act_retired", "assigned": "gas_act_assigned",
+    "retired": "gas_act_retired", "assigned": "gas_act_assigned", "roles": "gas_act_roles",
 }  # fmt: skip
 CAUTIONS: Final = {
     "expires": "caution_expires", "expired": "caution_expired", "low": "caution_low", "absent": "caution_absent",
 }  # fmt: skip
+ROLES: Final = {"": "role_none", "zero": "role_zero", "span": "role_span", "target": "role_target",
+                "unknown": "role_unknown"}  # fmt: skip
+# Empty rows of a new cylinder's certificate, and beside those of a known one.
+ROWS_NEW: Final = 3
 FITS: Final = {"mean": "fit_mean", "linear": "fit_linear", "quadratic": "fit_quadratic"}
 
 Answer = dict[str, Any]
@@ -42,12 +49,12 @@ class GasPages:
         self._ask = ask
 
     def routes(self) -> list[Route]:
-        """The list, one cylinder, and the two forms."""
+        """The list, one cylinder, a new one, and the acts of people."""
         return [
             Route("/gases", self._list),
+            Route("/gases/new", self._new),
             Route("/gases/cylinder", self._one),
-            Route("/gases/pressure", self._pressure, methods=["POST"]),
-            Route("/gases/revalue", self._revalue, methods=["POST"]),
+            *(Route(f"/gases/{act}", self._act, methods=["POST"], name=act) for act in MEMBERS),
         ]
 
     async def _list(self, request: Request) -> Response:
@@ -59,59 +66,62 @@ class GasPages:
         rows = [_told(one, words) for one in sorted(rows, key=lambda one: (not one["in_use"], one["name"]))]
         return self._shell.page(request, "gases.html", {"rows": rows, "problem": ""})
 
-    async def _one(self, request: Request) -> Response:
-        return await self._shown(request, request.query_params.get("number", ""), request.query_params.get("fill"))
+    async def _new(self, request: Request) -> Response:
+        return await self._asking(request, EMPTY)
 
-    async def _shown(
-        self, request: Request, number: str, fill: str | None, problem: str = "", status: int = 200
-    ) -> Response:
-        """One cylinder; where the daemon knows none of it, or does not answer, the reason instead."""
+    async def _asking(self, request: Request, filled: Filled) -> Response:
+        """The form of a new cylinder."""
         try:
-            found = (await self._ask({"do": "cylinder", "name": number, "fill": fill}))["cylinder"]
+            places = (await self._ask({"do": "cylinders"}))["places"]
+        except RequestError as error:
+            return self._shell.page(request, "gases.html", {"rows": [], "problem": str(error)}, 503)
+        values = {"filled": filled, "places": places, "rows": [{}] * ROWS_NEW, "roles": ROLES}
+        return self._shell.page(request, "gas_new.html", values, 200 if filled is EMPTY else 400)
+
+    async def _one(self, request: Request) -> Response:
+        number = request.query_params.get("number", "")
+        return await self._shown(request, number, request.query_params.get("fill"), "", EMPTY)
+
+    async def _shown(self, request: Request, number: str, fill: str | None, act: str, filled: Filled) -> Response:
+        """One cylinder with its forms, one of them as it was refused; where the daemon knows none of it, why."""
+        words = self._shell.words(request)
+        try:
+            found = (await self._ask({"do": "cylinder", "name": number, "fill": fill, "lang": words.lang}))["cylinder"]
+            places = (await self._ask({"do": "cylinders"}))["places"]
         except RequestError as error:
             return self._shell.page(request, "gases.html", {"rows": [], "problem": str(error)}, 404)
-        one = _told(found, self._shell.words(request))
-        return self._shell.page(request, "gas.html", {"one": one, "problem": problem}, status)
+        one = _told(found, words)
+        known = [{"measurand": name, **{key: value[key] for key in ("unit", "scale")}}
+                 for name, value in one["values"].items()]  # fmt: skip
+        values = {"one": one, "act": act, "filled": filled, "places": _places(places, one), "roles": ROLES,
+                  "rows": [*known, {}][:ROWS_MAX]}  # fmt: skip
+        return self._shell.page(request, "gas.html", values, 200 if filled is EMPTY else 400)
 
-    async def _pressure(self, request: Request) -> Response:
-        form = await form_of(request)
-        return await self._written(request, form, "pressure", lambda: {
-            "pressure": {"value": _number(form, "value"), "unit": form.get("unit", "bar")}
-        })  # fmt: skip
-
-    async def _revalue(self, request: Request) -> Response:
-        form = await form_of(request)
-        return await self._written(request, form, "revalue", lambda: {"certificate": _certificate(form)})
-
-    async def _written(
-        self, request: Request, form: Mapping[str, str], act: str, members: Callable[[], Mapping[str, Any]]
-    ) -> Response:
-        """Have the daemon write an act, then show what came of it; what is refused is shown beside the cylinder."""
+    async def _act(self, request: Request) -> Response:
+        """Have the daemon write an act, then show what came of it; what is refused is shown at its fields."""
+        act = request.url.path.rpartition("/")[2]
+        form, words = await form_of(request), self._shell.words(request)
         number, fill = form.get("number", ""), form.get("fill", "")
-        head = {"do": f"cylinder-{act}", "name": number, "fill": fill, "who": form.get("who", "").strip(),
-                "reason": form.get("reason", "").strip()}  # fmt: skip
-        try:
-            await self._ask({**head, **members()})
-        except (RequestError, ValueError) as error:
-            return await self._shown(request, number, fill, str(error), 400)
-        return RedirectResponse(f"/gases/cylinder?{urlencode({'number': number, 'fill': fill})}", 303)
+        if not form:
+            raise HTTPException(413, words("gas_form_long"))
+        filled = repeated(form, words)
+        if filled is None:
+            try:
+                written = (await self._ask(request_of(act, form, words.lang)))["cylinder"]
+            except RequestError as error:
+                filled = refused(form, str(error))
+            else:
+                where = urlencode({"number": written["number"], "fill": written["fill"]})
+                return RedirectResponse(f"/gases/cylinder?{where}", 303)
+        if act == "add":
+            return await self._asking(request, filled)
+        return await self._shown(request, number, fill, act, filled)
 
 
-def _number(form: Mapping[str, str], name: str) -> float:
-    text = form.get(name, "")
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{name}: {text or '-'}") from None
-
-
-def _certificate(form: Mapping[str, str]) -> Answer:
-    """What the form says of a new certificate; an empty date is none. Raises ValueError for what is no number."""
-    value = {"value": _number(form, "value"), "uncertainty": _number(form, "uncertainty")}
-    more = {name: form[name] for name in ("unit", "scale") if form.get(name)}
-    days = {name: form[name] for name in ("certified", "expires") if form.get(name)}
-    assigned = {form.get("measurand", ""): {**value, **more}}
-    return {"number": form.get("certificate", ""), **days, "assigned": assigned}
+def _places(places: list[Answer], one: Answer) -> list[Answer]:
+    """Places it may be connected to: those of the configuration, and the one it has."""
+    own = {"name": one["name"], "ports": [], "roles": {}, "holds": None}
+    return places if any(each["name"] == one["name"] for each in places) else [*places, own]
 
 
 def _told(one: Answer, words: Words) -> Answer:
@@ -128,6 +138,7 @@ def _told(one: Answer, words: Words) -> Answer:
         "query": urlencode({"number": one["number"], "fill": one["fill"]}),
         "gauge": {"bar": f"{gauge['bar']:.1f}", "at": local(gauge["at"])} if gauge else None,
         "facts": [(words(word), one[name]) for name, word in FACTS.items() if one[name]],
+        "used": {name: words(ROLES[role]) if role in ROLES else role for name, role in one["roles"].items()},
         "told": [_caution(each, words) for each in one["cautions"]],
     }
 

@@ -110,7 +110,7 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         "scan": lambda request: daemon.scans.serve(request, _text(request, "who")),
         **firmware_handlers(daemon, _text),
         **qa_handlers(daemon, _text),
-        **register_handlers(daemon, _text),
+        **register_handlers(daemon),
         **history_handlers(daemon),
         **report_handlers(daemon, _text),
         **space_handlers(daemon, _text),

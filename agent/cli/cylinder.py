@@ -49,7 +49,7 @@ def show(line: argparse.Namespace) -> int:
             return 2
         print(json.dumps(answer, ensure_ascii=False) if line.json else whole_text(answer["cylinder"], line.lang))
         return 0
-    request = {"do": "cylinder", "name": line.name, "fill": line.fill}
+    request = {"do": "cylinder", "name": line.name, "fill": line.fill, "lang": line.lang}
     return int(dialogue(line, request, lambda found: whole_text(found["cylinder"], line.lang)) is None)
 
 
@@ -76,7 +76,7 @@ def add(line: argparse.Namespace) -> int:
     cylinder = {
         "name": line.name, "number": line.number, "fill": line.fill, "supplier": line.supplier, "lot": line.lot,
         "volume_L": line.volume, "filling_pressure_bar": line.filling_pressure, "pressure_bar": line.pressure,
-        "pressure_series": line.pressure_series, "certificate": _certificate(line),
+        "pressure_series": line.pressure_series, "certificate": _certificate(line), "roles": _roles(line),
     }  # fmt: skip
     return _act(line, "add", cylinder={name: one for name, one in cylinder.items() if one is not None})
 
@@ -128,19 +128,30 @@ def retire(line: argparse.Namespace) -> int:
     return _act(line, "retire", name=line.name, fill=line.fill)
 
 
+def roles(line: argparse.Namespace) -> int:
+    """What it is used for, by measurand."""
+    return _act(line, "roles", name=line.name, fill=line.fill, roles={"roles": _roles(line)})
+
+
 def assign(line: argparse.Namespace) -> int:
     """What runs say a cylinder is worth; with a certificate's name, who and why it is written."""
     asked = {"runs": line.runs, "series": line.series, "certificate": line.certificate, "expires": line.expires}
     request = {
         "do": "cylinder-assign", "name": line.name, "fill": line.fill, "who": line.who, "reason": line.reason,
-        "assignment": asked,
+        "assignment": asked, "lang": line.lang,
     }  # fmt: skip
     return int(dialogue(line, request, lambda found: proposal_text(found, line.lang)) is None)
 
 
 def _act(line: argparse.Namespace, act: str, **members: Any) -> int:
-    request = {"do": f"cylinder-{act}", "who": line.who, "reason": line.reason, **members}
+    request = {"do": f"cylinder-{act}", "who": line.who, "reason": line.reason, "lang": line.lang, **members}
     return int(dialogue(line, request, lambda found: whole_text(found["cylinder"], line.lang)) is None)
+
+
+def _roles(line: argparse.Namespace) -> dict[str, str]:
+    """`co2=span`, once for each measurand."""
+    pairs = [text.partition("=") for text in line.roles]
+    return {measurand.strip(): role.strip() for measurand, _, role in pairs}
 
 
 def _certificate(line: argparse.Namespace) -> Mapping[str, Any] | None:

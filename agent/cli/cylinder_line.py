@@ -24,6 +24,10 @@ ARGUMENTS: Final[dict[str, Argument]] = {
         "--value",
         {"metavar": "MEASURAND=VALUE,U[,UNIT,SCALE]", "action": "append", "default": [], "dest": "values"},
     ),
+    "cylinder --role": (
+        "--role",
+        {"metavar": "MEASURAND=ROLE", "action": "append", "default": [], "dest": "roles"},
+    ),
     "cylinder --unit": ("--unit", {"metavar": "UNIT", "default": "bar"}),
     "cylinder --place": ("--place", {"metavar": "NAME"}),
     "cylinder --run": ("--run", {"metavar": "RUN", "action": "append", "required": True, "dest": "runs"}),
@@ -45,7 +49,8 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         "agent.cli.cylinder:add",
         (
             *_WHICH, "cylinder --number", "cylinder --supplier", "cylinder --lot", "cylinder --volume",
-            "cylinder --filling-pressure", "cylinder --pressure", "cylinder --pressure-series", *_PAPER, *_BY,
+            "cylinder --filling-pressure", "cylinder --pressure", "cylinder --pressure-series", "cylinder --role",
+            *_PAPER, *_BY,
         ),
     ),
     ("cylinder revalue", "agent.cli.cylinder:revalue", (*_WHICH, *_PAPER, *_BY)),
@@ -54,6 +59,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("cylinder install", "agent.cli.cylinder:install", (*_WHICH, "cylinder --place", *_BY)),
     ("cylinder remove", "agent.cli.cylinder:remove", (*_WHICH, *_BY)),
     ("cylinder retire", "agent.cli.cylinder:retire", (*_WHICH, *_BY)),
+    ("cylinder roles", "agent.cli.cylinder:roles", (*_WHICH, "cylinder --role", *_BY)),
     (
         "cylinder assign",
         "agent.cli.cylinder:assign",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Field
 
@@ -17,6 +17,16 @@ from host.shapes import Name, Series
 
 CERTIFIED: Final = ("certificate", "certified", "expires", "assigned")
 Block = Mapping[str, Any]
+Measurand = Annotated[str, Field(pattern="^[a-z0-9_]{1,40}$")]
+Use = Literal["zero", "span", "target", "unknown"]
+
+
+class NoValueError(ValueError):
+    """A measurand that has no value yet came without its unit or scale."""
+
+    def __init__(self, measurand: str) -> None:
+        super().__init__(f"{measurand}: unit and scale are needed")
+        self.measurand = measurand
 
 
 class AskedValue(Strict):
@@ -36,7 +46,7 @@ class AskedCertificate(Strict):
     number: str = Field(min_length=1, max_length=200)
     certified: Day | None = None
     expires: Day | None = None
-    assigned: dict[str, AskedValue] = Field(min_length=1, max_length=50)
+    assigned: dict[Measurand, AskedValue] = Field(min_length=1, max_length=50)
 
 
 class AskedCylinder(Strict):
@@ -50,12 +60,18 @@ class AskedCylinder(Strict):
     volume_L: float | None = Field(default=None, gt=0, le=1000)
     filling_pressure_bar: float | None = Field(default=None, gt=0, le=400)
     pressure_bar: float | None = Field(default=None, ge=0, le=400)
-    roles: dict[str, str] = Field(default={})
+    roles: dict[Measurand, Use] = Field(default={})
     pressure_series: Series | None = None
     valuation: Valuation = "auto"
     warn_days: int = Field(default=WARN_DAYS, ge=0, le=730)
     low_bar: float = Field(default=LOW_BAR, ge=0, le=400)
     certificate: AskedCertificate | None = None
+
+
+class AskedRoles(Strict):
+    """What a cylinder is used for, by measurand."""
+
+    roles: dict[Measurand, Use] = Field(max_length=50)
 
 
 class AskedPressure(Strict):
@@ -91,14 +107,17 @@ def added_row(asked: AskedCylinder, now: datetime) -> Row:
 
 
 def certificate_of(asked: AskedCertificate, cylinder: Cylinder | None, day: date) -> Certificate:
-    """A certificate with units and scales filled in from the values that hold on a day. Raises ValueError."""
+    """A certificate with units and scales filled in from the values that hold on a day.
+
+    Raises NoValueError, ValueError.
+    """
     assigned = {}
     for measurand, one in asked.assigned.items():
         before = cylinder.value(measurand, day) if cylinder else None
         unit = one.unit or (before.unit if before else None)
         scale = one.scale or (before.scale if before else None)
         if unit is None or scale is None:
-            raise ValueError(f"{measurand}: unit and scale are needed, it has no value yet")
+            raise NoValueError(measurand)
         assigned[measurand] = Value(one.value, unit, one.uncertainty, scale, one.u_measurement, one.repeat_sd)
     return Certificate(asked.number, asked.certified, asked.expires, cast(Mapping[str, Value], assigned))
 

@@ -1,8 +1,9 @@
 """What may be asked of a running daemon about standard gases. Every change names a person and a reason."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -11,25 +12,29 @@ from agent.gas.cylinder_rows import (
     AskedCertificate,
     AskedCylinder,
     AskedPressure,
+    AskedRoles,
+    NoValueError,
     added_row,
     certificate_of,
     read_gauge,
 )
+from agent.gas.places import places
+from agent.gas.refusals import Request, refusal, said, shape
 from agent.gas.register import Cylinders
 from calibration.standards.cylinder import Act, Cylinder, Row
 from calibration.standards.proposal import Proposal, proposed
 from calibration.standards.summary import summary, whole
 from calibration.standards.value import Certificate
-from host.control import Handler, RequestError
+from host.control import Handler
 from host.hjson import Strict
 from host.shapes import Name, Series
 from metrology.periods import iso
+from metrology.units import UnitError
 
 if TYPE_CHECKING:
     from agent.daemon import Daemon
 
-Asked = TypeVar("Asked", bound=Strict)
-Text = Callable[[Mapping[str, Any], str], str]
+Written = tuple[Act, Row, dict[str, Any]]
 
 
 class AskedAssignment(Strict):
@@ -48,55 +53,66 @@ class Acts:
         self._daemon = daemon
         self._cylinders = cylinders
 
-    def found(self, name: str, fill: str | None = None) -> Cylinder:
-        """By name or number. Raises RequestError."""
-        cylinder = self._cylinders.register.found(name, fill)
+    def found(self, request: Request) -> Cylinder:
+        """By name or number, and fill where it is given. Raises RequestError."""
+        name, fill = said(request, "name"), request.get("fill")
+        cylinder = self._cylinders.register.found(name, fill if isinstance(fill, str) else None)
         if cylinder is None:
             rows = [one.row for one in self._cylinders.register.cylinders.values()]
             known = ", ".join(f"{row.name} ({row.number})" for row in rows)
-            raise RequestError(f"no cylinder {name}; known: {known or 'none'}")
+            raise refusal(request, "name", "unknown", name=name, known=known or "-")
         return cylinder
 
-    def add(self, request: Mapping[str, Any]) -> tuple[Act, Row, dict[str, Any]]:
+    def add(self, request: Request) -> Written:
         """A cylinder that was not known; it takes the place of its name."""
-        asked = _shape(AskedCylinder, request.get("cylinder"))
+        asked = shape(AskedCylinder, request, "cylinder")
         if (asked.number, asked.fill) in self._cylinders.register.cylinders:
-            raise RequestError(
-                f"cylinder {asked.number} with fill {asked.fill} is in the register: revalue it, or give the refill"
-                " another fill"
-            )
-        return "added", added_row(asked, self._daemon.clock.now()), {}
+            raise refusal(request, "cylinder.number", "exists", number=asked.number, fill=asked.fill)
+        with _paper(request, "cylinder.certificate"):
+            return "added", added_row(asked, self._daemon.clock.now()), {}
 
-    def revalue(self, request: Mapping[str, Any]) -> tuple[Act, Row, dict[str, Any]]:
+    def revalue(self, request: Request) -> Written:
         """A new certificate."""
-        cylinder, day = self._of(request), self._daemon.clock.now().date()
-        certificate = certificate_of(_shape(AskedCertificate, request.get("certificate")), cylinder, day)
-        return "revalued", replace(cylinder.row, certificate=certificate), {}
+        cylinder, day = self.found(request), self._daemon.clock.now().date()
+        asked = shape(AskedCertificate, request, "certificate")
+        with _paper(request, "certificate"):
+            return "revalued", replace(cylinder.row, certificate=certificate_of(asked, cylinder, day)), {}
 
-    def pressure(self, request: Mapping[str, Any]) -> tuple[Act, Row, dict[str, Any]]:
+    def pressure(self, request: Request) -> Written:
         """A person read the gauge."""
-        asked = _shape(AskedPressure, request.get("pressure"))
-        return "pressure", read_gauge(self._of(request).row, asked, self._daemon.clock.now()), {}
+        asked = shape(AskedPressure, request, "pressure")
+        try:
+            return "pressure", read_gauge(self.found(request).row, asked, self._daemon.clock.now()), {}
+        except UnitError:
+            raise refusal(request, "pressure.unit", "pressure-unit", unit=asked.unit) from None
 
-    def install(self, request: Mapping[str, Any]) -> tuple[Act, Row, dict[str, Any]]:
+    def roles(self, request: Request) -> Written:
+        """What it is used for, by measurand; those that are not named have no role."""
+        cylinder, asked = self.found(request), shape(AskedRoles, request, "roles")
+        if strange := sorted(asked.roles.keys() - set(cylinder.measurands)):
+            known = ", ".join(cylinder.measurands) or "-"
+            raise refusal(request, f"roles.roles.{strange[0]}", "no-roles", measurand=strange[0], known=known)
+        return "roles", replace(cylinder.row, roles=dict(asked.roles)), {}
+
+    def install(self, request: Request) -> Written:
         """A known cylinder is connected, under its own name or in the place of another."""
-        row, place = self._of(request).row, request.get("place")
-        name = row.name if place is None else _shape(_Place, {"place": place}).place
+        row, place = self.found(request).row, request.get("place")
+        name = row.name if place is None else shape(_Place, {**request, "install": {"place": place}}, "install").place
         day = self._daemon.clock.now().date()
         return "installed", replace(row, name=name, installed=day, removed=None, retired=None), {}
 
-    def remove(self, request: Mapping[str, Any]) -> tuple[Act, Row, dict[str, Any]]:
+    def remove(self, request: Request) -> Written:
         """It was taken away."""
-        return "removed", replace(self._of(request).row, removed=self._daemon.clock.now().date()), {}
+        return "removed", replace(self.found(request).row, removed=self._daemon.clock.now().date()), {}
 
-    def retire(self, request: Mapping[str, Any]) -> tuple[Act, Row, dict[str, Any]]:
+    def retire(self, request: Request) -> Written:
         """It will not be used again."""
-        return "retired", replace(self._of(request).row, retired=self._daemon.clock.now().date()), {}
+        return "retired", replace(self.found(request).row, retired=self._daemon.clock.now().date()), {}
 
-    async def assign(self, request: Mapping[str, Any]) -> tuple[Proposal, tuple[Act, Row, dict[str, Any]] | None]:
+    async def assign(self, request: Request) -> tuple[Proposal, Written | None]:
         """What runs say an unknown is worth; with a name for the certificate also the act that accepts it."""
-        asked = _shape(AskedAssignment, request.get("assignment"))
-        cylinder = self._of(request)
+        asked = shape(AskedAssignment, request, "assignment")
+        cylinder = self.found(request)
         points = [row for run in asked.runs for row in await self._cylinders.proposals.points(run)]
         proposal = proposed(points, self._cylinders.register, cylinder, asked.series)
         if asked.certificate is None:
@@ -107,49 +123,51 @@ class Acts:
         row = replace(cylinder.row, certificate=certificate)
         return proposal, ("assigned", row, {"proposal": proposal.fields()})
 
-    def _of(self, request: Mapping[str, Any]) -> Cylinder:
-        name, fill = request.get("name"), request.get("fill")
-        if not isinstance(name, str) or not isinstance(fill, str | None):
-            raise RequestError("name: the station's word for a cylinder, or its number, is needed")
-        return self.found(name, fill)
-
 
 class _Place(Strict):
     place: Name
 
 
-def _shape(kind: type[Asked], members: Any) -> Asked:
-    """Members by their shape. Raises ValueError (pydantic's), which tells who asked what is wrong."""
-    return kind.model_validate(members if members is not None else {})
+@contextmanager
+def _paper(request: Request, member: str) -> Iterator[None]:
+    """What makes no certificate is refused where it stands."""
+    try:
+        yield
+    except NoValueError as error:
+        where = f"{member}.assigned.{error.measurand}.unit"
+        raise refusal(request, where, "unit-scale", measurand=error.measurand) from None
+    except ValueError as error:
+        raise refusal(request, member, "certificate", reason=error) from None
 
 
-def handlers(daemon: "Daemon", text: Text) -> dict[str, Handler]:
-    """`cylinders`, `cylinder` and one handler for each act; `text` takes a text out of a request, or refuses."""
+def handlers(daemon: "Daemon") -> dict[str, Handler]:
+    """`cylinders`, `cylinder` and one handler for each act; `lang` of a request is that of a refusal."""
     cylinders = daemon.cylinders
     acts = Acts(daemon, cylinders)
     simple = {"add": acts.add, "revalue": acts.revalue, "pressure": acts.pressure, "install": acts.install,
-              "remove": acts.remove, "retire": acts.retire}  # fmt: skip
+              "remove": acts.remove, "retire": acts.retire, "roles": acts.roles}  # fmt: skip
 
-    async def _list(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def _list(_: Request) -> AsyncIterator[dict[str, Any]]:
         now = daemon.clock.now()
-        yield {"now": iso(now), "cylinders": [summary(one, now) for one in cylinders.register.cylinders.values()]}
+        rows = [summary(one, now) for one in cylinders.register.cylinders.values()]
+        yield {"now": iso(now), "cylinders": rows, "places": places(daemon.config, cylinders.register)}
 
-    async def _show(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        yield {"cylinder": whole(acts.found(text(request, "name"), request.get("fill")), daemon.clock.now())}
+    async def _show(request: Request) -> AsyncIterator[dict[str, Any]]:
+        yield {"cylinder": whole(acts.found(request), daemon.clock.now())}
 
-    async def written(request: Mapping[str, Any], act: Act, row: Row, more: dict[str, Any]) -> dict[str, Any]:
-        cylinder = await cylinders.write(act, row, text(request, "who"), text(request, "reason"), **more)
+    async def written(request: Request, act: Act, row: Row, more: dict[str, Any]) -> dict[str, Any]:
+        cylinder = await cylinders.write(act, row, said(request, "who"), said(request, "reason"), **more)
         await cylinders.look()
         return {"act": act, "cylinder": whole(cylinder, daemon.clock.now())}
 
     def _simple(name: str) -> Handler:
-        async def _act(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
-            text(request, "who"), text(request, "reason")
+        async def _act(request: Request) -> AsyncIterator[dict[str, Any]]:
+            said(request, "who"), said(request, "reason")
             yield await written(request, *simple[name](request))
 
         return _act
 
-    async def _assign(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def _assign(request: Request) -> AsyncIterator[dict[str, Any]]:
         proposal, accepted = await acts.assign(request)
         answer = {"proposal": proposal.fields()}
         yield answer if accepted is None else answer | await written(request, *accepted)

@@ -13,7 +13,7 @@ from metrology.periods import iso, parse_iso
 Key = tuple[str, str]
 # Which of several certificates counts: the last one; the fit; the fit once there is one to spare (three dates).
 Valuation = Literal["auto", "last", "fit"]
-Act = Literal["declared", "added", "revalued", "pressure", "installed", "removed", "retired", "assigned"]
+Act = Literal["declared", "added", "revalued", "pressure", "installed", "removed", "retired", "assigned", "roles"]
 ACTS: Final[frozenset[str]] = frozenset(get_args(Act))
 FILL: Final = "A"
 WARN_DAYS: Final = 30

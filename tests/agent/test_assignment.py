@@ -41,7 +41,7 @@ class Station:
         self.cylinders = Cylinders(one.config, one.index, one.log, one.intake, one.live, one.clock)
         self.proposals = self.cylinders.proposals
         daemon: Any = SimpleNamespace(cylinders=self.cylinders, clock=one.clock, log=one.log, index=one.index)
-        self._handlers = handlers(daemon, lambda request, name: str(request[name]))
+        self._handlers = handlers(daemon)
         plain = one.indication
         one.indication = lambda: (self._worth() + 2) / 1.01 if UNKNOWN in one.open_ports else plain() + self._wobble()
 

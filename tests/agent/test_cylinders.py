@@ -236,12 +236,12 @@ async def test_who_and_why_are_needed_and_nonsense_is_refused(here: Here) -> Non
     async with running(here(span=gas(600, "CB1"))) as one:
         for members, told in (
             ({"who": "li"}, "reason"), ({"reason": "r"}, "who"),
-            ({"who": "li", "reason": "r", "pressure": {"value": -1}}, "greater than or equal"),
-            ({"who": "li", "reason": "r", "pressure": {"value": 1, "unit": "degC"}}, "no conversion"),
+            ({"who": "li", "reason": "r", "pressure": {"value": -1}}, ">= 0"),
+            ({"who": "li", "reason": "r", "pressure": {"value": 1, "unit": "degC"}}, "no unit of pressure"),
         ):  # fmt: skip
             with pytest.raises(RequestError, match=told):
                 await one.ask("cylinder-pressure", name="span", **{"pressure": {"value": 1}, **members})
-        with pytest.raises(RequestError, match=r"no cylinder nitrogen; known: span \(CB1\)"):
+        with pytest.raises(RequestError, match=r"name: There is no cylinder nitrogen; known: span \(CB1\)"):
             await one.act("retire", "nitrogen")
         bad = certificate("X", 1.0)
         bad["assigned"]["co2"]["scale"] = "whatever"
