@@ -14,12 +14,13 @@ from agent.config_firmware import Firmware
 from agent.config_gas import Guard, Sequence, Valve
 from agent.config_hj212 import Hj212Uplink
 from agent.config_qa import Declared, Qa
+from agent.config_since import Since
 from agent.config_stack import Stack
 from agent.config_store import Store
 from agent.config_wires import MqttWire, SerialWire, TcpWire, UdpWire
 from host.hjson import Strict
 from host.secrets import SecretRef
-from host.shapes import Name, Position, Tls
+from host.shapes import Name, Position, Tls, WebPage
 from protocols.tlog_cosign import WitnessKey
 
 
@@ -83,6 +84,14 @@ def _witness(text: str) -> str:
     return text
 
 
+class MqttBroker(Strict):
+    """A broker by which a centre can be reached."""
+
+    host: str
+    port: int = Field(ge=1, le=65535)
+    tls: Tls | None = None
+
+
 class MqttUplink(Strict):
     """To a centre of ours: the record is the message; done means acknowledged by the centre, not by the broker."""
 
@@ -90,6 +99,10 @@ class MqttUplink(Strict):
     host: str
     port: int = Field(ge=1, le=65535)
     tls: Tls | None = None
+    brokers: list[MqttBroker] = Field(default=[], max_length=8)
+    return_s: float = Field(default=600, ge=1)
+    version: Literal["5", "3.1.1"] = "5"
+    since: Since = "beginning"
     kinds: list[Literal["scan", "average", "calibration", "event", "config", "checkpoint", "gap"]] = Field(
         default=["scan", "average", "calibration", "event", "config", "checkpoint", "gap"]
     )
@@ -98,11 +111,15 @@ class MqttUplink(Strict):
     backfill_per_s: float = Field(default=2000, gt=0)
     witness: Annotated[str, AfterValidator(_witness)] | None = None
 
+    @property
+    def addresses(self) -> list[MqttBroker]:
+        """All brokers in the order in which they are tried."""
+        return [MqttBroker(host=self.host, port=self.port, tls=self.tls), *self.brokers]
 
-class Page(Strict):
+
+class Page(WebPage):
     """The station page, a process of its own. Listens on loopback unless told otherwise."""
 
-    host: str = "127.0.0.1"
     port: int = Field(ge=1, le=65535)
 
 

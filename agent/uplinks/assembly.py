@@ -67,7 +67,7 @@ def _mqtt(name: str, block: MqttUplink, parts: Parts) -> Uplink:
     from host.tls import client_context
     from protocols.mqtt.messages import Birth, BirthSeries
 
-    config, log, clock, tls = parts.config, parts.log, parts.clock, block.tls
+    config, log, clock = parts.config, parts.log, parts.clock
     station = config.station
     # A thousand series have a dozen units among them.
     alike: dict[tuple[str, str], BirthSeries] = {}
@@ -92,8 +92,11 @@ def _mqtt(name: str, block: MqttUplink, parts: Parts) -> Uplink:
         vkey=parts.vkey,
         series={spec.series: told(spec) for spec in series_of(config)},
     )
-    context = client_context(Path(tls.ca), Path(tls.certificate), path_of(tls.key)) if tls else None
-    return mqtt.MqttUplink(name, block, station, log, clock, birth=birth, make_link=parts.make_link, tls=context)
+    contexts = [
+        client_context(Path(one.tls.ca), Path(one.tls.certificate), path_of(one.tls.key)) if one.tls else None
+        for one in block.addresses
+    ]
+    return mqtt.MqttUplink(name, block, station, log, clock, birth=birth, make_link=parts.make_link, tls=contexts)
 
 
 def _hj212(name: str, block: Hj212Uplink, parts: Parts) -> Uplink:
@@ -116,5 +119,6 @@ def _hj212(name: str, block: Hj212Uplink, parts: Parts) -> Uplink:
     handlers = GasActs(name, block, parts.calibrator).handlers()
     handlers["1012"] = clock_setter(clock, block.clock_step_max_s, lambda: parts.calibrator.busy)
     return Uplink212(
-        name, block, config.station, parts.log, parts.index, facts, clock, secrets, kept, handlers=handlers
-    )
+        name, block, config.station, parts.log, parts.index, facts, clock, secrets, kept, handlers=handlers,
+        checkpoint_s=config.ledger.checkpoint_s,
+    )  # fmt: skip

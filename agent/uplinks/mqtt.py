@@ -1,14 +1,13 @@
-"""The uplink to a centre of ours by MQTT 5: the record is the message, done means acknowledged by the centre.
+"""The uplink to a centre of ours by MQTT 5 or 3.1.1: the record is the message, done means acknowledged by the centre.
 
 Nothing relies on the broker's memory or on the client library's queue: every connection starts clean, and a record
-counts as delivered only when `down/ack` covers it. Reason codes of PUBACK do not surface in aiomqtt and prove nothing.
+counts as delivered only when `down/ack` covers it. A PUBACK proves nothing; one that denies a topic is an alarm.
 """
 
 import asyncio
 import logging
-import random
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from agent.config import MqttUplink as MqttUplinkConfig
@@ -16,7 +15,9 @@ from agent.config import Station
 from agent.store.log import Log
 from agent.uplinks.challenged import Challenges
 from agent.uplinks.cosigned import Cosigned
-from agent.uplinks.mqtt_link import DeniedError, Link, LinkError, MakeLink, Target
+from agent.uplinks.mqtt_brokers import Brokers, retry_delay_s, spread
+from agent.uplinks.mqtt_denials import Denials
+from agent.uplinks.mqtt_link import DeniedError, Link, LinkError, MakeLink, Target, VersionError
 from agent.uplinks.mqtt_sender import Sender
 from agent.uplinks.outage import Outage
 from host.address import is_loopback
@@ -29,9 +30,8 @@ FAREWELL_WALL_S: Final = 2.0
 EXPIRE_WALL_S: Final = 0.5
 STABLE_WALL_S: Final = 10.0
 SILENCE_WALL_S: Final = 10.0
-RETRY_FIRST_S: Final = 0.5
-RETRY_FIRST_MINUTE_S: Final = 2.0
-RETRY_MAX_S: Final = 60.0
+# What answers a question of the centre is worth nothing later; a record always is and never expires.
+ANSWER_EXPIRY_S: Final = 3600
 
 logger = logging.getLogger(__name__)
 
@@ -40,17 +40,8 @@ Handler = Callable[[bytes], Awaitable[tuple[str, bytes] | None]]
 """Takes a message of the centre; may answer with a leaf below `up/` and its payload."""
 
 
-def retry_delay_s(attempt: int, broken_s: float, jitter: float) -> float:
-    """Wall seconds before the next connect. `jitter` in 0..1 takes off up to half.
-
-    0.5 s doubling to 2 s in the first minute of an outage, so that a restarted broker is found at once; then a
-    thirtieth of the outage so far, at most 60 s.
-    """
-    if broken_s < 60:
-        delay = min(RETRY_FIRST_S * 2.0 ** min(attempt, 10), RETRY_FIRST_MINUTE_S)
-    else:
-        delay = min(broken_s / 30, RETRY_MAX_S)
-    return delay * (1 - jitter / 2)
+class _ReturningError(LinkError):
+    """The preferred broker is there again."""
 
 
 class MqttUplink:
@@ -66,7 +57,7 @@ class MqttUplink:
         *,
         birth: Birth,
         make_link: MakeLink,
-        tls: ssl.SSLContext | None = None,
+        tls: Sequence[ssl.SSLContext | None] = (),
     ) -> None:
         self._name = name
         self._config = config
@@ -75,7 +66,9 @@ class MqttUplink:
         self._clock = clock
         self._birth = birth
         self._make_link = make_link
-        self._tls = tls
+        addresses = config.addresses
+        self._brokers = Brokers(addresses, tls or [None] * len(addresses), config.version)
+        self._denials = Denials(name, log)
         self._sender = Sender(name, config, station.id, log, clock)
         self._cosigned = Cosigned(name, log, config.witness)
         # Leaf below `down/`: who takes what comes there. Without acknowledgements nothing is ever done.
@@ -90,28 +83,49 @@ class MqttUplink:
         """Connect, send, and connect again, until cancelled. Simulated records never leave this machine."""
         await self._sender.load()
         self._loaded.set()
-        if (self._station.simulated or self._clock.rate != 1.0) and not is_loopback(self._config.host):
-            host = self._config.host
-            self._outage.broken(f"simulated records are refused to {host}: only a loopback broker may have them")
+        if (self._station.simulated or self._clock.rate != 1.0) and (far := self._far()):
+            self._outage.broken(f"simulated records are refused to {far}: only a loopback broker may have them")
             await asyncio.Event().wait()
         try:
             await self._connect_for_ever()
         finally:
             await self._sender.save_place()
 
+    def _far(self) -> str:
+        """Brokers that are not on this machine."""
+        return ", ".join(one.host for one in self._config.addresses if not is_loopback(one.host))
+
     async def _connect_for_ever(self) -> None:
         attempt, since = 0, self._clock.wall_monotonic()
         while True:
-            try:
-                await self._connection()
-            except* LinkError as group:
-                self._outage.broken(_first(group))
+            why, at_once = await self._connection_ended()
+            if at_once:
+                logger.warning("%s: %s", self._name, why)
+                continue
+            self._outage.broken(why)
             now, connected_at, self._connected_at = self._clock.wall_monotonic(), self._connected_at, None
             # One that is thrown out at once was no success: two clients of one name would take turns for ever.
             if connected_at is not None and now - connected_at > STABLE_WALL_S:
                 attempt, since = 0, now
-            await self._clock.sleep_wall(retry_delay_s(attempt, now - since, random.random()))
-            attempt += 1
+            if self._brokers.next():
+                jitter = spread(self._client_id, attempt)
+                await self._clock.sleep_wall(retry_delay_s(attempt, now - since, jitter))
+                attempt += 1
+
+    async def _connection_ended(self) -> tuple[str, bool]:
+        """Why the connection ended or did not come, and whether another is to be had at once."""
+        why, at_once = "", False
+        try:
+            await self._connection()
+        except* LinkError as group:
+            why, at_once = self._judged(group)
+        return why, at_once
+
+    def _judged(self, error: BaseException) -> tuple[str, bool]:
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        old = isinstance(error, VersionError) and self._brokers.is_old()
+        return str(error), old or isinstance(error, _ReturningError)
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until everything selected and committed so far is acknowledged, at most so many wall seconds."""
@@ -128,6 +142,8 @@ class MqttUplink:
         return {
             "connected": self._connected_at is not None,
             **self._outage.status(),
+            **self._brokers.status(),
+            **self._denials.status(),
             **counts,
             **self._cosigned.status(),
             **self._challenges.status(),
@@ -139,18 +155,17 @@ class MqttUplink:
         async with self._make_link(self._target()) as link:
             await self._greet(link)
 
-            async def publish(kind: str, payload: bytes) -> None:
-                await link.publish(self._topic("up", kind), payload)
+            async def publish(kind: str, payload: bytes) -> bool:
+                return await self._denials.publish(link, self._topic("up", kind), payload)
 
             try:
                 async with asyncio.TaskGroup() as group:
                     for part in (
                         self._listen(link),
-                        self._sender.send_live(lambda kind, payload: link.publish(self._topic("up", kind), payload)),
-                        self._sender.send_backfill(
-                            lambda kind, payload: link.publish(self._topic("up", kind), payload)
-                        ),
+                        self._sender.send_live(publish),
+                        self._sender.send_backfill(publish),
                         self._expire(),
+                        self._look_back(),
                         self._sender.save_places(),
                     ):
                         group.create_task(part)
@@ -158,16 +173,30 @@ class MqttUplink:
                 await self._farewell(link)
                 raise
 
-    def _target(self) -> Target:
+    def _target(self, *, preferred: bool = False) -> Target:
+        broker = self._brokers.first if preferred else self._brokers.current
         return Target(
-            self._config.host,
-            self._config.port,
-            client_id=f"{self._station.id}-{self._name}",
+            broker.address.host,
+            broker.address.port,
+            client_id=self._client_id,
             will_topic=self._topic("up", "state"),
             will_payload=self._state(online=False),
             window=self._config.window,
-            tls=self._tls,
+            version=broker.version,
+            tls=broker.tls,
         )
+
+    async def _look_back(self) -> None:
+        """While another broker serves, look from time to time whether the preferred one does; leave only then."""
+        while not self._brokers.preferred:
+            await self._clock.sleep_wall(self._config.return_s)
+            try:
+                async with self._make_link(self._target(preferred=True)):
+                    pass
+            except LinkError:
+                continue
+            self._brokers.back()
+            raise _ReturningError(f"{self._brokers.status()['broker']} is there again")
 
     async def _greet(self, link: Link) -> None:
         await link.subscribe(self._topic("down", "ack"))
@@ -177,11 +206,11 @@ class MqttUplink:
             except DeniedError as error:
                 # Records are delivered without it; only what the centre asks or tells there does not come.
                 logger.warning("%s: %s", self._name, error)
-        await link.publish(self._topic("up", "state"), self._state(online=True), retain=True)
+        await self._denials.publish(link, self._topic("up", "state"), self._state(online=True), retain=True)
         birth = self._birth.model_copy(update={"epoch": self._log.epoch, "t": iso(self._clock.now())}).fitted()
         if birth.series_left_out:
             logger.warning("%s: the birth has no room for %d series", self._name, birth.series_left_out)
-        await link.publish(self._topic("up", "birth"), build_message(birth))
+        await self._denials.publish(link, self._topic("up", "birth"), build_message(birth))
         self._sender.restart()
         self._connected_at = self._clock.wall_monotonic()
 
@@ -198,7 +227,8 @@ class MqttUplink:
         async for topic, payload in link.messages():
             handler = self._handlers.get(topic.rpartition("/")[2])
             if handler and (answer := await handler(payload)):
-                await link.publish(self._topic("up", answer[0]), answer[1])
+                leaf, said = answer
+                await self._denials.publish(link, self._topic("up", leaf), said, expiry_s=ANSWER_EXPIRY_S)
 
     async def _acknowledged(self, payload: bytes) -> None:
         if self._sender.acknowledge(payload):
@@ -209,18 +239,24 @@ class MqttUplink:
             await self._clock.sleep_wall(EXPIRE_WALL_S)
             self._sender.expire()
             if self._sender.silence_s > SILENCE_WALL_S:
-                self._outage.broken("the centre does not acknowledge")
+                self._outage.broken(self._silence())
+
+    def _silence(self) -> str:
+        """Why nothing is acknowledged, as far as can be told from here."""
+        if self._denials.reason:
+            return self._denials.reason
+        if self._brokers.current.version == "5":
+            return "the centre does not acknowledge"
+        # MQTT 3.1.1 acknowledges what it throws away.
+        topics = self._topic("up", "event")
+        return f"the centre does not acknowledge: look at it, and whether the broker's access list has {topics}"
+
+    @property
+    def _client_id(self) -> str:
+        return f"{self._station.id}-{self._name}"
 
     def _topic(self, direction: Direction, leaf: str) -> str:
         return str(Topic(self._station.network, self._station.id, direction, leaf))
 
     def _state(self, *, online: bool) -> bytes:
         return build_message(State(station_id=self._station.id, online=online, t=iso(self._clock.now())))
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> str:
-    """What the first error of a group says."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{error}" or type(error).__name__

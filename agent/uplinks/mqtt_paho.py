@@ -73,6 +73,9 @@ class _PahoLink:
         except asyncio.CancelledError:
             connecting.add_done_callback(lambda _: self.close())
             raise
+        finally:
+            # It holds the error, the error this frame, and both a socket that would stay open.
+            del connecting
         try:
             self._watch()
             await self._admitted()

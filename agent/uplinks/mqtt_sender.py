@@ -5,11 +5,13 @@ a time and at most half of the time, so that live records keep at least half of 
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from agent.config import MqttUplink
 from agent.store.log import Log, Place, Record
+from agent.uplinks.since import beginning
 from metrology.clock import Clock
 from protocols.mqtt.coverage import Coverage
 from protocols.mqtt.messages import Ack, parse_message
@@ -19,17 +21,22 @@ from protocols.mqtt.window import OPEN, Batch, SendWindow
 ROWS_MAX: Final = 500
 LAG_BATCHES_MAX: Final = 2
 SAVE_WALL_S: Final = 1.0
+FOREIGN_MAX: Final = 20
 
-Publish = Callable[[str, bytes], Awaitable[None]]
+logger = logging.getLogger(__name__)
+
+Publish = Callable[[str, bytes], Awaitable[bool]]
+"""Returns when the broker has the payload of a kind (True) or denies its topic (False)."""
 
 
 class Sender:
-    """One send window per epoch that is not finished. `publish(kind, payload)` returns when the broker has it."""
+    """One send window per epoch that is not finished. See Publish."""
 
     def __init__(self, name: str, config: MqttUplink, station_id: str, log: Log, clock: Clock) -> None:
         self._name = name
         self._kinds = frozenset[str](config.kinds)
         self._limit = min(config.batch_max, ROWS_MAX)
+        self._since = config.since
         self._in_flight = config.window
         self._backfill_per_s = config.backfill_per_s
         self._station_id = station_id
@@ -38,17 +45,24 @@ class Sender:
         self._windows: dict[int, SendWindow] = {}
         self._saved: Place | None = None
         self._progress = asyncio.Event()
+        self._first: dict[int, int] = {}
+        self._foreign: set[int] = set()
         self._heard = clock.wall_monotonic()
         self.foreign_acks = 0
         self.refused_acks = 0
 
     async def load(self) -> None:
-        """Go on from the kept place; a new uplink begins with the oldest epoch the log still has."""
+        """Go on from the kept place; a new uplink begins where its `since` says, with numbers it never passes over."""
         place = await self._log.load_place(self._name)
+        if place is None:
+            epoch, first = await beginning(self._log, self._since)
+            place = Place(epoch, -1, ((0, first - 1),) if first else ())
+        if place.through < 0 and place.above and place.above[0][0] == 0:
+            self._first[place.epoch] = place.above[0][1] + 1
         for epoch in await self._log.epochs():
-            if place and epoch < place.epoch:
+            if epoch < place.epoch:
                 continue
-            coverage = _coverage(place) if place and epoch == place.epoch else Coverage()
+            coverage = _coverage(place) if epoch == place.epoch else Coverage()
             self._windows[epoch] = SendWindow(coverage, coverage.highest if epoch == self._log.epoch else OPEN)
 
     @property
@@ -89,7 +103,8 @@ class Sender:
                     await self._until_room(window, backfill=False)
                     await slots.acquire()
                     window.sent(batch, self._clock.wall_monotonic())
-                    group.create_task(_publish(publish, kind, payload, slots))
+                    sending = self._publish(window, batch, publish(kind, payload))
+                    group.create_task(sending).add_done_callback(lambda _: slots.release())
                 seen = rows[-1].seq if len(rows) == self._limit else max([newest, *(row.seq for row in rows)])
 
     async def send_backfill(self, publish: Publish) -> None:
@@ -107,9 +122,13 @@ class Sender:
                 await self._until_room(window, backfill=True)
                 began = self._clock.wall_monotonic()
                 window.sent(batch, began)
-                await publish(kind, payload)
+                await self._publish(window, batch, publish(kind, payload))
                 took = self._clock.wall_monotonic() - began
                 await self._clock.sleep_wall(max(took, batch.count / self._backfill_per_s))
+
+    async def _publish(self, window: SendWindow, batch: Batch, sending: Awaitable[bool]) -> None:
+        if not await sending:
+            window.denied(batch.prev, self._clock.wall_monotonic())
 
     def _oldest_gap(self) -> tuple[int, SendWindow, tuple[int, int]] | None:
         for epoch, window in self._windows.items():
@@ -119,7 +138,8 @@ class Sender:
         return None
 
     async def _rows(self, epoch: int, window: SendWindow, prev: int, last: int) -> list[Record]:
-        rows = await self._log.read(prev, kinds=self._kinds, limit=self._limit, before=last + 1, epoch=epoch)
+        limit = window.count_max(prev) or self._limit
+        rows = await self._log.read(prev, kinds=self._kinds, limit=limit, before=last + 1, epoch=epoch)
         if not rows and last != OPEN:
             # Kinds selected when the gap arose are no longer: the next record closes it with its `prev`.
             rows = await self._log.read(prev, kinds=self._kinds, limit=1, before=window.end + 1, epoch=epoch)
@@ -141,7 +161,10 @@ class Sender:
         at = 0
         for count in runs(((row.kind, row.body) for row in rows), self._limit, BATCH_BYTES):
             part = rows[at : at + count]
-            payload = build_payload(self._station_id, part[0].epoch, prev, (row.body for row in part))
+            epoch = part[0].epoch
+            # What lies before the first record that is meant for the centre is no hole to it.
+            told = -1 if prev < self._first.get(epoch, 0) else prev
+            payload = build_payload(self._station_id, epoch, told, (row.body for row in part))
             yield Batch(prev, part[-1].seq, count), payload, part[0].kind
             prev, at = part[-1].seq, at + count
 
@@ -175,6 +198,7 @@ class Sender:
         window = self._windows.get(ack.epoch)
         if window is None:
             self.foreign_acks += 1
+            self._say_foreign(ack.epoch)
             return False
         if ack.epoch == self._log.epoch and ack.highest >= self._log.next_seq:
             # It speaks of records that are not here: lost, or of another log under our name.
@@ -183,13 +207,30 @@ class Sender:
             return False
         self._heard = self._clock.wall_monotonic()
         window.acknowledge(ack, self._heard)
+        self._tell_aside(ack.epoch, window)
         self._finish(ack.epoch, window)
         return True
+
+    def _say_foreign(self, epoch: int) -> None:
+        """Once each: the acknowledgements of an epoch that is finished, or of another log under our name."""
+        if epoch not in self._foreign and len(self._foreign) < FOREIGN_MAX:
+            self._foreign.add(epoch)
+            logger.warning("uplink %s: acknowledgements of epoch %d are ignored", self._name, epoch)
+
+    def _tell_aside(self, epoch: int, window: SendWindow) -> None:
+        for one in window.news:
+            record = {"epoch": epoch, "seq": one.batch.last}
+            logger.warning("uplink %s: record %s is set aside: %s", self._name, record, one.reason)
+            detail = {"origin": f"uplink {self._name}", "record": record, "reason": one.reason}
+            self._log.post("event", {"what": "uplink-set-aside", **detail})
+        window.news.clear()
 
     def expire(self) -> None:
         """Put what waited too long for its acknowledgement back among the gaps."""
         now = self._clock.wall_monotonic()
         late = [window.expire(now) for window in self._windows.values()]
+        for epoch, window in self._windows.items():
+            self._tell_aside(epoch, window)
         if any(late):
             self._stir()
 
@@ -202,16 +243,18 @@ class Sender:
     async def save_place(self) -> None:
         """Keep the place of the oldest epoch that is not finished."""
         epoch, window = next(iter(self._windows.items()))
-        through = window.coverage.through
-        place = Place(epoch, through, tuple(span for span in window.coverage.spans if span[0] > through))
+        through, spans = window.coverage.through, window.coverage.spans
+        if through < self._first.get(epoch, 0):
+            through = -1  # nothing of ours yet: the span that starts at 0 is what was never meant for the centre
+        place = Place(epoch, through, tuple(span for span in spans if span[0] > through))
         if place != self._saved:
             await self._log.save_place(self._name, place)
             self._saved = place
 
     async def drained(self) -> None:
-        """Wait until everything selected that is committed now is acknowledged, and keep the place."""
+        """Wait until everything selected that is committed now is acknowledged or set aside, and keep the place."""
         target = await self._last_selected(self._log.next_seq - 1)
-        while len(self._windows) > 1 or self._live.coverage.through < target:
+        while len(self._windows) > 1 or not self._live.settled(target):
             await self._progress.wait()
         await self.save_place()
 
@@ -224,18 +267,12 @@ class Sender:
             "unacknowledged": sum(window.unacknowledged for window in self._windows.values()),
             "backlog": sum(last - prev for prev, last in live.gaps()) + self._log.next_seq - 1 - live.end,
             "earlier_epochs": len(self._windows) - 1,
+            "set_aside": sum(window.aside for window in self._windows.values()),
             "refused_batches": sum(window.refused for window in self._windows.values()),
             "foreign_acks": self.foreign_acks,
             "refused_acks": self.refused_acks,
             "silence_s": round(self.silence_s, 1),
         }
-
-
-async def _publish(publish: Publish, kind: str, payload: bytes, slots: asyncio.Semaphore) -> None:
-    try:
-        await publish(kind, payload)
-    finally:
-        slots.release()
 
 
 def _coverage(place: Place) -> Coverage:

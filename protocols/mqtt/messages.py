@@ -4,7 +4,7 @@ Strict in what they hold, tolerant of members a later version adds.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +14,8 @@ from protocols.mqtt.payload import SEQ_MAX, Refusal
 from protocols.record import BODY_BYTES_MAX
 
 MISSING_MAX: Final = 100
+REFUSED_MAX: Final = 20
+REASON_MAX: Final = 200
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 # A birth names every series: room for some ten thousand.
 BIRTH_BYTES_MAX: Final = 1024 * 1024
@@ -21,6 +23,8 @@ BIRTH_BYTES_MAX: Final = 1024 * 1024
 CHALLENGED_BYTES_MAX: Final = BODY_BYTES_MAX * 4 // 3 + 1024
 
 Seq = Annotated[int, Field(ge=0, le=SEQ_MAX)]
+Prev = Annotated[int, Field(ge=-1, le=SEQ_MAX)]
+Reason = Annotated[str, Field(max_length=REASON_MAX)]
 
 
 class Message(BaseModel):
@@ -38,12 +42,16 @@ class Ack(Message):
 
     `through` is the number before the first hole, -1 where 0 is missing. Where more than MISSING_MAX holes exist,
     `upto` ends before the first that is not listed. An ack without `upto` knows nothing behind its last hole.
+    `refused` names messages that came and cannot be stored: the `prev` of each, and why.
     """
 
     epoch: Seq
     through: int = Field(ge=-1, le=SEQ_MAX)
     missing: tuple[tuple[Seq, Seq], ...] = Field(default=(), max_length=MISSING_MAX)
     upto: int | None = Field(default=None, ge=-1, le=SEQ_MAX)
+    refused: tuple[
+        tuple[Annotated[int, Field(ge=-1, le=SEQ_MAX)], Annotated[str, Field(max_length=REASON_MAX)]], ...
+    ] = Field(default=(), max_length=REFUSED_MAX)
 
     @model_validator(mode="after")
     def _ordered(self) -> "Ack":
@@ -68,11 +76,13 @@ class Ack(Message):
         yield from Coverage.of(self.missing).holes(self.highest)
 
     @classmethod
-    def of(cls, epoch: int, coverage: Coverage) -> "Ack":
-        """Acknowledge what is covered."""
+    def of(cls, epoch: int, coverage: Coverage, refused: Mapping[int, str] | None = None) -> "Ack":
+        """Acknowledge what is covered; `refused` gives the reason by `prev`, the first REFUSED_MAX are told."""
         holes = list(coverage.holes(coverage.highest))
         upto = coverage.highest if len(holes) <= MISSING_MAX else holes[MISSING_MAX][0] - 1
-        return cls(epoch=epoch, through=coverage.through, missing=tuple(holes[:MISSING_MAX]), upto=upto)
+        told = tuple((prev, reason[:REASON_MAX]) for prev, reason in (refused or {}).items())[:REFUSED_MAX]
+        missing = tuple(holes[:MISSING_MAX])
+        return cls(epoch=epoch, through=coverage.through, missing=missing, upto=upto, refused=told)
 
 
 class Witnessed(Message):

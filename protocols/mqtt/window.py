@@ -18,6 +18,14 @@ UNHEARD_BATCHES: Final = 20
 MISSING_GRACE_S: Final = 1.0
 DOUBLINGS_MAX: Final = 5
 BATCHES_MAX: Final = 1000
+# A record the centre never takes although it takes others is set aside and offered again so seldom.
+ASIDE_MAX: Final = 1000
+ASIDE_S: Final = 600.0
+DENIED_S: Final = 60.0
+# Left out of acknowledgements so often: a batch is halved; a single record is set aside.
+HALVED_AT: Final = 2
+ASIDE_AT: Final = 5
+LEFT_OUT: Final = "left out of every acknowledgement"
 OPEN: Final = 2**53
 
 
@@ -42,12 +50,24 @@ class _Sent:
         return now - self.at >= patience_s * (1 << self.doublings)
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What is not sent until a time: a record the centre refuses, or a batch the broker denies (`reason` is None)."""
+
+    batch: Batch
+    until: float
+    reason: str | None
+
+
 class SendWindow:
     """At most BATCHES_MAX batches are unacknowledged; backfill may hold half of them.
 
-    A batch the centre keeps refusing while it answers others waits twice as long each time (up to 2**DOUBLINGS_MAX
-    times) and never holds up the rest. A connection begins with UNHEARD_BATCHES, given up after PROBE_S: the centre may
-    come back later than the broker. Once they were, it gets one batch at a time, less and less often, until it answers.
+    A batch the centre keeps refusing waits twice as long each time (up to 2**DOUBLINGS_MAX times) and is halved until
+    the record that is to blame stands alone. Where the centre takes others, that one is set aside (`news`): no longer
+    under way, and offered again every ASIDE_S. Above ASIDE_MAX the next wait among those under way.
+
+    A connection begins with UNHEARD_BATCHES, given up after PROBE_S: the centre may come back later than the broker.
+    Once they were, it gets one batch at a time, less and less often, until it answers.
     """
 
     def __init__(self, coverage: Coverage, end: int) -> None:
@@ -58,6 +78,10 @@ class SendWindow:
         self._probes: int | None = 0
         self._sent: dict[int, _Sent] = {}
         self._refused: dict[int, int] = {}
+        self._aside: dict[int, Aside] = {}
+        self._halved: dict[int, Batch] = {}
+        self._grew = -math.inf
+        self.news: list[Aside] = []
         self._claimed = coverage
 
     @property
@@ -75,11 +99,21 @@ class SendWindow:
         """Batches that the centre left out although it answered."""
         return len(self._refused)
 
+    @property
+    def aside(self) -> int:
+        """Records set aside because the centre refuses them."""
+        return sum(one.reason is not None for one in self._aside.values())
+
+    def settled(self, last: int) -> bool:
+        """Whether all up to `last` is acknowledged or set aside."""
+        return Coverage.of([*self.coverage.spans, *self._spans_aside()]).through >= last
+
     def restart(self) -> None:
-        """A new connection: what was under way may be lost."""
+        """A new connection: what was under way may be lost, and the broker may allow what it denied."""
         self._sent.clear()
+        self._aside = {prev: one for prev, one in self._aside.items() if one.reason is not None}
         self.quiet, self._probes = False, 0
-        self._claimed = self.coverage
+        self._reclaim()
 
     def room(self, *, backfill: bool) -> bool:
         """Whether another batch may be sent."""
@@ -91,9 +125,15 @@ class SendWindow:
         for first, last in self._claimed.holes(self.end):
             yield first - 1, last
 
+    def count_max(self, prev: int) -> int | None:
+        """How many records the next batch after `prev` may have, where a larger one was refused."""
+        found = next((one for one in self._halved.values() if one.prev <= prev < one.last), None)
+        return None if found is None else found.count
+
     def sent(self, batch: Batch, now: float) -> None:
         """A batch went out."""
-        self._sent[batch.prev] = _Sent(batch, now, self._refused.get(batch.prev, 0))
+        doublings = min(self._refused.get(batch.prev, 0), DOUBLINGS_MAX)
+        self._sent[batch.prev] = _Sent(batch, now, doublings)
         self._claimed = Coverage.of([*self._claimed.spans, (batch.prev + 1, batch.last)])
         self.end = max(self.end, batch.last)
 
@@ -109,15 +149,35 @@ class SendWindow:
         """
         self._heard, self.quiet, self._probes = now, False, None
         known = self._claimed.highest if self.end == OPEN else self.end
+        before = self.coverage
         for first, last in ack.stored():
             self.coverage = self.coverage.add(first - 1, min(last, known))
+        if self.coverage != before:
+            self._grew = now
         for prev, sent in list(self._sent.items()):
             if self.coverage.covers(prev, sent.batch.last):
                 del self._sent[prev]
             elif sent.batch.last <= ack.highest:
                 self._sent[prev] = replace(sent, missing=True)
-        self._refused = {prev: n for prev, n in self._refused.items() if not self.coverage.covers(prev, prev + 1)}
+        for prev, reason in ack.refused:
+            if prev in self._sent:
+                self._refuse(self._sent[prev], reason, now)
+        self._forget_done()
         self._reclaim()
+
+    def _forget_done(self) -> None:
+        """What is acknowledged was taken after all."""
+        done = self.coverage
+        self._refused = {prev: n for prev, n in self._refused.items() if not done.covers(prev, prev + 1)}
+        self._aside = {prev: one for prev, one in self._aside.items() if not done.covers(prev, one.batch.last)}
+        self._halved = {prev: one for prev, one in self._halved.items() if not done.covers(prev, one.last)}
+
+    def denied(self, prev: int, now: float) -> None:
+        """The broker does not take the batch after `prev`: the centre is not to blame, nor is the batch."""
+        if prev in self._sent and len(self._aside) < ASIDE_MAX:
+            self._aside[prev] = Aside(self._sent.pop(prev).batch, now + DENIED_S, None)
+        # Where nothing else was acknowledged either, all may be denied: no use in trying the whole backlog.
+        self.quiet = self.quiet or self._probes is not None
 
     def expire(self, now: float) -> bool:
         """Give up batches that are unacknowledged for too long; True where there were any."""
@@ -127,16 +187,49 @@ class SendWindow:
             self.quiet = True
             self._probes = 0 if self._probes is None else min(self._probes + 1, DOUBLINGS_MAX)
         for sent in late:
-            self._give_up(sent)
+            self._give_up(sent, now)
+        due = [prev for prev, one in self._aside.items() if one.until <= now]
+        for prev in due:
+            del self._aside[prev]
         self._reclaim()
-        return bool(late)
+        return bool(late or due)
 
-    def _give_up(self, sent: _Sent) -> None:
-        del self._sent[sent.batch.prev]
+    def _give_up(self, sent: _Sent, now: float) -> None:
         # Silence is nobody's fault; a centre that answered after this batch went out has left it out.
         if self._heard > sent.at:
-            self._refused[sent.batch.prev] = min(sent.doublings + 1, DOUBLINGS_MAX)
+            self._refuse(sent, LEFT_OUT, now)
+        else:
+            del self._sent[sent.batch.prev]
+
+    def _refuse(self, sent: _Sent, reason: str, now: float) -> None:
+        batch, told = sent.batch, reason is not LEFT_OUT
+        times = self._refused[batch.prev] = self._refused.get(batch.prev, 0) + 1
+        # A centre that takes nothing refuses no record, but us.
+        takes = self._grew >= sent.at
+        if batch.count > 1 and (told or (takes and times >= HALVED_AT)):
+            self._halve(batch)
+        elif batch.count == 1 and takes and (told or times >= ASIDE_AT) and len(self._aside) < ASIDE_MAX:
+            self._set_aside(batch, reason, now)
+        elif told:
+            return  # it goes again when its time is over
+        del self._sent[batch.prev]
+
+    def _set_aside(self, batch: Batch, reason: str, now: float) -> None:
+        self._halved.pop(batch.prev, None)
+        found = self._aside[batch.prev] = Aside(batch, now + ASIDE_S, reason)
+        if self._refused[batch.prev] <= ASIDE_AT:
+            self.news.append(found)
+        self._refused[batch.prev] = ASIDE_AT + 1
+
+    def _halve(self, batch: Batch) -> None:
+        """From now on the records of this batch go in batches of half its size."""
+        if len(self._halved) < BATCHES_MAX:
+            self._halved[batch.prev] = replace(batch, count=(batch.count + 1) // 2)
+
+    def _spans_aside(self) -> Iterator[Span]:
+        for one in self._aside.values():
+            yield one.batch.prev + 1, one.batch.last
 
     def _reclaim(self) -> None:
         under_way = ((sent.batch.prev + 1, sent.batch.last) for sent in self._sent.values())
-        self._claimed = Coverage.of([*self.coverage.spans, *under_way])
+        self._claimed = Coverage.of([*self.coverage.spans, *under_way, *self._spans_aside()])

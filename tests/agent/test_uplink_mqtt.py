@@ -21,7 +21,8 @@ from agent.config import MqttUplink as UplinkConfig
 from agent.config import Station
 from agent.store.log import Log, Place, Record
 from agent.store.salvaging import Salvaging
-from agent.uplinks.mqtt import MqttUplink, retry_delay_s
+from agent.uplinks.mqtt import MqttUplink
+from agent.uplinks.mqtt_brokers import retry_delay_s
 from agent.uplinks.mqtt_link import link_of
 from host.clock import ManualClock, RealClock
 from host.tls import client_context
@@ -58,6 +59,7 @@ BIRTH = Birth(
     series={},
 )
 V5 = aiomqtt.ProtocolVersion.V5
+UP = "plumeline/v1/demo/tower-01/up/"
 ACK_TOPIC = "plumeline/v1/demo/tower-01/down/ack"
 WITNESS_TOPIC = "plumeline/v1/demo/tower-01/down/witness"
 
@@ -167,7 +169,7 @@ class Rig:
         station = uplink.pop("station", STATION)
         tls, birth = uplink.pop("tls", None), uplink.pop("birth", BIRTH)
         config = UplinkConfig.model_validate({"kind": "mqtt", "host": "127.0.0.1", **uplink})
-        self.uplink = MqttUplink("centre", config, station, self.log, clock, birth=birth, make_link=link_of, tls=tls)
+        self.uplink = MqttUplink("centre", config, station, self.log, clock, birth=birth, make_link=link_of, tls=[tls])
         self.tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Rig":
@@ -545,7 +547,8 @@ async def test_the_certificate_of_another_station_is_of_no_use(
     ):
         rig.connect()
         await rig.events(5)
-        await until(lambda: rig.counts()["last_error"] == "the centre does not acknowledge", "silence is told")
+        await until(lambda: "Not authorized" in str(rig.counts()["last_error"]), "the denial is told")
+        assert UP + "event" in rig.counts()["denied"]
         assert centre.bodies == {}
         assert rig.counts()["acknowledged"] == -1
 

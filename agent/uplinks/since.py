@@ -1,0 +1,29 @@
+"""Where an uplink begins that has no place in the log yet."""
+
+from datetime import datetime
+
+from agent.config_since import Since
+from agent.store.log import Log, Place
+from metrology.periods import iso
+from protocols.record import KINDS
+
+
+async def beginning(log: Log, since: Since) -> tuple[int, int]:
+    """Epoch and number of the first record of the log that was written at `since` or later (Since: see there)."""
+    epochs = await log.epochs()
+    if since == "beginning":
+        return epochs[0], 0
+    if since == "now":
+        return log.epoch, log.next_seq
+    at = iso(datetime.fromisoformat(since))
+    for epoch in epochs:
+        number = await log.seq_at(epoch, at)
+        if epoch < log.epoch and await log.read(number - 1, kinds=KINDS, limit=1, epoch=epoch):
+            return epoch, number
+    return log.epoch, await log.seq_at(log.epoch, at)
+
+
+async def first_place(log: Log, since: Since) -> Place:
+    """Place just before that record."""
+    epoch, first = await beginning(log, since)
+    return Place(epoch, first - 1)
