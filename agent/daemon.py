@@ -19,6 +19,8 @@ from agent.firmware.jobs import Jobs
 from agent.gas.calibrator import Calibrator
 from agent.gas.maintenance import Maintenance
 from agent.gas.register import Cylinders
+from agent.ledger.keys import StationKeys
+from agent.people import gate
 from agent.qa.identity import Identities
 from agent.reload import Reloader
 from agent.requests import handlers
@@ -84,13 +86,14 @@ class Daemon:
         simulated = station.simulated or clock.rate != 1.0
         offset_s = int(station.day_start_utc_offset_h * HOUR_S)
         self.signer = signer = signer_from_seed(read_secret(config.ledger.key).decode(), f"plumeline/{station.id}")
+        self.keys = StationKeys(segments, signer)
         self.index: Index | None = None
         self.space = Keeper(self)
         self.log = Log(
             segments,
             clock,
             station_id=station.id,
-            signer=signer,
+            signer=self.keys.ring,
             commit_s=config.store.commit_ms / 1000,
             simulated=simulated,
             day_offset_s=offset_s,
@@ -166,7 +169,7 @@ class Daemon:
                     *(one.run for one in (self.jobs, self.scans, self.recomputing)),
                     writer.run,
                     self.reloader.run,
-                    Control(Path(self.config.socket), handlers(self)).run,
+                    Control(Path(self.config.socket), handlers(self), gate=gate(self)).run,
                 ]
             ] + [group.create_task(duty(self), name=duty.__name__) for duty in DUTIES]
             sending = [group.create_task(uplink.run(), name=name) for name, uplink in self.uplinks.items()]
@@ -193,6 +196,7 @@ class Daemon:
 
     async def _begin(self) -> None:
         """First records of a run: what was missed, what was damaged, and the configuration in force."""
+        await self.keys.begin(self.log)
         self.salvaging.begin(self.event)
         await self.space.begin()
         await write_gap(self.log, self.clock.now(), self.averager.closed_until)

@@ -1,12 +1,14 @@
 """The station page, a process of its own: it asks the daemon over its socket and holds no data.
 
-Started by the daemon where `page` is configured: `python -m agent.page SOCKET HOST PORT CREDENTIALS`.
+Started by the daemon where `page` is configured: `python -m agent.page JSON`, the members of `Started`.
 """
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,21 +21,49 @@ from starlette.routing import Route
 
 from agent.analysis.nodes import fragment
 from agent.analysis.tree import tree
+from agent.page_access import ACCESS
 from agent.page_gases import GasPages
+from host.acts import WaitingActs
 from host.control import RequestError, ask
-from web.credentials import Credentials
-from web.serve import config
-from web.shell import Shell
+from host.hardening import keep_memory_private
+from web.access import PERSON
+from web.accounts import Accounts
+from web.serve import Settings, config
+from web.shell import AuditError, Shell
 
 LOOK_UP_WALL_S: Final = 120.0
 
 
-class Page:
-    """State of one station; `socket` is the daemon's."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What the daemon tells the page's process. `folder` holds its accounts; `certificate` and `key` are PEM files."""
 
-    def __init__(self, socket: str, credentials: Credentials) -> None:
+    socket: str
+    host: str
+    port: int
+    folder: str
+    certificate: str | None
+    key: str | None
+    behind_proxy: bool
+    names: list[str] | None
+    idle_s: float
+    session_s: float
+
+    @property
+    def settings(self) -> Settings:
+        """How the page is reached."""
+        names = None if self.names is None else frozenset(name.lower() for name in self.names)
+        return Settings(self.certificate, self.key, self.behind_proxy, names, self.idle_s, self.session_s)
+
+
+class Page:
+    """State of one station; `socket` is the daemon's, `folder` holds the accounts."""
+
+    def __init__(self, socket: str, folder: Path, settings: Settings | None = None) -> None:
         self._socket = socket
-        self._shell = Shell("agent", credentials)
+        self._waiting = WaitingActs(folder)
+        # The daemon puts on record what it is asked to do; the page only what happens at its door.
+        self._shell = Shell("agent", Accounts(folder), ACCESS, self._record, audit_requests=False, settings=settings)
         # One look into the past at a time, whoever asks.
         self._turn = asyncio.Lock()
 
@@ -97,10 +127,22 @@ class Page:
         except RequestError as error:
             return JSONResponse({"error": str(error)}, 503)
 
-    async def _once(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The daemon's one answer to a request. Raises RequestError."""
+    async def _record(self, act: Mapping[str, Any]) -> None:
+        """Have the daemon put an act on record; where it is away the act waits for it. Raises AuditError."""
         try:
-            answers = [answer async for answer in ask(self._socket, request)]
+            await self._once({"do": "act", "act": act})
+        except RequestError:
+            try:
+                await asyncio.to_thread(self._waiting.add, act)
+            except OSError as error:
+                raise AuditError(str(error)) from error
+
+    async def _once(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The daemon's one answer to a request, which says for whom it is asked. Raises RequestError."""
+        person = PERSON.get()
+        told = {} if person is None else {"person": {"account": person.name, "role": person.role}}
+        try:
+            answers = [answer async for answer in ask(self._socket, {**request, **told})]
         except OSError as error:
             raise RequestError(str(error)) from error
         if not answers:
@@ -110,9 +152,11 @@ class Page:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    socket, host, port, credentials = sys.argv[1:]
-    page = Page(socket, Credentials(Path(credentials)))
-    uvicorn.Server(config(page.application(), host, int(port))).run()
+    keep_memory_private()
+    started = Started(**json.loads(sys.argv[1]))
+    page = Page(started.socket, Path(started.folder), started.settings)
+    os.umask(0o077)
+    uvicorn.Server(config(page.application(), started.host, started.port, started.settings)).run()
 
 
 if __name__ == "__main__":

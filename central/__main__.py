@@ -26,6 +26,8 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "report --fuel": ("--fuel", {"metavar": "FILE"}),
     "verify --record": ("--record", {"metavar": "EPOCH:NUMBER", "action": "append", "default": []}),
     "verify --out": ("--out", {"metavar": "FILE"}),
+    "user NAME": ("name", {"metavar": "NAME"}),
+    "user --role": ("--role", {"choices": ("technician", "qa", "auditor", "admin"), "required": True}),
     "report --key": ("--key", {"metavar": "FILE"}),
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
@@ -69,7 +71,12 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("hj212 stations", "central.cli_hj212:stations", ("CONFIG", "--json")),
     ("hj212 dialogue", "central.cli_hj212:dialogue", ("CONFIG", "MN", "--json")),
     ("hj212 send", "central.cli_hj212:send", ("CONFIG", "MN", "CN", "NAME=VALUE", "--json")),
-    ("password", "central.cli:password", ("CONFIG",)),
+    ("user add", "central.cli_user:add", ("CONFIG", "user NAME", "user --role")),
+    ("user disable", "central.cli_user:disable", ("CONFIG", "user NAME")),
+    ("user enable", "central.cli_user:enable", ("CONFIG", "user NAME")),
+    ("user role", "central.cli_user:role", ("CONFIG", "user NAME", "user --role")),
+    ("user password", "central.cli_user:password", ("CONFIG", "user NAME")),
+    ("user list", "central.cli_user:users", ("CONFIG", "--json")),
 )
 
 PROGRAM: Final = Program("plumeline-central", "central", ARGUMENTS, COMMANDS)

@@ -15,26 +15,36 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from central import queries, views
-from central.config import Config, Listen
+from central.config import Config, Http, Listen
 from central.gases import gases
 from central.hj212_desk import Desk
 from central.hj212_pages import DeskPages
+from central.page_access import ACCESS
+from host.secrets import path_of
 from metrology.clock import Clock
 from metrology.periods import iso, parse_iso
-from web.credentials import Credentials
-from web.shell import Shell
+from web.accounts import Accounts
+from web.serve import Settings
+from web.shell import Audit, Shell
 
 SPANS: Final = {60: timedelta(hours=6), 3600: timedelta(days=7), 86400: timedelta(days=90)}
 # What the map colours its instruments by, where no attribution is configured: one gas, dry before wet.
 MAP_MEASURANDS: Final = ["ch4_dry", "ch4"]
 
 
-def credentials(config: Config) -> Credentials:
-    """Where the centre's password lies: beside its store."""
-    return Credentials(Path(config.store).with_name("page-password"))
+def accounts(config: Config) -> Accounts:
+    """The accounts of the centre's page, which lie beside its store."""
+    return Accounts(Path(config.store).parent)
 
 
-def listen(address: Listen) -> socket.socket:
+def settings(page: Http) -> Settings:
+    """How the page is reached. Raises SecretError."""
+    certificate, key = (page.tls.certificate, str(path_of(page.tls.key))) if page.tls else (None, None)
+    names = None if page.reached_by is None else frozenset(name.lower() for name in page.reached_by)
+    return Settings(certificate, key, page.behind_proxy, names, page.idle_min * 60, page.session_h * 3600)
+
+
+def listen(address: Listen | Http) -> socket.socket:
     """A listening socket for the pages. Raises OSError where the address cannot be had."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     return socket.create_server((address.host, address.port), family=family)
@@ -44,13 +54,14 @@ class Pages:
     """Routes over one store. Each request opens a connection of its own: reads are short, never block the writer."""
 
     def __init__(
-        self, config: Config, clock: Clock, status: Callable[[], Mapping[str, Any]], desk: Desk | None
+        self, config: Config, clock: Clock, status: Callable[[], Mapping[str, Any]], desk: Desk | None, audit: Audit
     ) -> None:
         self._config = config
         self._desk = desk
         self._clock = clock
         self._status = status
-        self._shell = Shell("central", credentials(config))
+        page = settings(config.http) if config.http else None
+        self._shell = Shell("central", accounts(config), ACCESS, audit, settings=page)
         self._layer = Path(config.store).with_name("layer.geojson")
 
     def application(self) -> Starlette:
@@ -180,10 +191,14 @@ def _modified(path: Path) -> int | None:
 
 
 def build(
-    config: Config, clock: Clock, status: Callable[[], Mapping[str, Any]] = dict, desk: Desk | None = None
+    config: Config,
+    clock: Clock,
+    audit: Audit,
+    status: Callable[[], Mapping[str, Any]] = dict,
+    desk: Desk | None = None,
 ) -> Starlette:
     """The web application of a centre, over a store that is there.
 
-    `status` is what its daemon says of itself, `desk` sends commands by HJ 212.
+    `audit` puts acts of people on record, `status` is what its daemon says of itself, `desk` sends commands by HJ 212.
     """
-    return Pages(config, clock, status, desk).application()
+    return Pages(config, clock, status, desk, audit).application()

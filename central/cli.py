@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import getpass
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from typing import Any
 
 from central.config import Config, Station
 from host.clock import clock_from
+from host.hardening import keep_memory_private
 from host.hjson import load
 from host.problems import ConfigErrors
 from metrology.clock import Clock
@@ -46,6 +46,7 @@ def run(line: argparse.Namespace) -> int:
     """Run the centre until SIGTERM. Its store is readable by its own user only: frames in it hold passwords."""
     from central.daemon import serve
 
+    keep_memory_private()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     clock, config = _clock(line), _load(line)
     if clock is None:
@@ -166,19 +167,3 @@ def _station_block(station_id: str, station: Station, config: Config) -> dict[st
     }
     topics = f"plumeline/v1/{station.network}/{station_id}/"
     return {"station": own, "uplinks": uplinks, "topics": topics, "certificate_cn": station_id, "vkey": station.vkey}
-
-
-def password(line: argparse.Namespace) -> int:
-    """Set the page's password; there is none before that."""
-    from central.app import credentials
-    from web.signin import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, fits, hash_password
-
-    config = _load(line)
-    if config is None:
-        return 1
-    chosen = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().removesuffix("\n")
-    if not fits(chosen):
-        print(f"a password has {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters", file=sys.stderr)
-        return 1
-    credentials(config).save(hash_password(chosen))
-    return 0

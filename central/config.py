@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from host.hjson import WHOLE, Strict
 from host.secrets import SecretRef
-from host.shapes import Factor, Mn, Name, Position, Series, SystemCode, Tls
+from host.shapes import Factor, Mn, Name, Position, Series, SystemCode, Tls, WebPage
 from metrology.measurand import catalogue
 from metrology.units import UnitError
 from protocols.hj212 import factors as wire
@@ -29,6 +29,12 @@ class Listen(Strict):
     """An address to listen on; port 0 takes a free one."""
 
     host: str = "127.0.0.1"
+    port: Port
+
+
+class Http(WebPage):
+    """The centre's page; port 0 takes a free one."""
+
     port: Port
 
 
@@ -201,7 +207,7 @@ class Config(Strict):
     """A whole centre. Absent ingests do not run."""
 
     store: str
-    http: Listen | None = None
+    http: Http | None = None
     hj212: Hj212 | None = None
     mqtt: Broker | None = None
     witness: Witness | None = None
@@ -210,6 +216,11 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _agrees(self) -> "Config":
+        if self.http is not None and self.http.exposed:
+            raise ValueError(
+                "http: beyond this machine passwords would pass in clear: give http.tls, or write behind_proxy: true"
+                " where a proxy with TLS stands before the page"
+            )
         uses = Counter(outlet.mn for station in self.stations.values() for outlet in station.outlets.values())
         if twice := [mn for mn, count in uses.items() if count > 1]:
             raise ValueError(f"MN {twice[0]} is given to more than one outlet: an MN belongs to one")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from central.config import Config
 from central.hj212_desk import Desk, RefusedError
-from host.control import Control, Handler, RequestError
+from host.control import Control, Gate, Handler, RequestError
 
 MODE: Final = 0o600
 
@@ -17,9 +17,9 @@ def socket_path(config: Config) -> Path:
     return Path(config.store).with_name("control.sock")
 
 
-def control(config: Config, desk: Desk) -> Control:
+def control(config: Config, desk: Desk, gate: Gate | None = None) -> Control:
     """The socket, ready to run."""
-    return Control(socket_path(config), handlers(desk), MODE)
+    return Control(socket_path(config), handlers(desk), MODE, gate)
 
 
 def handlers(desk: Desk) -> Mapping[str, Handler]:

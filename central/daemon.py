@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from central.challenge import Challenger
@@ -14,6 +15,7 @@ from central.config import Config
 from central.control import control
 from central.ingest_hj212 import Hj212Ingest
 from central.ingest_mqtt import MqttIngest
+from central.people import Acts
 from central.store import Store
 from central.writer import Writer
 from host.notify import READY, STOPPING, WATCHDOG, notify, watchdog_s
@@ -54,6 +56,7 @@ class Centre:
             )
         self.witness = cosigner.vkey if cosigner else None
         self.store = Store(config.store, config.stations, time.time, cosigner)
+        self.acts = Acts(self.store, self.writer, clock)
         parts = (config.stations, self.store, self.writer, clock)
         self.mqtt = MqttIngest(config.mqtt, *parts, _challenger(config, self.store)) if config.mqtt else None
         self.hj212 = Hj212Ingest(config.hj212, *parts) if config.hj212 else None
@@ -84,8 +87,9 @@ class Centre:
                 parts = [self.hj212, self.mqtt]
                 tasks = [group.create_task(part.run()) for part in parts if part is not None]
                 tasks += [group.create_task(part()) for part in (self._page, self._attribute, self._watchdog)]
+                tasks.append(group.create_task(self.acts.run(Path(self.config.store).parent)))
                 if self.hj212:
-                    tasks.append(group.create_task(control(self.config, self.hj212.desk).run()))
+                    tasks.append(group.create_task(control(self.config, self.hj212.desk, self.acts.gate()).run()))
                 notify(READY)
                 await self._stop.wait()
                 notify(STOPPING)
@@ -98,11 +102,12 @@ class Centre:
     async def _page(self) -> None:
         """The map and the API, where an address is configured; a centre without them needs no web libraries."""
         if self.config.http is not None:
-            from central.app import build, listen
+            from central.app import build, listen, settings
             from web.serve import serve
 
             desk = self.hj212.desk if self.hj212 else None
-            await serve(build(self.config, self.clock, self.status, desk), listen(self.config.http))
+            app = build(self.config, self.clock, self.acts.record, self.status, desk)
+            await serve(app, listen(self.config.http), settings(self.config.http))
 
     async def _attribute(self) -> None:
         settings = self.config.attribution

@@ -3,9 +3,12 @@
 import asyncio
 import json
 import os
+import pwd
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +16,36 @@ REQUEST_BYTES_MAX: Final = 64 * 1024
 CLIENTS_MAX: Final = 32
 # Who asks nothing, or reads nothing of what was asked, loses the place to others.
 PATIENCE_WALL_S: Final = 10.0
+# The member by which a page says for whom it asks; the gate's alone, no handler sees it.
+PERSON: Final = "person"
 
 Handler = Callable[[Mapping[str, Any]], AsyncIterator[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end, as the kernel says (`unix(7)`, SO_PEERCRED): not as the request says."""
+
+    uid: int
+    gid: int
+
+    @property
+    def user(self) -> str:
+        """Name of the user, the number where the machine knows none."""
+        try:
+            return pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            return str(self.uid)
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it is the service's own user, or root."""
+        return self.uid in (0, os.geteuid())
+
+
+# Looks at a request before it is served: its name, its members, who asks. Puts acts on record; raises RequestError for
+# what this user may not do.
+Gate = Callable[[str, Mapping[str, Any], Peer], Awaitable[None]]
 
 
 class RequestError(Exception):
@@ -24,10 +55,13 @@ class RequestError(Exception):
 class Control:
     """Serves `handlers` (name in `do`) on a socket of the given mode: the service's user and group may open it."""
 
-    def __init__(self, path: Path, handlers: Mapping[str, Handler], mode: int = 0o660) -> None:
+    def __init__(
+        self, path: Path, handlers: Mapping[str, Handler], mode: int = 0o660, gate: Gate | None = None
+    ) -> None:
         self._path = path
         self._handlers = handlers
         self._mode = mode
+        self._gate = gate
         self._clients = 0
 
     async def run(self) -> None:
@@ -46,7 +80,7 @@ class Control:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients += 1
         try:
-            async for answer in self._answers(reader):
+            async for answer in self._answers(reader, writer):
                 writer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
                 async with asyncio.timeout(PATIENCE_WALL_S):
                     await writer.drain()
@@ -58,7 +92,9 @@ class Control:
             self._clients -= 1
             writer.close()
 
-    async def _answers(self, reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
+    async def _answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> AsyncIterator[dict[str, Any]]:
         try:
             if self._clients > CLIENTS_MAX:
                 raise RequestError(f"more than {CLIENTS_MAX} clients")
@@ -67,10 +103,19 @@ class Control:
             handler = self._handlers.get(name) if isinstance(name, str) else None
             if handler is None:
                 raise RequestError(f"unknown request; known: {', '.join(sorted(self._handlers))}")
-            async for answer in handler(request):
+            assert isinstance(name, str), "it has a handler"
+            if self._gate is not None:
+                await self._gate(name, request, _peer(writer))
+            async for answer in handler({key: value for key, value in request.items() if key != PERSON}):
                 yield answer
         except (RequestError, ValueError) as error:
             yield {"error": str(error)}
+
+
+def _peer(writer: asyncio.StreamWriter) -> Peer:
+    line: socket.socket = writer.get_extra_info("socket")
+    _, uid, gid = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return Peer(uid & 0xFFFFFFFF, gid & 0xFFFFFFFF)
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:

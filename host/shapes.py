@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from host.address import is_loopback
 from host.hjson import Strict
 from host.secrets import SecretRef
 
@@ -29,6 +30,38 @@ class Tls(Strict):
     ca: str
     certificate: str
     key: SecretRef
+
+
+class PageTls(Strict):
+    """TLS of a page: its certificate with those above it, and its key (PEM)."""
+
+    certificate: str
+    key: SecretRef
+
+
+class WebPage(Strict):
+    """How people reach a page. Beyond loopback it speaks TLS, itself or by a proxy (`behind_proxy`).
+
+    `names` are the host names it is asked for by, beside addresses and localhost.
+    """
+
+    host: str = "127.0.0.1"
+    tls: PageTls | None = None
+    behind_proxy: bool = False
+    names: list[str] = Field(default=[], max_length=20)
+    idle_min: float = Field(default=30, ge=1, le=720)
+    session_h: float = Field(default=12, ge=0.1, le=24)
+
+    @property
+    def exposed(self) -> bool:
+        """Whether passwords would pass a network in clear."""
+        return self.tls is None and not self.behind_proxy and not is_loopback(self.host)
+
+    @property
+    def reached_by(self) -> list[str] | None:
+        """Host names a visitor may ask for; None where a proxy or a network decides and none are given."""
+        given = bool(self.names) or not (self.behind_proxy or not is_loopback(self.host))
+        return ["localhost", *self.names] if given else None
 
 
 class Factor(Strict):

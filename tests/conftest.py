@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import getpass
-import hashlib
 import http.client
 import json
 import os
@@ -21,6 +20,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# Who signs in at a page where it does not matter who.
+PERSON, PASSWORD = "Li Wei", "a heron over the weir"
 
 
 @pytest.fixture
@@ -126,6 +127,8 @@ class Visitor:
     def ask(self, method: str, path: str, form: dict[str, str] | None = None) -> Answer:
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.address).netloc, timeout=10)
         headers = {**self._headers, "cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        if method != "GET":
+            headers["origin"] = self.address
         if form is not None:
             headers["content-type"] = "application/x-www-form-urlencoded"
         try:
@@ -144,17 +147,40 @@ class Visitor:
     def post(self, path: str, **form: str) -> Answer:
         return self.ask("POST", path, form)
 
+    def sign_in(self, name: str = PERSON, password: str = PASSWORD) -> Answer:
+        return self.post("/sign-in", name=name, password=password)
+
 
 @pytest.fixture
-def quick_hash() -> Callable[[str], str]:
-    """A password's hash as the page keeps it, at parameters (which stand in it) that cost a test nothing."""
+def with_account() -> Callable[..., Any]:
+    """`with_account(folder, name, role)`: the accounts of a page, with one more; its password is the visitor's own."""
+    from web.accounts import Accounts
 
-    def make(password: str) -> str:
-        salt = b"sixteen of salt!"
-        digest = hashlib.scrypt(password.encode(), salt=salt, n=2, r=1, p=1)
-        return "$".join(["scrypt", "2", "1", "1", *(base64.b64encode(part).decode() for part in (salt, digest))])
+    def make(folder: Path, name: str = PERSON, role: Any = "admin") -> Accounts:
+        accounts = Accounts(folder)
+        accounts.add(name, role, PASSWORD)
+        return accounts
 
     return make
+
+
+class Recorded(list[dict[str, Any]]):
+    """What a page puts on record; nothing is taken while `full`."""
+
+    full = False
+
+    async def __call__(self, act: Any) -> None:
+        from web.shell import AuditError
+
+        if self.full:
+            raise AuditError("no room")
+        self.append(dict(act))
+
+
+@pytest.fixture
+def recorded() -> Recorded:
+    """The record of a page's acts."""
+    return Recorded()
 
 
 @pytest.fixture
@@ -170,11 +196,11 @@ def serve_page() -> Iterator[Callable[[Any], str]]:
 
     running = []
 
-    def start(app: Any) -> str:
+    def start(app: Any, settings: Any = None) -> str:
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         loop = asyncio.new_event_loop()
-        task = loop.create_task(serve(app, listener))
+        task = loop.create_task(serve(app, listener, settings))
         thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([task])))
         thread.start()
         running.append((loop, task, thread))

@@ -54,8 +54,8 @@ class Demo:
         processes.wait_for("the stations", self.all_answer, 60.0)
 
     def set_password(self) -> None:
-        """Give the centre its first password, as an administrator would."""
-        command = [BIN / "plumeline-central", "password", self.run.config("central")]
+        """Give the centre its first account, as an administrator would."""
+        command = [BIN / "plumeline-central", "user", "add", self.run.config("central"), "demo", "--role", "admin"]
         subprocess.run(command, input=f"{self.password}\n".encode(), check=True, stdout=subprocess.DEVNULL)
 
     def broker(self, processes: Processes) -> None:

@@ -90,7 +90,7 @@ def real(options: argparse.Namespace, out: Path) -> int:
     demo = RealDemo(options, out, say)
     with Processes(out / "logs") as processes:
         demo.start(processes)
-        say(f"map http://127.0.0.1:{demo.run.http_port}/  password {demo.password}")
+        say(f"map http://127.0.0.1:{demo.run.http_port}/  sign in as demo, password {demo.password}")
         say(f"playing one recorded hour {demo.rate:g} times as fast; ends in {demo.length_s:.0f} s")
         with contextlib.suppress(KeyboardInterrupt):
             while time.monotonic() < demo.ends or not options.check:

@@ -105,9 +105,9 @@ def interactive(options: argparse.Namespace, out: Path) -> int:
         try:
             demo.start(processes)
             print(
-                f"\n  map      http://127.0.0.1:{demo.run.http_port}/\n  password {demo.password}\n"
-                f"  station  http://127.0.0.1:{demo.run.page_port}/ (set its password with the code in\n"
-                f"           {out}/stations/{demo.stations[0]}/page-password.setup)\n"
+                f"\n  map      http://127.0.0.1:{demo.run.http_port}/\n  sign in  demo, password {demo.password}\n"
+                f"  station  http://127.0.0.1:{demo.run.page_port}/ (make its first account with the code in\n"
+                f"           {out}/stations/{demo.stations[0]}/page-accounts.setup)\n"
                 f"  the world runs {demo.rate:g} times as fast as the clock; a leak shows after some hours of wind\n"
                 f"  everything of this run lies in {out}\n\n"
                 "  type `truth` to be shown where the leak is; Ctrl-C ends everything\n",

@@ -3,32 +3,114 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
-from typing import Final
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # Browsers open six connections each; beyond this a visitor is answered 503.
 CONNECTIONS_MAX: Final = 100
+# One address shall not take every place; behind a proxy all visitors have the proxy's.
+CONNECTIONS_OF_ONE_MAX: Final = 40
+HEAD_WALL_S: Final = 10.0
 GOODBYE_WALL_S: Final = 2
 
 
-def config(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
-    """Settings of a page's server: plain HTTP, no websockets, the program's own logging."""
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a page is reached. `names` are the hosts it is asked for by, beside addresses; None: by any.
+
+    `certificate` and `key` are PEM files; without them it speaks plain HTTP, to a proxy or on loopback alone.
+    """
+
+    certificate: str | None = None
+    key: str | None = None
+    behind_proxy: bool = False
+    names: frozenset[str] | None = frozenset({"localhost"})
+    idle_s: float = 30 * 60.0
+    session_s: float = 12 * 3600.0
+
+
+class _Patient(H11Protocol):
+    """A visitor has HEAD_WALL_S for the head of a request, however slowly its bytes drip."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    of_one_max = CONNECTIONS_OF_ONE_MAX
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        host = self.client[0] if self.client else None
+        clients = [one.client for one in self.connections if isinstance(one, H11Protocol)]
+        if sum(client is not None and client[0] == host for client in clients) > self.of_one_max:
+            transport.abort()
+        else:
+            self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._forget()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_WALL_S, self._too_slow)
+
+    def _forget(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self.conn.their_state is h11.IDLE and (self.cycle is None or self.cycle.response_complete):
+            self.transport.abort()
+
+
+class _BehindProxy(_Patient):
+    of_one_max = CONNECTIONS_MAX
+
+
+def _context(settings: Settings) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None:
+    if settings.certificate is None:
+        return None
+
+    def make(*_: Any) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(str(settings.certificate), settings.key)
+        return context
+
+    return make
+
+
+def config(app: ASGIApp, host: str = "127.0.0.1", port: int = 0, settings: Settings | None = None) -> uvicorn.Config:
+    """Settings of a page's server: no websockets, the program's own logging."""
+    settings = settings or Settings()
     return uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="asyncio",
-        http="h11",
+        http=_BehindProxy if settings.behind_proxy else _Patient,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=settings.behind_proxy,
         limit_concurrency=CONNECTIONS_MAX,
         timeout_graceful_shutdown=GOODBYE_WALL_S,
+        ssl_context_factory=_context(settings),
     )
 
 
@@ -38,9 +120,9 @@ class _Server(uvicorn.Server):
         yield  # they belong to the program this server is a part of
 
 
-async def serve(app: ASGIApp, listener: socket.socket) -> None:
+async def serve(app: ASGIApp, listener: socket.socket, settings: Settings | None = None) -> None:
     """Serve `app` on a listening socket until cancelled; open connections get GOODBYE_WALL_S to end."""
-    server = _Server(config(app))
+    server = _Server(config(app, settings=settings))
     try:
         await server.serve(sockets=[listener])
     except asyncio.CancelledError:

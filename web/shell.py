@@ -1,90 +1,66 @@
-"""The shell of a page: sign-in, languages, static files, templates and the headers every answer carries."""
+"""The shell of a page: sign-in, languages, static files, templates; what guards it stands in `web.guard`."""
 
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.credentials import Credentials
-from web.signin import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, SESSION_S, Door, fits, hash_password
+from web.access import Access
+from web.accounts import Account, Accounts
+from web.entry import Entry
+from web.guard import Bounds, Guard, Headers, headers_of
+from web.serve import Settings
+from web.signin import Door
 from web.words import Words, language
 
-FORM_BYTES_MAX: Final = 4096
 YEAR_S: Final = 365 * 86400
-OPEN_PATHS: Final = ("/sign-in", "/set-up", "/healthz")
-OPEN_FOLDERS: Final = ("/static/", "/lang/")
 # A path of this page: `//host` and `/\host` are addresses of somebody else, and browsers drop what does not print.
 _OWN_PATH: Final = re.compile(r"/(?![/\\])[!-~]*")
-HEADERS: Final = {
-    # Nothing on a page may come from, or go to, anywhere else. uPlot and Leaflet set styles on elements.
-    "content-security-policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline';"
-    " object-src 'none'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "cache-control": "no-store",
-}
-# Static files are asked for again with their ETag: after an upgrade no page runs with the scripts of before.
-STATIC_HEADERS: Final = {**HEADERS, "cache-control": "no-cache"}
+
+# Puts an act of a person on record before it is done; raises AuditError where it cannot, and nothing is done.
+Audit = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
-class _Headers:
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = STATIC_HEADERS if scope["path"].startswith("/static/") else HEADERS
-                message["headers"] += [(name.encode(), value.encode()) for name, value in own.items()]
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
-
-
-class _Guard:
-    """Lets nobody past the sign-in page without a session; scripts get 401, people the page."""
-
-    def __init__(self, app: ASGIApp, shell: "Shell") -> None:
-        self._app = app
-        self._shell = shell
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope.get("path", "")
-        if scope["type"] == "lifespan" or path in OPEN_PATHS or path.startswith(OPEN_FOLDERS):
-            return await self._app(scope, receive, send)
-        request = Request(scope)
-        if self._shell.is_signed_in(request):
-            return await self._app(scope, receive, send)
-        answer: Response
-        if path.startswith("/api/"):
-            answer = JSONResponse({"error": self._shell.words(request)("sign_in_first")}, 401)
-        else:
-            answer = RedirectResponse("/sign-in", 303)
-        await answer(scope, receive, send)
+class AuditError(Exception):
+    """An act that could not be put on record."""
 
 
 class Shell:
-    """Builds one application of a program's own routes. `package` holds its `templates/`, `static/` and words."""
+    """Builds one application of a program's own routes. `package` holds its `templates/`, `static/` and words.
 
-    def __init__(self, package: str, credentials: Credentials) -> None:
+    `audit_requests`: the page itself puts each changing request on record, not who it asks to do it.
+    """
+
+    def __init__(
+        self,
+        package: str,
+        accounts: Accounts,
+        access: Access,
+        audit: Audit,
+        *,
+        audit_requests: bool = True,
+        settings: Settings | None = None,
+    ) -> None:
         self._package = package
-        self._credentials = credentials
-        self._door = Door(time.monotonic)
+        self.accounts = accounts
+        self.access = access
+        self.audit = audit
+        self._audit_requests = audit_requests
+        self.settings = settings or Settings()
+        self.door = Door(accounts, time.monotonic, self.settings.idle_s, self.settings.session_s)
         # One password is tried at a time: each costs memory and time, and the brake must see it before the next.
-        self._turn = asyncio.Lock()
-        credentials.begin_setup()
+        self.turn = asyncio.Lock()
+        accounts.begin_setup()
         self._templates = Environment(
             loader=ChoiceLoader([PackageLoader(package), PackageLoader("web")]),
             autoescape=select_autoescape(),
@@ -95,21 +71,19 @@ class Shell:
         """The program's routes behind the sign-in. A route refuses by HTTPException with a sentence as its detail."""
         own = [
             Mount("/static", StaticFiles(packages=[("web", "static"), (self._package, "static")])),
-            Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
-            Route("/set-up", self._set_up, methods=["GET", "POST"]),
-            Route("/sign-out", self._sign_out, methods=["POST"]),
+            *Entry(self).routes(),
             Route("/lang/{lang}", self._language),
             Route("/healthz", self._healthz),
         ]
         return Starlette(
             routes=[*own, *routes],
-            middleware=[Middleware(_Headers), Middleware(_Guard, self)],
-            exception_handlers={HTTPException: self._refused},
+            middleware=[Middleware(Headers), Middleware(Bounds), Middleware(Guard, self)],
+            exception_handlers={HTTPException: self._refused, AuditError: self._unrecorded, Exception: self._broken},
         )
 
-    def is_signed_in(self, request: Request) -> bool:
-        """True where the visitor brings a session's cookie."""
-        return self._door.knows(request.cookies.get(self._credentials.cookie), self._credentials.stored())
+    def person(self, request: Request, *, moves: bool = False) -> Account | None:
+        """Whose session the request belongs to."""
+        return self.door.person(request.cookies.get(self.accounts.cookie), moves=moves)
 
     def words(self, request: Request) -> Words:
         """Words in the visitor's language."""
@@ -117,91 +91,73 @@ class Shell:
 
     def page(self, request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
         """Render a template of the program, or one of the shell's."""
-        words = self.words(request)
+        words, person = self.words(request), self.person(request)
         query = f"?{request.url.query}" if request.url.query else ""
         common = {
             "w": words,
             "lang": words.lang,
             "texts": words.all(),
             "path": request.url.path + query,
-            "signed_in": self.is_signed_in(request),
+            "signed_in": person is not None,
+            "person": person,
         }
         return HTMLResponse(self._templates.get_template(template).render(**common, **values), status)
 
+    async def record(self, request: Request, do: str, outcome: str, **more: Any) -> None:
+        """Put an act on record with where it came from. Raises AuditError."""
+        where = request.client.host if request.client else ""
+        await self.audit({"do": do, "outcome": outcome, "address": where, **more})
+
+    async def refusal(
+        self, request: Request, status: int, word: str, *, outcome: str, person: Account | None = None
+    ) -> Response:
+        """Say why a request is refused; it is on record where a person who signed in sent it."""
+        person = person or self.person(request)
+        if person is not None:
+            await self.record(request, _act(request), f"refused: {outcome}", who=person.name, role=person.role)
+        return self._said(request, self.words(request)(word), status)
+
+    async def noted(self, request: Request, rule: str, person: Account) -> Response | None:
+        """Put a changing request on record before it is done; an answer where that cannot be."""
+        if self._audit_requests and rule not in ("POST /sign-out", "POST /account"):
+            try:
+                await self.record(request, _act(request), "asked", who=person.name, role=person.role)
+            except AuditError as error:
+                return await self._unrecorded(request, error)
+        return None
+
+    def _said(self, request: Request, text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": text}, status, headers)
+        answer = self.page(request, "refused.html", {"text": text}, status)
+        answer.headers.update(headers or {})
+        return answer
+
     async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        words = self.words(request)
-        text = words("not_found") if error.status_code == 404 else error.detail
-        if request.url.path.startswith("/api/"):
-            return JSONResponse({"error": text}, error.status_code, error.headers)
-        return self.page(request, "refused.html", {"text": text}, error.status_code)
+        text = self.words(request)("not_found") if error.status_code == 404 else error.detail
+        return self._said(request, text, error.status_code, error.headers)
 
-    async def _sign_in(self, request: Request) -> Response:
-        stored = self._credentials.stored()
-        if stored is None:
-            return RedirectResponse("/set-up", 303)
-        problem, status = "", 200
-        if request.method == "POST":
-            password = (await form_of(request)).get("password", "")
-            async with self._turn:
-                if self._door.closed:
-                    problem, status = self.words(request)("too_many"), 429
-                elif token := await run_in_threadpool(self._door.open_with, password, stored):
-                    return self._with_session(RedirectResponse("/", 303), token, request)
-                else:
-                    problem, status = self.words(request)("wrong_password"), 403
-        return self.page(request, "sign_in.html", {"problem": problem}, status)
+    async def _unrecorded(self, request: Request, error: Exception) -> Response:
+        return self._said(request, self.words(request)("unrecorded"), 503)
 
-    async def _set_up(self, request: Request) -> Response:
-        if self._credentials.stored() is not None:
-            return RedirectResponse("/sign-in", 303)
-        self._credentials.begin_setup()
-        words, problem = self.words(request), ""
-        if request.method == "POST":
-            form = await form_of(request)
-            password = form.get("password", "")
-            if not self._credentials.is_setup_code(form.get("code", "")):
-                problem = words("wrong_code")
-            elif not fits(password) or password != form.get("again"):
-                problem = words("bad_password", least=PASSWORD_LENGTH_MIN, most=PASSWORD_LENGTH_MAX)
-            else:
-                hashed = await run_in_threadpool(hash_password, password)
-                self._credentials.save(hashed)
-                return self._with_session(RedirectResponse("/", 303), self._door.new_session(hashed), request)
-        values = {"problem": problem, "file": self._credentials.setup_path.name}
-        return self.page(request, "set_up.html", values, 403 if problem else 200)
-
-    def _with_session(self, answer: Response, token: str, request: Request) -> Response:
-        answer.set_cookie(
-            self._credentials.cookie,
-            token,
-            max_age=int(SESSION_S),
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return answer
-
-    async def _sign_out(self, request: Request) -> Response:
-        self._door.leave(request.cookies.get(self._credentials.cookie))
-        answer = RedirectResponse("/sign-in", 303)
-        answer.delete_cookie(self._credentials.cookie, httponly=True, samesite="strict")
-        return answer
+    async def _broken(self, request: Request, error: Exception) -> Response:
+        """Our bug goes to the journal, and nothing of it to the visitor."""
+        return PlainTextResponse(self.words(request)("broken"), 500, dict(headers_of(request.scope)))
 
     async def _language(self, request: Request) -> Response:
         target = request.query_params.get("next", "/")
         answer = RedirectResponse(target if _OWN_PATH.fullmatch(target) else "/", 303)
         if request.path_params["lang"] in ("en", "zh"):
-            answer.set_cookie("lang", request.path_params["lang"], YEAR_S, httponly=True, samesite="strict")
+            secure = request.url.scheme == "https"
+            answer.set_cookie(
+                "lang", request.path_params["lang"], YEAR_S, httponly=True, samesite="strict", secure=secure
+            )
         return answer
 
     async def _healthz(self, request: Request) -> Response:
         return JSONResponse({"ok": True})
 
 
-async def form_of(request: Request) -> dict[str, str]:
-    """Text fields of a small form; a larger body than FORM_BYTES_MAX, or one of unstated length, is read as empty."""
-    if int(request.headers.get("content-length", FORM_BYTES_MAX + 1)) > FORM_BYTES_MAX:
-        return {}
-    async with request.form() as form:
-        return {name: value for name, value in form.items() if isinstance(value, str)}
+def _act(request: Request) -> str:
+    return f"{request.method} {request.url.path}"[:200]

@@ -1,85 +1,77 @@
-"""Sign-in: one password, set at the first start by who can read a file on the server; none exists by default.
+"""Sessions: opened by a name and its password, ended by time, sign-out and every change of the account.
 
-Hash: scrypt (RFC 7914) with N = 2^14, r = 8, p = 5: 16 MiB for some 0.2 s (OWASP Password Storage Cheat Sheet, scrypt).
-Sessions live in memory: a restart signs everybody out, and so does a new password.
+They live in memory: a restart signs everybody out.
 """
 
-import base64
-import hashlib
-import hmac
 import secrets
-from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-PASSWORD_LENGTH_MIN: Final = 10
-PASSWORD_LENGTH_MAX: Final = 200
+from web.accounts import Account, Accounts
+from web.brake import Brake
+from web.passwords import is_outdated, matches, nobody
+
+IDLE_S: Final = 30 * 60.0
 SESSION_S: Final = 12 * 3600.0
 SESSIONS_MAX: Final = 1000
-FAILURES_MAX: Final = 5
-FAILURE_WINDOW_S: Final = 60.0
-_N, _R, _P = 2**14, 8, 5
 
 
-def hash_password(password: str) -> str:
-    """`scrypt$N$r$p$salt$hash`, salt and hash in base64."""
-    salt = secrets.token_bytes(16)
-    digest = hashlib.scrypt(password.encode(), salt=salt, n=_N, r=_R, p=_P)
-    return "$".join(["scrypt", str(_N), str(_R), str(_P), *(base64.b64encode(b).decode() for b in (salt, digest))])
-
-
-def fits(password: str) -> bool:
-    """True for a password of a length that may be set."""
-    return PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX
-
-
-def matches(password: str, stored: str) -> bool:
-    """True where `password` gives the stored hash; compared in constant time."""
-    _, n, r, p, salt, digest = stored.split("$")
-    found = hashlib.scrypt(password.encode(), salt=base64.b64decode(salt), n=int(n), r=int(r), p=int(p))
-    return hmac.compare_digest(found, base64.b64decode(digest))
+@dataclass(slots=True)
+class _Session:
+    name: str
+    stamp: str
+    end: float
+    seen: float
 
 
 class Door:
-    """Sessions and the brake on guessing. `clock` gives monotonic seconds; `stored` is always the hash now in force.
+    """Lets people in. `clock` gives monotonic seconds; a session idle for `idle_s`, or `session_s` old, has ended."""
 
-    The brake counts wrong passwords of everybody together: there is one password, and an address costs nothing.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, accounts: Accounts, clock: Callable[[], float], idle_s: float = IDLE_S, session_s: float = SESSION_S
+    ) -> None:
+        self._accounts = accounts
         self._clock = clock
-        self._sessions: dict[str, tuple[float, str]] = {}
-        self._failures: deque[float] = deque(maxlen=FAILURES_MAX)
+        self.brake = Brake(clock)
+        self._idle_s = idle_s
+        self.session_s = session_s
+        self._sessions: dict[str, _Session] = {}
 
-    @property
-    def closed(self) -> bool:
-        """True while FAILURES_MAX attempts failed within the last FAILURE_WINDOW_S."""
-        full = len(self._failures) == FAILURES_MAX
-        return full and self._clock() - self._failures[0] < FAILURE_WINDOW_S
-
-    def open_with(self, password: str, stored: str) -> str | None:
-        """Give a new session's token for the right password; None, and a step of the brake, for a wrong one."""
-        if len(password) > PASSWORD_LENGTH_MAX or not matches(password, stored):
-            self._failures.append(self._clock())
+    def try_password(self, name: str, password: str) -> Account | None:
+        """The account whose password this is; a wrong one is a step of the brake. Takes as long for unknown names."""
+        account = self._accounts.find(name)
+        right = matches(password, account.hash if account else nobody())
+        if account is None or not right:
+            self.brake.failed(name)
             return None
-        return self.new_session(stored)
+        self.brake.passed(name)
+        if is_outdated(account.hash):
+            self._accounts.set_password(account.name, password)
+        return self._accounts.find(name)
 
-    def new_session(self, stored: str) -> str:
-        """Token of a new session under a password's hash; the oldest of SESSIONS_MAX makes room."""
+    def open(self, account: Account) -> str:
+        """Token of a new session; the oldest of SESSIONS_MAX makes room."""
         while len(self._sessions) >= SESSIONS_MAX:
             del self._sessions[next(iter(self._sessions))]
-        token = secrets.token_urlsafe(32)
-        self._sessions[token] = (self._clock() + SESSION_S, stored)
+        token, now = secrets.token_urlsafe(32), self._clock()
+        self._sessions[token] = _Session(account.name, account.stamp, now + self.session_s, now)
         return token
 
-    def knows(self, token: str | None, stored: str | None) -> bool:
-        """True for the token of a session that has not ended, opened with the password now in force."""
-        if token is None or token not in self._sessions:
-            return False
-        end, opened_with = self._sessions[token]
-        return end > self._clock() and opened_with == stored
+    def person(self, token: str | None, *, moves: bool = False) -> Account | None:
+        """Whose session a token is of, None where it has ended. `moves`: a person did something, no page by itself."""
+        session = self._sessions.get(token or "")
+        if token is None or session is None:
+            return None
+        now, account = self._clock(), self._accounts.find(session.name)
+        ended = now >= session.end or now - session.seen >= self._idle_s
+        if ended or account is None or account.stamp != session.stamp:
+            del self._sessions[token]
+            return None
+        if moves:
+            session.seen = now
+        return account
 
     def leave(self, token: str | None) -> None:
         """End a session."""
-        if token is not None:
-            self._sessions.pop(token, None)
+        self._sessions.pop(token or "", None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli.words import say
 from host.clock import clock_from
+from host.hardening import keep_memory_private
 from metrology.clock import Clock
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def run(line: argparse.Namespace) -> int:
     """Check the configuration and run the station until SIGTERM; errors of the configuration are said and end it."""
+    keep_memory_private()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         clock = clock_from(line.clock)

@@ -177,9 +177,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def address(site: Site, serve_page: Callable[[Any], str]) -> str:
+def address(site: Site, serve_page: Callable[[Any], str], recorded: Any) -> str:
     """Where the centre's pages are."""
-    return serve_page(build(site.config, site.clock))
+    return serve_page(build(site.config, site.clock, recorded))
 
 
 @pytest.fixture(scope="session")

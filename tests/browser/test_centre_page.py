@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from central.app import credentials
+from central.app import accounts
 
 pytestmark = pytest.mark.browser
 PASSWORD = "a heron over the weir"
@@ -74,25 +75,25 @@ def window(browser: Any, address: str) -> Window:
 
 
 @pytest.fixture
-def signed_in(window: Window, site: Any, quick_hash: Callable[[str], str]) -> Window:
+def signed_in(window: Window, site: Any, with_account: Callable[..., Any]) -> Window:
     """Behind the sign-in, on the map."""
-    credentials(site.config).save(quick_hash(PASSWORD))
+    with_account(Path(site.config.store).parent)
     window.open("/")
-    window.fill(password=PASSWORD)
+    window.fill(name="Li Wei", password=PASSWORD)
     return window
 
 
 def test_the_first_day(window: Window, site: Any) -> None:
     window.open("/")
     assert window.path() == "/set-up"
-    code = credentials(site.config).setup_path.read_text()
-    window.fill(code=code.strip(), password=PASSWORD, again=PASSWORD)
+    code = accounts(site.config).setup_path.read_text()
+    window.fill(code=code.strip(), name="Li Wei", password=PASSWORD, again=PASSWORD)
     assert window.path() == "/"
     window.press("#sign-out")
     window.open("/")
     assert window.path() == "/sign-in"
-    window.fill(password="not the password")
-    assert window.text(".problem:not(#lost)") == "Wrong password."
+    window.fill(name="Li Wei", password="not the password")
+    assert window.text(".problem:not(#lost)") == "Wrong name or password."
     window.fill(password=PASSWORD)
     assert window.path() == "/"
 
@@ -153,7 +154,7 @@ def test_the_extra_layer_comes_and_goes(signed_in: Window, site: Any) -> None:
     window = signed_in
     window.until(lambda: window.find(".source-mark"))
     assert not window.find("#extra")[0].is_displayed()
-    layer = credentials(site.config).setup_path.with_name("layer.geojson")
+    layer = accounts(site.config).setup_path.with_name("layer.geojson")
     point = {"type": "Point", "coordinates": [113.6016, 34.8007]}
     known = {"type": "Feature", "geometry": point, "properties": {"name_en": "<b>Valve 7</b>", "name_zh": "七号阀"}}
     layer.write_text(json.dumps({"type": "FeatureCollection", "features": [known]}), encoding="utf-8")

@@ -16,7 +16,7 @@ import pytest
 
 from central import cli_hj212
 from central.__main__ import PROGRAM
-from central.app import build, credentials, listen
+from central.app import build, listen
 from central.config import Config, Hj212, Listen, Station
 from central.control import control, socket_path
 from central.ingest_hj212 import Hj212Ingest
@@ -31,7 +31,6 @@ from web.serve import serve
 
 MN = "88888880000001"
 NOW = parse_iso("2026-03-01T06:00:00.000Z")
-PASSWORD = "a heron over the weir"
 Maker = Callable[..., Any]
 
 
@@ -52,19 +51,23 @@ class Centre:
 
 @pytest.fixture
 async def centre(
-    tmp_path: Path, make_store: Maker, stations: dict[str, Station], quick_hash: Callable[[str], str]
+    tmp_path: Path, make_store: Maker, stations: dict[str, Station], with_account: Callable[..., Any], recorded: Any
 ) -> AsyncIterator[Centre]:
     config = Config(store=str(tmp_path / "desk.db"), hj212=Hj212(port=0), stations=stations)
     made = {"store": config.store, "hj212": {"port": 0}}
     made["stations"] = {name: one.model_dump(mode="json", exclude_none=True) for name, one in stations.items()}
     (tmp_path / "central.hjson").write_text(json.dumps(made))
-    credentials(config).save(quick_hash(PASSWORD))
+    with_account(tmp_path)
     store: Store = make_store("desk.db")
     writer, clock, listener = Writer(), ManualClock(NOW), listen(Listen(port=0))
     assert config.hj212 is not None
     ingest = Hj212Ingest(config.hj212, stations, store, writer, clock)
     port = await ingest.start()
-    parts = [ingest.run(), control(config, ingest.desk).run(), serve(build(config, clock, dict, ingest.desk), listener)]
+    parts = [
+        ingest.run(),
+        control(config, ingest.desk).run(),
+        serve(build(config, clock, recorded, dict, ingest.desk), listener),
+    ]
     tasks = [asyncio.create_task(part) for part in parts]
     async with asyncio.timeout(10):
         while not socket_path(config).exists():
@@ -138,7 +141,7 @@ async def test_without_a_running_centre_the_command_line_says_so(
 def post(page: str, cookies: dict[str, str], body: Any, **changed: str) -> tuple[int, Any]:
     connection = http.client.HTTPConnection(urllib.parse.urlsplit(page).netloc, timeout=20)
     cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
-    headers = {"content-type": "application/json", "cookie": cookie} | {
+    headers = {"content-type": "application/json", "cookie": cookie, "origin": page} | {
         k.replace("_", "-"): v for k, v in changed.items()
     }
     connection.request("POST", f"/api/stations/tower/hj212/{MN}/send", json.dumps(body), headers)
@@ -152,7 +155,7 @@ async def test_the_page_shows_and_sends(centre: Any, visitor: Any) -> None:
     person = visitor(centre.page)
     body = {"cn": "1062", "fields": ["RtdInterval=60"]}
     assert (await asyncio.to_thread(post, centre.page, {}, body))[0] == 401
-    await asyncio.to_thread(lambda: person.post("/sign-in", password=PASSWORD))
+    await asyncio.to_thread(person.sign_in)
     assert 'id="hj212"' in (await asyncio.to_thread(person.get, "/station/tower")).text
     assert 'id="hj212"' not in (await asyncio.to_thread(person.get, "/station/plain")).text
     assert (await asyncio.to_thread(post, centre.page, person.cookies, body))[0] == 409
@@ -190,7 +193,7 @@ async def test_what_is_no_command_of_this_page_is_refused(
     centre: Any, visitor: Any, body: Any, changed: dict[str, str], status: int
 ) -> None:
     person = visitor(centre.page)
-    await asyncio.to_thread(lambda: person.post("/sign-in", password=PASSWORD))
+    await asyncio.to_thread(person.sign_in)
     assert (await asyncio.to_thread(lambda: post(centre.page, person.cookies, body, **changed)))[0] == status
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from central.app import build, credentials, listen
+from central.app import build, listen
 from central.config import Config, Listen, Station
 from central.store import Store
 from host.clock import ManualClock
@@ -18,13 +18,12 @@ from web.serve import serve
 
 Maker = Callable[..., Any]
 NOW = parse_iso("2026-03-01T05:00:00Z")
-PASSWORD = "a heron over the weir"
 
 
 @pytest.fixture
-def config(tmp_path: Path, stations: dict[str, Station], quick_hash: Callable[[str], str]) -> Config:
+def config(tmp_path: Path, stations: dict[str, Station], with_account: Callable[..., Any]) -> Config:
     made = Config(store=str(tmp_path / "pages.db"), stations=stations)
-    credentials(made).save(quick_hash(PASSWORD))
+    with_account(tmp_path)
     return made
 
 
@@ -45,15 +44,15 @@ def filled(config: Config, make_store: Maker, make_log: Maker) -> Store:
 
 
 @pytest.fixture
-def address(config: Config, filled: Store, serve_page: Callable[[Any], str]) -> str:
-    return serve_page(build(config, ManualClock(NOW), lambda: {"mqtt": {"connected": True}}))
+def address(config: Config, filled: Store, serve_page: Callable[[Any], str], recorded: Any) -> str:
+    return serve_page(build(config, ManualClock(NOW), recorded, lambda: {"mqtt": {"connected": True}}))
 
 
 @pytest.fixture
 def person(address: str, visitor: Any) -> Any:
     """Somebody who signed in."""
     found = visitor(address)
-    found.post("/sign-in", password=PASSWORD)
+    found.sign_in()
     return found
 
 
@@ -182,13 +181,15 @@ def test_the_layer_is_the_file_beside_the_store(person: Any, config: Config) -> 
 
 
 def test_names_of_a_site_are_text_on_its_pages(
-    config: Config, make_store: Maker, serve_page: Callable[[Any], str], visitor: Any, stations: dict[str, Station]
-) -> None:
+    config: Config, make_store: Maker, serve_page: Callable[[Any], str], visitor: Any, stations: dict[str, Station],
+    recorded: Any,
+) -> None:  # fmt: skip
     name = "</script><script>alert('x')</script>"
     hostile = stations["plain"].model_copy(update={"name_en": name, "position": Position(**PLACE)})
     make_store("pages.db")
-    found = visitor(serve_page(build(config.model_copy(update={"stations": {"a": hostile}}), ManualClock(NOW))))
-    found.post("/sign-in", password=PASSWORD)
+    changed = config.model_copy(update={"stations": {"a": hostile}})
+    found = visitor(serve_page(build(changed, ManualClock(NOW), recorded)))
+    found.sign_in()
     for path in ("/", "/station/a", "/events"):
         assert "<script>alert" not in found.get(path).text
 
@@ -201,14 +202,14 @@ async def test_an_address_that_is_taken_is_a_loud_end(config: Config) -> None:
         listen(Listen(port=taken.getsockname()[1]))
 
 
-async def test_cancelled_serving_gives_the_address_back(config: Config, filled: Store) -> None:
+async def test_cancelled_serving_gives_the_address_back(config: Config, filled: Store, recorded: Any) -> None:
     import asyncio
 
     listener = listen(Listen(port=0))
     port = listener.getsockname()[1]
-    task = asyncio.create_task(serve(build(config, ManualClock(NOW)), listener))
+    task = asyncio.create_task(serve(build(config, ManualClock(NOW), recorded), listener))
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

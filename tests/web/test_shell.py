@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from metrology.quality import Cause
-from web.credentials import Credentials
+from web.accounts import Accounts
 from web.shell import Shell
 from web.words import language, table
 
 
 @pytest.fixture
-def guest(tmp_path: Path, serve_page: Callable[[Any], str], visitor: Any) -> Any:
+def guest(tmp_path: Path, serve_page: Callable[[Any], str], visitor: Any, recorded: Any) -> Any:
     """A visitor of a page without routes of its own."""
     (tmp_path / "secret.txt").write_text("not for the world")
-    return visitor(serve_page(Shell("central", Credentials(tmp_path / "page-password")).application([])))
+    return visitor(serve_page(Shell("central", Accounts(tmp_path), {}, recorded).application([])))
 
 
 @pytest.mark.parametrize("path", ["/set-up", "/sign-in", "/nowhere", "/static/shell.css", "/static/none", "/api/x"])
@@ -93,7 +93,7 @@ def test_the_chosen_language_beats_the_browsers(guest: Any) -> None:
     guest.get("/lang/zh")
     answer = guest.get("/set-up")
     assert '<html lang="zh-CN">' in answer.text
-    assert "设置密码" in answer.text
+    assert "首次启动" in answer.text
     assert guest.get("/api/nothing").json == {"error": "请先登录。"}
 
 
@@ -139,7 +139,7 @@ def test_no_word_is_left_over(root: Path) -> None:
         for path in (root / package).rglob("*")
         if path.suffix in {".html", ".js", ".py"} and "vendor" not in path.parts
     )
-    computed = ("cause_", "event_", "kind_", "verdict_", "cell_", "outcome_")
+    computed = ("cause_", "event_", "kind_", "verdict_", "cell_", "outcome_", "role_")
     for package in ("web", "central", "agent"):
         own = tomllib.loads((root / package / "words.toml").read_text(encoding="utf-8"))
         left = [key for key in own if not key.startswith(computed) and not (
