@@ -1,8 +1,8 @@
 """What differs between two revisions of a series' averages, and what stands behind the difference."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from host.history import History
 from metrology.periods import EPOCH, parse_iso
 
 Fields = Mapping[str, Any]
-COEFFICIENTS: Final = ("from", "zero", "slope", "beta", "run", "chip", "who", "reason")
+COEFFICIENTS: Final = ("from", "zero", "slope", "beta", "density", "run", "chip", "who", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ def diff(history: History, span: Span, first: int | None, second: int | None) ->
     series it stands beside. A period that lacks one of them is left out and counted.
     """
     rows: list[dict[str, Any]] = []
+    times: list[str] = []
     compared = lacking = 0
     for start, revisions in _periods(history, span):
         one, other = _chosen(revisions, span.series, first or 0), _chosen(revisions, span.series, second)
@@ -42,6 +43,7 @@ def diff(history: History, span: Span, first: int | None, second: int | None) ->
         compared += 1
         if changes := _changes(one["row"], other["row"]):
             rows.append({"start": start, **changes, "recompute": other["recompute"]})
+            times += [one["t"], other["t"]]
     return {
         "series": span.series,
         "period_s": span.period_s,
@@ -51,6 +53,7 @@ def diff(history: History, span: Span, first: int | None, second: int | None) ->
         "summary": _summary(rows),
         "why": _why(history, rows),
         "coefficients": _coefficients(history, rows),
+        "configuration": _configuration(history, base_of(span.series), times),
     }
 
 
@@ -65,7 +68,14 @@ def _periods(history: History, span: Span) -> Iterator[tuple[str, list[dict[str,
         at = fields["start"]
         for name in dict.fromkeys(names):
             if name in fields["rows"]:
-                revisions.append({"series": name, "row": fields["rows"][name], "recompute": fields.get("recompute")})
+                revisions.append(
+                    {
+                        "series": name,
+                        "row": fields["rows"][name],
+                        "recompute": fields.get("recompute"),
+                        "t": fields["t"],
+                    }
+                )
     if at is not None and revisions:
         yield at, revisions
 
@@ -123,6 +133,30 @@ def _coefficients(history: History, rows: list[dict[str, Any]]) -> dict[str, dic
     until = parse_iso(rows[-1]["start"]).replace(year=9999)
     told = history.told("calibration", EPOCH, until, ("coefficients",))
     return {row["id"]: {key: row[key] for key in COEFFICIENTS if key in row} for row in told if row["id"] in wanted}
+
+
+def _configuration(history: History, series: str, times: Sequence[str]) -> dict[str, list[Any]]:
+    """Keys of what makes a series that changed between the first of its averages and the last of their revisions."""
+    if not times:
+        return {}
+    told = [history.newest("config", parse_iso(at) + timedelta(milliseconds=1)) for at in (min(times), max(times))]
+    documents = [(fields or {}).get("document") for fields in told]
+    if None in documents:
+        return {}
+    blocks = _blocks(series, *documents)
+    return {key: both for key, both in difference(*documents).items() if key.startswith(blocks)}
+
+
+def _blocks(series: str, *documents: Fields) -> tuple[str, ...]:
+    """Where a configuration says what makes a series: its instrument; of a stack that and the instruments of its inputs."""
+    name = series.partition(".")[0]
+    found = {f"instruments.{name}."}
+    for document in documents:
+        if (stack := document.get("stacks", {}).get(name)) is not None:
+            found.add(f"stacks.{name}.")
+            sources = [*stack["inputs"].values(), *stack["gases"].values()]
+            found |= {f"instruments.{one['series'].partition('.')[0]}." for one in sources if one.get("series")}
+    return tuple(found)
 
 
 def config_diff(history: History, one: tuple[int, int], other: tuple[int, int]) -> dict[str, list[Any]]:

@@ -78,9 +78,10 @@ class _Teller:
     def _recompute(self, asked: Fields) -> Node:
         rules = [Node(", ".join(f"{key} {value}" for key, value in rule.items())) for rule in asked["plan"]["rules"]]
         cylinders = [Node(self._w("trace.reassigned", **one)) for one in asked["plan"].get("assigned", ())]
+        filed = [Node(_rest(one)) for one in asked["plan"].get("filed", ())]
         told = {key: asked[key] for key in ("id", "who", "reason")}
         text = self._w("trace.recompute", **told, record=_place(asked["record"]))
-        return self._sealed(Node(text, [*rules, *cylinders]), asked)
+        return self._sealed(Node(text, [*rules, *cylinders, *filed]), asked)
 
     def _members(self, trace: Fields) -> Node:
         scans, parts = trace["scans"], trace["parts"]

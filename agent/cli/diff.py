@@ -74,8 +74,14 @@ def _shown(found: dict[str, Any], lang: Lang) -> str:
                          at=local(why["t"])))  # fmt: skip
         lines += [f"  {', '.join(f'{key} {value}' for key, value in rule.items())}" for rule in why["plan"]["rules"]]
         lines += [say("diff.cylinder", lang, **one) for one in why["plan"].get("assigned", ())]
+        lines += [
+            f"  {', '.join(f'{key} {value}' for key, value in one.items())}" for one in why["plan"].get("filed", ())
+        ]
     lines += [f"{name}: {', '.join(f'{key} {value}' for key, value in row.items())}"
               for name, row in found["coefficients"].items()]  # fmt: skip
+    lines += [say("diff.configuration", lang, key=key, before=json.dumps(before, ensure_ascii=False),
+                  after=json.dumps(after, ensure_ascii=False))
+              for key, (before, after) in found["configuration"].items()]  # fmt: skip
     return "\n".join(lines)
 
 

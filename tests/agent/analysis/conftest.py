@@ -19,7 +19,7 @@ from agent.values.budgets import Budgets
 from agent.values.intake import Intake
 from agent.values.live import Live
 from agent.values.periods import ClockWatch, PeriodWriter
-from agent.values.series import ranges_of, series_of
+from agent.values.series import ranges_of, series_of, stacks_of
 from calibration.correction import coefficients_of
 from host.clock import ManualClock
 from host.control import Control
@@ -67,12 +67,13 @@ class Past:
         self.specs = series_of(self.config)
         self.averager = restored_averager(self.index, self.specs, self.clock.now(), OFFSET_S)
         self.live = Live()
-        self.intake = Intake(self.log, self.live, self.averager, ranges_of(self.config))
+        stacks = stacks_of(self.config)
+        self.intake = Intake(self.log, self.live, self.averager, ranges_of(self.config), stacks)
         self.intake.coefficients.update(coefficients_in_force(self.index))
         self.watch = ClockWatch(self.clock, self.log, self.averager)
         self.budgets = Budgets(self.log, self.index, self.intake.coefficients)
         self.writer = PeriodWriter(
-            self.averager, self.log, self.clock, self.intake.watermarks, 1, self.watch, None, self.budgets
+            self.averager, self.log, self.clock, self.intake.watermarks, 1, self.watch, stacks, self.budgets
         )
         self.tasks = [asyncio.create_task(self.log.run())]
 
@@ -98,6 +99,19 @@ class Past:
         if marks:
             reading = Reading("ndir", "co2", value, "umol/mol", at, reading.quality.plus(marks))
         await self.intake.take(Scan("ndir", at, (reading,)))
+
+    async def feed(
+        self, minutes: float, instrument: str, values: Callable[[int], dict[str, tuple[float, str]]]
+    ) -> None:
+        """Scans of another instrument, twelve a minute."""
+        await self.budgets.look()
+        for n in range(round(minutes * 12)):
+            at = self.clock.now()
+            readings = [Reading(instrument, name, value, unit, at) for name, (value, unit) in values(n).items()]
+            await self.intake.take(Scan(instrument, at, tuple(readings)))
+            await self.clock.advance(5)
+            self.writer.write_due()
+        await self.settled()
 
     async def settled(self) -> None:
         while self.log.pending:
@@ -151,10 +165,12 @@ async def past(tmp_path: Path, config_for: Callable[..., Config]) -> AsyncIterat
     """`await past(kind=..., begin=...)`: a station that began then."""
     made: list[Past] = []
 
-    async def make(kind: str = "research", begin: datetime = BEGIN, folder: str = ".") -> Past:
+    async def make(
+        kind: str = "research", begin: datetime = BEGIN, folder: str = ".", config: Config | None = None
+    ) -> Past:
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / "key").write_text(SEED)
-        one = Past(config_for(tmp_path / folder, 1, kind), begin)
+        one = Past(config or config_for(tmp_path / folder, 1, kind), begin)
         made.append(one)
         await one.begin()
         return one

@@ -11,6 +11,7 @@ import pytest
 from agent.__main__ import main
 from agent.analysis.desk import RecomputeDesk
 from agent.analysis.nodes import known
+from agent.config import Config
 from metrology.periods import iso
 from metrology.quality import Cause
 
@@ -73,6 +74,34 @@ async def test_a_layer_is_compared_with_what_was_reported(
     assert main([*line(one, tmp_path, "ndir~analysis.co2"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [row["change"] for row in found["rows"]] == [pytest.approx(-1.0)]
+
+
+async def test_a_density_declared_since_stands_among_the_reasons(
+    past: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = await past()
+    await one.calibrate("a", 2.0, 1.01)
+    await one.run(65)
+    await one.stop()
+    density = {"measurands": ["co2"], "pressure": "gas_pressure", "temperature": "gas_temperature",
+               "pressure_exponent": 1.0, "temperature_exponent": 0.8}  # fmt: skip
+    told = one.config.model_dump(mode="json")
+    told["instruments"]["ndir"]["density"] = density
+    one.config = Config.model_validate(told)
+    one.open()
+    await one.begin()
+    desk = RecomputeDesk(one)
+    one.tasks.insert(0, asyncio.create_task(desk.run()))
+    request = {"do": "recompute", "series": ["ndir.co2"], "start": iso(BEGIN), "end": iso(BEGIN + timedelta(hours=1)),
+               "plan": {"rules": [{"zero": 1.0, "slope": 1.0}]}, "who": "Li Na", "reason": "cell"}  # fmt: skip
+    assert [state async for state in desk.serve(request)][-1]["finished"]
+    await one.stop()
+    assert main([*line(one, tmp_path, "ndir.co2"), "--json"]) == 0
+    why = json.loads(capsys.readouterr().out)["configuration"]
+    assert why["instruments.ndir.density.pressure_exponent"] == [None, 1.0]
+    assert {key.rpartition(".")[0] for key in why} <= {"instruments.ndir", "instruments.ndir.density"}
+    assert main(["--lang", "zh", *line(one, tmp_path, "ndir.co2")]) == 0
+    assert "配置，instruments.ndir.density.pressure_exponent：null > 1.0" in capsys.readouterr().out
 
 
 async def test_two_configurations(past: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

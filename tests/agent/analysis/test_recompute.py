@@ -243,6 +243,65 @@ async def test_hours_of_the_open_day_count_once_after_a_restart(past: Any) -> No
     assert (day["n"], day["max"] < 421) == (4 * 360, True)
 
 
+@pytest.mark.parametrize("restart", [False, True])
+async def test_the_open_day_is_closed_of_first_values_and_then_made_again_of_the_newest(
+    past: Any, restart: bool
+) -> None:
+    begin = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    one = await past(begin=begin)
+    await one.run(125)
+    desk, hour = await worked(one), timedelta(hours=1)
+    twice = {"rules": [{"zero": 0.0, "slope": 2.0}]}
+    told = await asked(one, desk, plan=twice, start=iso(begin), end=iso(begin + hour))
+    assert told["open"] == "2026-02-28T16:00:00.000Z"
+    threefold = {"rules": [{"zero": 0.0, "slope": 3.0}]}
+    await asked(one, desk, plan=threefold, start=iso(begin + hour), end=iso(begin + 2 * hour))
+    assert (await asked(one, desk, plan=twice, start=iso(begin), end=iso(begin + hour)))["already"]
+    if restart:
+        await one.stop()
+        one.open()
+        await one.begin()
+        await worked(one)
+    await one.run(120)
+    async with asyncio.timeout(10):
+        while len(await one.log.call(one.index.newest, "calibration", "recompute-finished", 9)) < 4:
+            assert not one.tasks[0].done(), one.tasks[0].result()
+    (first, _), (second, record) = sorted((key[1], row) for key, row in rows(one, 86400).items())
+    assert (first, second) == (0, 1)
+    row, own = record["rows"][SERIES], rows(one, 86400)["2026-02-28T16:00:00.000Z", 0]["rows"][SERIES]
+    # Two of four hours as they were, one doubled, one trebled.
+    assert row["mean"] == pytest.approx(own["mean"] * 7 / 4, rel=1e-3)
+    assert (row["n"], own["max"] < 421) == (own["n"], True)
+    ended = one.index.newest("calibration", "recompute-finished", 9)
+    assert sum("open" in one for one in ended) == 2
+    await one.stop()
+    found = Tracer(FileSource(one.folder)).trace(Question(SERIES, begin, 86400))
+    assert (found["row"]["rev"], found["agrees"]) == (1, True)
+
+
+async def test_later_revisions_say_what_they_are_uncertain_by_as_the_first_do(past: Any) -> None:
+    one = await drifted(past)
+    desk = await worked(one)
+    await asked(one, desk, plan={"rules": [{"use": "previous"}]}, end=iso(BEGIN + timedelta(hours=3)))
+    await asked(one, desk)
+    minutes = rows(one, 60)
+    start = iso(BEGIN + timedelta(minutes=50))
+    first, between = minutes[start, 0]["rows"][SERIES], minutes[start, 1]["rows"][SERIES]
+    assert [len(first["unc"]), len(between["unc"])] == [3, 3]
+    assert between["unc"][0] == pytest.approx(between["sd"] / between["n"] ** 0.5)
+    # Two calibrations of equal quality, half of each: their readings average, their cylinders do not.
+    assert between["unc"][1] == pytest.approx(first["unc"][1] / 2**0.5, rel=0.02)
+    assert between["unc"][2] == pytest.approx(first["unc"][2], rel=0.02)
+    hour = rows(one, 3600)[iso(BEGIN), 1]["rows"][SERIES]
+    assert hour["unc"][2] == pytest.approx(first["unc"][2], rel=0.02)
+
+
+async def test_a_line_that_somebody_gave_has_no_uncertainty_on_record(past: Any) -> None:
+    one = await drifted(past)
+    await asked(one, await worked(one), plan={"rules": [{"zero": 1.0, "slope": 1.0}]})
+    assert "unc" not in rows(one, 3600)[iso(BEGIN), 1]["rows"][SERIES]
+
+
 @pytest.mark.parametrize("period_s", [60, 3600])
 @pytest.mark.parametrize(("kind", "series"), [("research", SERIES), ("regulated", "ndir~analysis.co2")])
 async def test_a_later_revision_is_traced_to_who_asked_and_made_again_too(

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 
-
-
 @pytest.fixture
 async def guest(
     past: Any, tmp_path: Path, serve_page: Callable[[Any], str], visitor: Any, with_account: Callable[..., Any]
