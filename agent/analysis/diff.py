@@ -140,15 +140,15 @@ def _configuration(history: History, series: str, times: Sequence[str]) -> dict[
     if not times:
         return {}
     told = [history.newest("config", parse_iso(at) + timedelta(milliseconds=1)) for at in (min(times), max(times))]
-    documents = [(fields or {}).get("document") for fields in told]
-    if None in documents:
+    documents = [fields["document"] for fields in told if fields and "document" in fields]
+    if len(documents) < len(told):
         return {}
     blocks = _blocks(series, *documents)
     return {key: both for key, both in difference(*documents).items() if key.startswith(blocks)}
 
 
 def _blocks(series: str, *documents: Fields) -> tuple[str, ...]:
-    """Where a configuration says what makes a series: its instrument; of a stack that and the instruments of its inputs."""
+    """Where a configuration says what makes a series: its instrument; a stack with those of its inputs."""
     name = series.partition(".")[0]
     found = {f"instruments.{name}."}
     for document in documents:

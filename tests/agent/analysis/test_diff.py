@@ -101,7 +101,7 @@ async def test_a_density_declared_since_stands_among_the_reasons(
     assert why["instruments.ndir.density.pressure_exponent"] == [None, 1.0]
     assert {key.rpartition(".")[0] for key in why} <= {"instruments.ndir", "instruments.ndir.density"}
     assert main(["--lang", "zh", *line(one, tmp_path, "ndir.co2")]) == 0
-    assert "配置，instruments.ndir.density.pressure_exponent：null > 1.0" in capsys.readouterr().out
+    assert "配置，instruments.ndir.density.temperature_exponent：null > 0.8" in capsys.readouterr().out
 
 
 async def test_two_configurations(past: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.analysis.plan import ByPlan, Known, Plan
 from agent.analysis.job import Job
+from agent.analysis.plan import ByPlan, Known, Plan
 from agent.analysis.recompute import Recomputation
 from agent.values.averaging import Averager, SeriesSpec
 from calibration.correction import apply

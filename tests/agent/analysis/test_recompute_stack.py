@@ -1,4 +1,4 @@
-"""What a stack derives, made again: beside what was reported, from the scans of its inputs, by what should have been filed."""
+"""What a stack derives, made again: beside what was reported, from its inputs, by what should have been filed."""
 
 import asyncio
 import json
