@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from central import cosigning
 from central.challenge import TICK_WALL_S, Challenger
 from central.config import Broker, Station
+from central.coverage import read_coverage
 from central.entries import Delivery
 from central.store import Store
 from central.writer import Writer
@@ -26,8 +27,18 @@ from host.secrets import path_of
 from host.tls import client_context
 from metrology.clock import Clock
 from protocols.mqtt.coverage import Coverage
-from protocols.mqtt.messages import Ack, Birth, Challenged, Message, State, Witnessed, build_message, parse_message
-from protocols.mqtt.payload import Refusal, parse_payload
+from protocols.mqtt.messages import (
+    REFUSED_MAX,
+    Ack,
+    Birth,
+    Challenged,
+    Message,
+    State,
+    Witnessed,
+    build_message,
+    parse_message,
+)
+from protocols.mqtt.payload import Refusal, parse_envelope, parse_payload
 from protocols.mqtt.topics import UP_FILTER, Topic, parse_topic
 
 CANCEL_AGAIN_S: Final = 0.2
@@ -48,6 +59,8 @@ ABOUT: Final[dict[str, type[State] | type[Birth] | type[Challenged]]] = {
 
 Tree = tuple[str, int]
 Letter = tuple[str, bytes]
+# By tree and `prev`: why a message that came is not stored.
+Refusals = dict[Tree, dict[int, str]]
 
 
 class MqttIngest:
@@ -71,6 +84,7 @@ class MqttIngest:
         self._challenger = challenger
         self._tls = _tls(broker)
         self._unacknowledged: dict[Tree, Coverage] = {}
+        self._refused: Refusals = {}
         self._untold: dict[Tree, Witnessed] = {}
         self._told: dict[Tree, Witnessed] = {}
         self._connected = False
@@ -137,7 +151,9 @@ class MqttIngest:
             while len(messages) and len(batch) < BATCH_MESSAGES_MAX:
                 batch.append(_letter(await anext(messages)))
             self._messages += len(batch)
-            self._unacknowledged.update(await self._writer.run(self._commit, batch))
+            covered, refused = await self._writer.run(self._commit, batch)
+            self._unacknowledged.update(covered)
+            self._refused.update(refused)
             seen = await self._writer.run(self._cosigned, list(self._unacknowledged))
             self._untold.update((tree, found) for tree, found in seen.items() if self._told.get(tree) != found)
 
@@ -146,7 +162,7 @@ class MqttIngest:
         while True:
             await self._clock.sleep_wall(ACK_S)
             for tree, coverage in list(self._unacknowledged.items()):
-                await self._tell(client, tree, "ack", Ack.of(tree[1], coverage))
+                await self._tell(client, tree, "ack", Ack.of(tree[1], coverage, self._refused.pop(tree, None)))
                 if self._unacknowledged[tree] is coverage:
                     del self._unacknowledged[tree]
             for tree, seen in list(self._untold.items()):
@@ -167,17 +183,20 @@ class MqttIngest:
         topic = Topic(self._stations[tree[0]].network, tree[0], "down", leaf)
         await client.publish(str(topic), build_message(message), qos=1)
 
-    def _commit(self, letters: Iterable[Letter]) -> dict[Tree, Coverage]:
+    def _commit(self, letters: Iterable[Letter]) -> tuple[dict[Tree, Coverage], Refusals]:
         """On the writer's thread: all records of the letters in one transaction."""
-        deliveries = [delivery for letter in letters if (delivery := self._read(*letter)) is not None]
-        return self._store.add(deliveries)
+        refused: Refusals = {}
+        deliveries = [delivery for letter in letters if (delivery := self._read(*letter, refused)) is not None]
+        # Who is refused shall hear it, also where nothing of the tree was taken just now.
+        untouched = {tree: read_coverage(self._store.db, *tree) for tree in refused}
+        return {**untouched, **self._store.add(deliveries)}, refused
 
     def _cosigned(self, trees: Iterable[Tree]) -> dict[Tree, Witnessed]:
         """On the writer's thread: the newest cosignature of each tree that has one."""
         found = ((tree, cosigning.newest(self._store.db, *tree)) for tree in trees)
         return {tree: seen for tree, seen in found if seen is not None}
 
-    def _read(self, text: str, data: bytes) -> Delivery | None:
+    def _read(self, text: str, data: bytes, refused: Refusals) -> Delivery | None:
         topic = parse_topic(text)
         if topic is None:
             self._store.count_refused("mqtt", text, "no topic of ours")
@@ -189,6 +208,7 @@ class MqttIngest:
         found = self._message(topic, data)
         if isinstance(found, Refusal):
             self._store.put_dead_letter("mqtt", text, found.reason, data)
+            _refuse(refused, topic, found, data)
         return found if isinstance(found, Delivery) else None
 
     def _message(self, topic: Topic, data: bytes) -> Delivery | Refusal | None:
@@ -211,6 +231,15 @@ class MqttIngest:
         elif self._challenger is not None:
             self._challenger.take(found)
         return None
+
+
+def _refuse(refused: Refusals, topic: Topic, found: Refusal, data: bytes) -> None:
+    """Keep for the next acknowledgement why a message of records is refused, if it says which one it is."""
+    envelope = parse_envelope(data)
+    if envelope is not None and envelope.station_id == topic.station_id:
+        reasons = refused.setdefault((topic.station_id, envelope.epoch), {})
+        if len(reasons) < REFUSED_MAX:
+            reasons[envelope.prev] = found.reason
 
 
 def _letter(message: aiomqtt.Message) -> Letter:

@@ -5,12 +5,12 @@ a time and at most half of the time, so that live records keep at least half of 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from agent.config import MqttUplink
 from agent.store.log import Log, Place, Record
+from agent.uplinks.mqtt_notes import Notes
 from agent.uplinks.since import beginning
 from metrology.clock import Clock
 from protocols.mqtt.coverage import Coverage
@@ -21,9 +21,6 @@ from protocols.mqtt.window import OPEN, Batch, SendWindow
 ROWS_MAX: Final = 500
 LAG_BATCHES_MAX: Final = 2
 SAVE_WALL_S: Final = 1.0
-FOREIGN_MAX: Final = 20
-
-logger = logging.getLogger(__name__)
 
 Publish = Callable[[str, bytes], Awaitable[bool]]
 """Returns when the broker has the payload of a kind (True) or denies its topic (False)."""
@@ -46,7 +43,7 @@ class Sender:
         self._saved: Place | None = None
         self._progress = asyncio.Event()
         self._first: dict[int, int] = {}
-        self._foreign: set[int] = set()
+        self._notes = Notes(name, log)
         self._heard = clock.wall_monotonic()
         self.foreign_acks = 0
         self.refused_acks = 0
@@ -198,7 +195,7 @@ class Sender:
         window = self._windows.get(ack.epoch)
         if window is None:
             self.foreign_acks += 1
-            self._say_foreign(ack.epoch)
+            self._notes.foreign(ack.epoch)
             return False
         if ack.epoch == self._log.epoch and ack.highest >= self._log.next_seq:
             # It speaks of records that are not here: lost, or of another log under our name.
@@ -206,31 +203,19 @@ class Sender:
             self._log.claim(ack.highest + 1)
             return False
         self._heard = self._clock.wall_monotonic()
-        window.acknowledge(ack, self._heard)
-        self._tell_aside(ack.epoch, window)
+        first = self._first.get(ack.epoch, 0)
+        refused = tuple((max(prev, first - 1), reason) for prev, reason in ack.refused)
+        window.acknowledge(ack.model_copy(update={"refused": refused}), self._heard)
+        self._notes.aside(ack.epoch, window)
         self._finish(ack.epoch, window)
         return True
-
-    def _say_foreign(self, epoch: int) -> None:
-        """Once each: the acknowledgements of an epoch that is finished, or of another log under our name."""
-        if epoch not in self._foreign and len(self._foreign) < FOREIGN_MAX:
-            self._foreign.add(epoch)
-            logger.warning("uplink %s: acknowledgements of epoch %d are ignored", self._name, epoch)
-
-    def _tell_aside(self, epoch: int, window: SendWindow) -> None:
-        for one in window.news:
-            record = {"epoch": epoch, "seq": one.batch.last}
-            logger.warning("uplink %s: record %s is set aside: %s", self._name, record, one.reason)
-            detail = {"origin": f"uplink {self._name}", "record": record, "reason": one.reason}
-            self._log.post("event", {"what": "uplink-set-aside", **detail})
-        window.news.clear()
 
     def expire(self) -> None:
         """Put what waited too long for its acknowledgement back among the gaps."""
         now = self._clock.wall_monotonic()
         late = [window.expire(now) for window in self._windows.values()]
         for epoch, window in self._windows.items():
-            self._tell_aside(epoch, window)
+            self._notes.aside(epoch, window)
         if any(late):
             self._stir()
 

@@ -89,6 +89,15 @@ def parse_payload(topic: Topic, data: bytes) -> Payload | Refusal:
     return Payload(envelope.station_id, envelope.epoch, envelope.prev, topic.leaf, rows)
 
 
+def parse_envelope(data: bytes) -> Envelope | None:
+    """The first line alone, of a payload whose bodies are refused; None where that is none of ours."""
+    head = data[: ENVELOPE_BYTES_MAX + 1].partition(b"\n")[0]
+    try:
+        return Envelope.model_validate_json(head)
+    except ValidationError:
+        return None
+
+
 def _row(body: bytes) -> Row:
     # RFC 8785 writes characters as UTF-8; an escape of a surrogate half would be text that no store can keep.
     if b"\\ud" in body.lower():

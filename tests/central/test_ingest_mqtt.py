@@ -154,8 +154,13 @@ async def test_rubbish_is_kept_as_a_dead_letter_and_the_line_goes_on(
         for data in rubbish:
             await station.client.publish(UP + "scan", data, qos=1)
         await station.client.publish(UP + "state", b"offline", qos=1)
+        # Of what names itself the station hears why it is refused; the others belong to nobody.
+        told = await station.ack(lambda found: bool(found.refused))
+        [(prev, reason)] = told.refused
+        assert (prev, told.through) == (-1, -1)
+        assert reason.startswith("body: ")
         await station.send(scans, 0, 29)
-        assert (await station.ack(lambda found: True)).through == 29
+        assert (await station.ack(lambda found: found.through == 29)).refused == ()
     assert store.db.execute("SELECT count(*) FROM dead_letter").get == len(rubbish) + 1
 
 
