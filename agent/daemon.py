@@ -45,7 +45,7 @@ from host.notify import READY, STOPPING, notify
 from host.secrets import read_secret
 from metrology.clock import Clock
 from metrology.periods import HOUR_S
-from protocols.tlog import signer_from_seed
+from protocols.tlog import Signer, signer_from_seed
 
 if TYPE_CHECKING:
     from agent.firmware.parts import BoardParts
@@ -85,8 +85,9 @@ class Daemon:
         station = config.station
         simulated = station.simulated or clock.rate != 1.0
         offset_s = int(station.day_start_utc_offset_h * HOUR_S)
-        self.signer = signer = signer_from_seed(read_secret(config.ledger.key).decode(), f"plumeline/{station.id}")
-        self.keys = StationKeys(segments, signer)
+        self.keys = StationKeys(
+            segments, signer_from_seed(read_secret(config.ledger.key).decode(), f"plumeline/{station.id}")
+        )
         self.index: Index | None = None
         self.space = Keeper(self)
         self.log = Log(
@@ -125,9 +126,14 @@ class Daemon:
         self.uplinks: dict[str, Uplink] = uplinks(
             Parts(
                 config, self.log, self.index, self.live, self.intake, self.calibrator, self.maintenance, clock,
-                signer.vkey, self.serials, make_link,
+                self.log.vkey, self.serials, make_link,
             )
         )  # fmt: skip
+
+    @property
+    def signer(self) -> Signer:
+        """Who signs for the station now."""
+        return self.keys.ring.signer
 
     def _board_parts(self) -> "BoardParts":
         # Only a station with boards carries what looks after them.

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 from agent.firmware.requests import handlers as firmware_handlers
 from agent.gas.register_requests import handlers as register_handlers
 from agent.history.daemon import handlers as history_handlers
-from agent.people import handlers as people_handlers
 from agent.ledger.keys import handlers as key_handlers
+from agent.people import handlers as people_handlers
 from agent.qa.requests import handlers as qa_handlers
 from agent.reports import handlers as report_handlers
 from agent.space.requests import handlers as space_handlers

@@ -143,6 +143,9 @@ class Challenger:
         if answer.gone is None:
             detail = {"epoch": tree[1], "seq": answer.seq}
             self._accuse(tree, answer.seq, "missing", detail, "record-missing-at-rest")
+        elif self._kind(tree, answer.seq) not in ("scan", None):
+            detail = {"epoch": tree[1], "seq": answer.seq}
+            self._accuse(tree, answer.seq, "missing", detail, "record-missing-at-rest")
         elif self._tells(tree, answer.seq, answer.gone):
             self._set(*tree, answer.seq, "verdict", "gone")
         # A deletion whose record is not here yet is no answer: the question stays open.
@@ -156,7 +159,7 @@ class Challenger:
             return False
         first, last = told.get("first"), told.get("last")
         return (
-            told.get("what") == "records-deleted"
+            told.get("what") == "raw-deleted"
             and told.get("of_epoch") == tree[1]
             and isinstance(first, int)
             and isinstance(last, int)
@@ -175,6 +178,12 @@ class Challenger:
     def _body(self, tree: Tree, seq: int) -> bytes | None:
         sql = "SELECT body FROM record WHERE station_id = ? AND epoch = ? AND seq = ?"
         found: bytes | None = self._db.execute(sql, (*tree, seq)).get
+        return found
+
+    def _kind(self, tree: Tree, seq: int) -> str | None:
+        """Kind of a record held here: raw alone may be deleted."""
+        sql = "SELECT kind FROM record WHERE station_id = ? AND epoch = ? AND seq = ?"
+        found: str | None = self._db.execute(sql, (*tree, seq)).get
         return found
 
     def _held(self, tree: Tree, seq: int) -> str | None:

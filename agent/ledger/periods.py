@@ -63,7 +63,7 @@ class Periods:
         if self._telling is None:
             return
         epoch, since = self._telling
-        if kind == "event" and what in ("log-damaged", "log-salvaged"):
+        if kind == "event" and what in ("log-damaged", "log-salvaged", "key-lost", "station-replaced"):
             self.unexplained_epochs.discard(epoch)
         if self._count - since > TELLING:
             self._telling = None

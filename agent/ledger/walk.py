@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agent.analysis.ledger import listed
+from agent.ledger.findings import Finding, Row
 from agent.ledger.periods import Periods
 from protocols import record
 from protocols.tlog import (
@@ -25,6 +26,9 @@ from protocols.tlog import (
     split_note,
 )
 from protocols.tlog_cosign import WitnessKey
+from protocols.tlog_keys import read_rotation
+
+__all__ = ["Finding", "Row", "Walk"]
 
 # A checkpoint comes at least once in 1000 records; the one that is due then may be the next.
 UNCOVERED_MAX: Final = 1_010
@@ -32,31 +36,6 @@ HOLES_MAX: Final = 10_000
 NOTES_MAX: Final = 200_000
 
 Fields = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A record as it lies in the log; `leaf` is the hash kept beside it, None where that is not told.
-
-    `body` is None for raw that was removed; `file` then is the first number of the file it was in.
-    """
-
-    epoch: int
-    seq: int
-    body: bytes | None
-    leaf: bytes | None = None
-    file: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong (`what` is a key of findings.toml) with which record; `told`: the log itself says so."""
-
-    what: str
-    epoch: int
-    seq: int | None
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    told: bool = False
 
 
 @dataclass(slots=True)
@@ -82,6 +61,8 @@ class Walk:
         self._witness = WitnessKey.from_vkey(witness_vkey) if witness_vkey else None
         self._held: _Held | None = None
         self._origin: str | None = None
+        self._replaced: int | None = None
+        self._skipped: Finding | None = None
         self._periods = Periods()
         self._holes: list[tuple[int, int, int]] = []
         self._lost: list[tuple[int, int, int | None]] = []
@@ -164,14 +145,24 @@ class Walk:
                 yield Finding("raw-removed", epoch, first, {**span, "copy": where, "root": told["root"]}, told=True)
 
     def _orphans(self) -> Iterator[Finding]:
-        """Damage the log speaks of explains the beginning of an epoch; without it an epoch begins for no reason."""
+        """Damage the log speaks of explains the beginning of an epoch; without it an epoch begins for no reason.
+
+        The epochs of a station whose hardware was replaced lie at the centre.
+        """
+        if self._skipped is not None:
+            told = self._replaced == self._skipped.detail["to"]
+            yield Finding("epochs-missing", self._skipped.epoch, None, self._skipped.detail, told)
         for epoch in self._periods.unexplained_epochs:
             yield Finding("epoch-unexplained", epoch, 0)
 
     def _begin(self, epoch: int) -> Iterator[Finding]:
         before = self._held.epoch if self._held else 0
         if epoch != before + 1 and (self._held or epoch > 1):
-            yield Finding("epochs-missing", epoch, None, {"from": before + 1, "to": epoch - 1})
+            skipped = Finding("epochs-missing", epoch, None, {"from": before + 1, "to": epoch - 1})
+            if self._held is None:
+                self._skipped = skipped
+            else:
+                yield skipped
         self._held = _Held(epoch)
         self._periods.begin(epoch)
         self.counts["epochs"] += 1
@@ -203,6 +194,23 @@ class Walk:
             self._deleted.append({name: fields[name] for name in ("of_epoch", "first", "last", "copy", "root")})
         elif fields.get("what") == "cosigned":
             yield from self._cosigned(fields)
+        elif fields.get("what") == "key-rotated":
+            yield from self._rotated(fields)
+        elif fields.get("what") == "station-replaced":
+            self._replaced = fields["former"]["epoch"]
+
+    def _rotated(self, fields: Fields) -> Iterator[Finding]:
+        """From here on the new key signs, where the one before says so."""
+        if self._vkeys:
+            station = str(fields["former"]).partition("+")[0].removeprefix("plumeline/")
+            try:
+                new = read_rotation(fields, station, str(fields["former"]))
+                if fields["former"] not in self._vkeys:
+                    raise NoteError("the former key is not the one in force")
+            except NoteError as error:
+                yield Finding("key-refused", fields["epoch"], fields["seq"], {"why": str(error)})
+                return
+            self._vkeys = (*(one for one in self._vkeys if one != fields["former"]), new)
 
     def _cosigned(self, fields: Fields) -> Iterator[Finding]:
         self.counts["cosignatures"] += 1

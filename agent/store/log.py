@@ -21,7 +21,8 @@ from agent.store.tail import Tail
 from metrology.clock import Clock
 from metrology.periods import iso
 from protocols import record
-from protocols.tlog import Frontier, Signer, leaf_hash, make_checkpoint
+from protocols.tlog import Frontier, leaf_hash, make_checkpoint
+from protocols.tlog_signs import Signs
 
 __all__ = ["Log", "Place", "Record"]
 
@@ -44,7 +45,7 @@ class Log:
         clock: Clock,
         *,
         station_id: str,
-        signer: Signer,
+        signer: Signs,
         commit_s: float = 0.05,
         simulated: bool = False,
         day_offset_s: int = 8 * 3600,

@@ -20,7 +20,7 @@ from protocols.mqtt.payload import Refusal
 ANSWERS_MAX: Final = 200
 WITHIN_WALL_S: Final = 3600.0
 LEAF: Final = "challenge"
-DELETED: Final = "records-deleted"
+DELETED: Final = "raw-deleted"
 EVENTS_READ: Final = 500
 
 logger = logging.getLogger(__name__)

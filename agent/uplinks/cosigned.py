@@ -9,7 +9,7 @@ from typing import Any
 from agent.store.log import Log
 from protocols.mqtt.messages import Witnessed, parse_message
 from protocols.mqtt.payload import Refusal
-from protocols.tlog import NoteError, checkpoint_text, open_checkpoint
+from protocols.tlog import NoteError, checkpoint_text, parse_checkpoint, split_note
 from protocols.tlog_cosign import WitnessKey, line_name
 
 CHECKPOINT = frozenset({"checkpoint"})
@@ -46,7 +46,8 @@ class Cosigned:
     def _named(self, found: Witnessed, note: str) -> str:
         """Who signed. Raises NoteError where it is no cosignature of this checkpoint."""
         name = line_name(found.line)
-        checkpoint = open_checkpoint(note, [self._log.vkey])
+        # Of this log, whichever of its keys signed it.
+        checkpoint = parse_checkpoint(split_note(note)[0])
         text = checkpoint_text(checkpoint.origin, checkpoint.size, checkpoint.root)
         if checkpoint.size != found.size or (self._witness and self._witness.seen(text, found.line) is None):
             raise NoteError("another checkpoint, or another witness")

@@ -88,7 +88,7 @@ def test_a_deletion_is_an_answer_only_where_its_record_is_here(asking: Asking, r
     asking.challenger.ask("tower", 0, 2)
     asking.answer(2, gone=(0, 11))
     assert rows("SELECT verdict FROM challenge") == ["open"]
-    asking.log.add("event", what="records-deleted", origin="space", of_epoch=0, first=0, last=3)
+    asking.log.add("event", what="raw-deleted", origin="space", of_epoch=0, first=0, last=3)
     asking.store.add([asking.log.delivery(11, 11)])
     asking.answer(2, gone=(0, 11))
     assert rows("SELECT verdict FROM challenge") == ["gone"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import apsw
 import pytest
+from peers.stations import bare
 
 from agent.store.log import Log
 from host.clock import ManualClock
@@ -145,3 +147,23 @@ def copied(honest: Path, tmp_path: Path) -> Callable[[str], Forger]:
 def keys() -> tuple[str, str]:
     """The station's key and the witness's."""
     return SIGNER.vkey, WITNESS.vkey
+
+
+@pytest.fixture
+def bare_config() -> Callable[[Path], tuple[Path, Path]]:
+    """`make(folder)`: file of a configuration of tower-01 with the key "o" * 32, and the folder of its log."""
+
+    def make(folder: Path) -> tuple[Path, Path]:
+        document = bare("tower-01")
+        key = folder / "key"
+        key.write_bytes(base64.b64encode(b"o" * 32))
+        key.chmod(0o600)
+        document["ledger"] = {"key": {"file": str(key)}}
+        document["store"] = {"path": str(folder / "store")}
+        document["socket"] = str(folder / "agent.sock")
+        (folder / "store").mkdir()
+        path = folder / "station.hjson"
+        path.write_text(json.dumps(document))
+        return path, folder / "store" / "segments"
+
+    return make

@@ -118,7 +118,7 @@ async def test_a_challenge_is_answered_from_the_disk(log: Log) -> None:
     await log.call(lambda: segment._db.execute("UPDATE rec SET body = ? WHERE seq = ?", (forged, row.seq)))
     assert base64.b64decode((await answer(asked, row.seq)).body or "") == forged
     assert (await answer(asked, 99)) == Challenged(station_id="tower-01", epoch=1, seq=99)
-    deleted = {"what": "records-deleted", "origin": "space", "of_epoch": 1, "first": 90, "last": 120}
+    deleted = {"what": "raw-deleted", "origin": "space", "of_epoch": 1, "first": 90, "last": 120}
     told = await log.append("event", deleted)
     assert (await answer(asked, 99)).gone == (1, told.seq)
     assert (await answer(asked, 99, epoch=2)).gone is None

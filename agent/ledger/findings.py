@@ -1,0 +1,30 @@
+"""What a walk along the log takes and gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record as it lies in the log; `leaf` is the hash kept beside it, None where that is not told.
+
+    `body` is None for raw that was removed; `file` then is the first number of the file it was in.
+    """
+
+    epoch: int
+    seq: int
+    body: bytes | None
+    leaf: bytes | None = None
+    file: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong (`what` is a key of findings.toml) with which record; `told`: the log itself says so."""
+
+    what: str
+    epoch: int
+    seq: int | None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    told: bool = False
