@@ -25,10 +25,11 @@ def open_database(
 
     `exclusive` lets no second connection in, readers included, and needs no shared-memory file. Without `fold` the end
     of the connection leaves the write-ahead file as it is (SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE). `page_bytes` is for a new
-    file. Raises DatabaseRefusedError for a foreign file and apsw.Error where SQLite cannot open it.
+    file; `path` may be an URI (`file:`, sqlite.org/uri.html). Raises DatabaseRefusedError for a foreign file and
+    apsw.Error where SQLite cannot open it.
     """
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    connection = apsw.Connection(path, flags=flags)
+    connection = apsw.Connection(path, flags=flags | (apsw.SQLITE_OPEN_URI if path.startswith("file:") else 0))
     with contextlib.ExitStack() as undo:
         undo.callback(connection.close)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(not fold))

@@ -67,12 +67,27 @@ class Reader:
             self._uplinks(answer["uplinks"]),
             f"\n{self._words('log')}: {self._words('records', count=log['records'], epoch=log['epoch'])}, "
             + self._say("up", time=span(answer["uptime_s"])),
+            f"{self._say('space.head')}: {self._space(answer['space'])}",
             f"{self._words('calibration')}: {self._calibration(answer['calibration'])}",
             f"{self._words('maintenance')}: {self.lock(answer['maintenance'])}",
         ]
         if answer["rate"] != 1:
             lines.insert(0, self._words("speed", rate=f"{answer['rate']:g}"))
         return "\n".join(line for line in lines if line)
+
+    def _space(self, space: Answer) -> str:
+        figures = {
+            name: NOTHING if space[name] is None else space[name] for name in ("free_GB", "percent", "days_left")
+        }
+        return self._say(
+            "space",
+            step=self._say(f"space.step.{space['step']}"),
+            free=figures["free_GB"],
+            limit=space["limit_GB"],
+            percent=figures["percent"],
+            days=figures["days_left"],
+            ballast=self._say("space.there" if space["ballast"] else "space.freed"),
+        )
 
     def _instruments(self, answer: Answer) -> str:
         rows = [

@@ -52,13 +52,13 @@ class Proven:
     root: str
 
 
-def proven(path: Path, root: Root, vkeys: Iterable[str]) -> Proven:
+def proven(path: Path, root: Root, vkeys: Iterable[str], *, still: bool = False) -> Proven:
     """Walk a closed file: every body against its leaf, every leaf into the tree, the tree against the signature.
 
-    Raises UnprovenError, naming the first record that does not hold.
+    `still` for a copy on a medium. Raises UnprovenError, naming the first record that does not hold.
     """
     try:
-        segment = Segment(path, exclusive=False)
+        segment = Segment(path, exclusive=False, still=still)
     except (apsw.Error, DatabaseRefusedError) as error:
         raise UnprovenError(f"{path.name} cannot be read: {error}") from error
     try:

@@ -88,11 +88,15 @@ def segment_numbers(path: Path) -> tuple[int, int]:
 class Segment:
     """An open segment file. Errors are apsw.Error, and DatabaseRefusedError for a foreign file."""
 
-    def __init__(self, path: Path, *, exclusive: bool = True, fold: bool = True) -> None:
-        """`fold` False leaves the write-ahead file untouched by the end of the connection, until `fold` is called."""
+    def __init__(self, path: Path, *, exclusive: bool = True, fold: bool = True, still: bool = False) -> None:
+        """Without `fold` the end leaves the write-ahead file until `fold` is called; `still`: nobody writes it."""
         self.path = path
         self._db = open_database(
-            str(path), exclusive=exclusive, read_only=not exclusive, fold=fold, page_bytes=PAGE_BYTES
+            f"{path.absolute().as_uri()}?immutable=1" if still else str(path),
+            exclusive=exclusive,
+            read_only=not exclusive,
+            fold=fold,
+            page_bytes=PAGE_BYTES,
         )
         self._db.pragma("cache_size", -CACHE_KiB)
         if exclusive:

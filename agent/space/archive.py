@@ -1,0 +1,131 @@
+"""A removable medium with copies of closed days: each verified from the medium itself, by walking it to a signed root.
+
+    MEDIUM/plumeline-archive.json      the medium's own name
+    MEDIUM/STATION/log-EEEE-N.db       a day, as it lies in the log
+    MEDIUM/STATION/log-EEEE-N.db.json  what proves it: the tree before it, the leaves up to a checkpoint, the checkpoint
+
+It needs no station to be verified, and can be read on a machine of its own.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from agent.space.proof import Proven, Root, UnprovenError, proven
+from agent.store.segment import sync_folder
+
+ABOUT: Final = "plumeline-archive.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A verified copy."""
+
+    path: Path
+    medium: str
+    sha256: str
+    proven: Proven
+
+
+def medium_of(folder: Path) -> str:
+    """The name of a medium, given at its first use. Raises OSError, and ValueError where the file makes no sense."""
+    about = folder / ABOUT
+    if about.exists():
+        return str(json.loads(about.read_bytes())["medium"])
+    folder.mkdir(parents=True, exist_ok=True)
+    name = secrets.token_hex(4)
+    _write(about, {"v": 1, "medium": name})
+    return name
+
+
+def copied(day: Path, folder: Path, station: str, root: Root, vkey: str) -> Copy:
+    """Copy a closed day to a medium, where it is not there yet, and verify what lies there.
+
+    Raises UnprovenError where the copy is not what was signed: it stays, and is never taken for one. Raises OSError and
+    apsw.Error where it cannot be made.
+    """
+    medium = medium_of(folder)
+    target = folder / station / day.name
+    note = target.with_name(target.name + ".json")
+    if not (target.exists() and note.exists()):
+        target.parent.mkdir(exist_ok=True)
+        _copy(day, target)
+        _write(note, {"v": 1, "station": station, "vkey": vkey, "sha256": _sha256(target), **root.fields()})
+    return verified(target, medium, [vkey])
+
+
+def verified(target: Path, medium: str, vkeys: Sequence[str]) -> Copy:
+    """Verify a copy by what lies beside it; without `vkeys` by the key that is told there. Raises UnprovenError."""
+    try:
+        note = json.loads(target.with_name(target.name + ".json").read_bytes())
+        root, told, sha256 = Root.of(note), str(note["vkey"]), str(note["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnprovenError(f"{target.name}: what proves it cannot be read: {error}") from error
+    _forget(target)
+    if _sha256(target) != sha256:
+        raise UnprovenError(f"{target.name}: its bytes are not those that were copied")
+    return Copy(target, medium, sha256, proven(target, root, vkeys or [told], still=True))
+
+
+def listed(folder: Path) -> Iterator[Path]:
+    """The days on a medium, by station and number."""
+    yield from sorted(folder.glob("*/log-*.db"))
+
+
+def fields(copy: Copy) -> dict[str, Any]:
+    """For JSON."""
+    return {"file": copy.path.name, "medium": copy.medium, "sha256": copy.sha256, **asdict(copy.proven)}
+
+
+def _copy(day: Path, target: Path) -> None:
+    partial = target.with_name(target.name + ".part")
+    wal = day.with_name(day.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        # A day that could not be sealed: its last pages lie beside it.
+        partial.unlink(missing_ok=True)
+        source, made = apsw.Connection(str(day), flags=apsw.SQLITE_OPEN_READONLY), apsw.Connection(str(partial))
+        with made.backup("main", source, "main") as backup:
+            backup.step()
+        made.close()
+        source.close()
+    else:
+        shutil.copyfile(day, partial)
+    handle = os.open(partial, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    partial.replace(target)
+    sync_folder(target.parent)
+
+
+def _forget(path: Path) -> None:
+    """Have the next read come from the medium, as far as the system lets us."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    partial = path.with_name(path.name + ".part")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(document, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    sync_folder(path.parent)
