@@ -19,8 +19,10 @@ from agent.checks.findings import Findings
 from agent.checks.firmware import check_firmware
 from agent.checks.gas import check_gas
 from agent.checks.instruments import check_instruments, infos, used
+from agent.checks.page import check_page
 from agent.checks.qa import check_qa
-from agent.checks.stacks import check_stacks, flow_source
+from agent.checks.space import check_space
+from agent.checks.stacks import check_stacks
 from agent.checks.uplinks import check_uplinks
 from agent.checks.wires import check_wires
 from agent.config import Config, Instrument
@@ -36,16 +38,6 @@ from protocols.record import encode, scan_fields
 
 KEY_BYTES: Final = 32
 SM4_KEY_BYTES: Final = 16
-YEARS_KEPT: Final = 5
-YEAR_S: Final = 366 * 86400
-# A row's leaf hash, number, kind, and its share of SQLite's pages, beside the body itself.
-ROW_BYTES: Final = 90
-# A number as instruments give it, and one as it is computed: they differ in their digits.
-READ: Final = 1234.5678
-COMPUTED: Final = 1234.5678901234567
-# One row of an average record, for each series, with its share of the members around it.
-AVERAGE_BYTES: Final = 170
-AVERAGES_PER_YEAR: Final = 366 * (1440 + 24 + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +71,18 @@ def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None,
     check_uplinks(config, series, wall or now, find)
     check_startable(config, find)
     check_firmware(config, find)
+    check_page(config, wall or now, find)
     _secrets(config, find)
     _store(config, find)
-    _quota(config, known, series, find)
+    check_space(config, known, series, find)
     problems = sorted(problems + find.problems)
     return Checked(None if any(problem.severity == "error" for problem in problems) else config, problems)
 
 
 def _secret_places(config: Config) -> Iterator[tuple[tuple[str, ...], SecretRef]]:
     yield ("ledger", "key"), config.ledger.key
+    if config.page and config.page.tls:
+        yield ("page", "tls", "key"), config.page.tls.key
     for name, bus in config.buses.items():
         if isinstance(bus.wire, MqttWire) and bus.wire.password:
             yield ("buses", name, "wire", "password"), bus.wire.password
@@ -134,31 +129,3 @@ def _store(config: Config, find: Findings) -> None:
         find.error("store-file", "store", "path", place=there)
     elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         find.error("store-closed", "store", "path", place=there, store=path)
-
-
-def _quota(config: Config, known: Mapping[str, DriverInfo], series: Mapping[str, DriverInfo], find: Findings) -> None:
-    """Everything is kept five years by law: compare what the configured rates will write with the quota."""
-    a_year = [
-        _bytes_per_year(name, info, series[name], _per_minute(config.instruments[name]), READ)
-        for name, info in known.items()
-    ]
-    for name, block in config.stacks.items():
-        source = config.instruments.get(flow_source(block))
-        if source:
-            a_year.append(_bytes_per_year(name, series[name], series[name], _per_minute(source), COMPUTED))
-    needed_GB = YEARS_KEPT * sum(a_year) / 1e9
-    if needed_GB > config.store.quota_GB:
-        years = YEARS_KEPT * config.store.quota_GB / needed_GB
-        find.warn("quota-short", "store", "quota_GB", needed=f"{needed_GB:.0f}", years=f"{years:.1f}")
-
-
-def _per_minute(instrument: Instrument) -> float:
-    return instrument.expected_per_minute or (60 / instrument.poll_s if instrument.poll_s else 60)
-
-
-def _bytes_per_year(name: str, info: DriverInfo, series: DriverInfo, per_minute: float, like: float) -> float:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    scan = Scan(name, at, tuple(Reading(name, one, like, unit, at) for one, unit in info.measurands.items()))
-    body = encode({"v": 1, "epoch": 1, "seq": 10**8, "kind": "scan", "t": at.isoformat(), **scan_fields(scan)})
-    averages = len(series.measurands) * AVERAGES_PER_YEAR * AVERAGE_BYTES
-    return (len(body) + ROW_BYTES) * per_minute * YEAR_S / 60 + averages
