@@ -14,12 +14,14 @@ from xml.etree import ElementTree
 
 from drivers.base import Ask, BadAnswer, DriverError, DriverInfo, Option, Options, PolledEntry, Scan, StreamEntry
 from drivers.line_stream import AskedLine, LineStream
-from drivers.values import SHOWN_CHARACTERS_MAX, reading, the_only, told, units_of
+from drivers.values import SHOWN_CHARACTERS_MAX, missing, reading, the_only, told, units_of
 
 DOCUMENT_BYTES_MAX: Final = 4096
 ROOTS: Final = re.compile(r"LI8[0-9]{2}A?", re.IGNORECASE)
 # Tag: measurand and the unit the analyzer gives it in (LI-850 instructions, table 2-2).
 FIELDS: Final = {"co2": ("co2", "umol/mol"), "h2o": ("h2o_reported", "mmol/mol")}
+# What it measures of its cell; a document without them says nothing of it: no value, and no fault.
+CELL: Final = {"celltemp": ("gas_temperature", "degC"), "cellpres": ("gas_pressure", "kPa")}
 
 
 def _without_water(root: str) -> bool:
@@ -36,7 +38,7 @@ class Documents:
         self.root = root.upper()
         self._instrument = instrument
         self._fields = {tag: field for tag, field in FIELDS.items() if tag == "co2" or not _without_water(root)}
-        self.measurands = units_of(measurand for measurand, _ in self._fields.values())
+        self.measurands = units_of(measurand for measurand, _ in (self._fields | CELL).values())
         tag = re.escape(root.encode("ascii"))
         self.begin = re.compile(rb"<" + tag + rb">", re.IGNORECASE)
         self.end = re.compile(rb"</" + tag + rb">", re.IGNORECASE)
@@ -66,12 +68,18 @@ class Documents:
         if data is None:
             raise BadAnswer(f"no data: {document[:SHOWN_CHARACTERS_MAX]!r}")
         texts = {field.tag: (field.text or "").strip() for field in data if not len(field)}
-        readings = tuple(
+        readings = [
             reading(self._instrument, measurand, texts.get(tag), unit, at)
             for tag, (measurand, unit) in self._fields.items()
-        )
-        status = {tag: told(text) for tag, text in texts.items() if tag not in self._fields}
-        return Scan(self._instrument, at, readings, status)
+        ]
+        readings += [
+            reading(self._instrument, measurand, texts[tag], unit, at)
+            if tag in texts
+            else missing(self._instrument, measurand, at)
+            for tag, (measurand, unit) in CELL.items()
+        ]
+        status = {tag: told(text) for tag, text in texts.items() if tag not in self._fields | CELL}
+        return Scan(self._instrument, at, tuple(readings), status)
 
     def _parsed(self, document: bytes) -> ElementTree.Element:
         text = document.decode("ascii", "replace").lower() + f"</{self.root.lower()}>"
@@ -102,7 +110,7 @@ def _told_unasked(documents: Documents, document: bytes, at: datetime) -> Scan |
     return None if b"<ack>true" in document.lower() else documents.scan(document, at)
 
 
-_MEASURANDS: Final = units_of(measurand for measurand, _ in FIELDS.values())
+_MEASURANDS: Final = units_of(measurand for measurand, _ in (FIELDS | CELL).values())
 _MANUAL: Final = "LI-850 instructions, configuration grammar, tables 2-1 and 2-2; LI-820 manual, appendix D, page D-4"
 _OPTIONS: Final = {"root": Option(("text",), 'root tag: "LI850", "LI840", "LI830", "LI820"', "LI850")}
 ENTRY: Final = PolledEntry(

@@ -35,6 +35,7 @@ from drivers.picarro_reply import (
     whole_buffer,
     whole_line,
 )  # fmt: skip
+from drivers.values import SHOWN_CHARACTERS_MAX, WHOLE_DIGITS_MAX, whole
 from metrology.declaration import unknown
 from metrology.measurand import catalogue
 from metrology.quality import Cause, Mark, Quality
@@ -138,9 +139,9 @@ class Picarro:
     def _status_register(self) -> Generator[Step, Answer, int]:
         answer = yield from when_idle(Ask(b"_Instr_GetStatus\r\n", ENDS, TEXT_BYTES_MAX, whole_line))
         text = single_line(answer.data).strip()
-        if not text.isdecimal():
-            raise BadAnswer(f"no status register: {text!r}")
-        return int(text)
+        if (register := whole(text)) is None:
+            raise BadAnswer(f"no status register: {text[:SHOWN_CHARACTERS_MAX]!r}")
+        return register
 
     def _disabled(self, register: int | None, at: datetime) -> Scan:
         """No measurement: the warm-up where the register says so, else a fault."""
@@ -205,7 +206,7 @@ class Picarro:
 
 def _plain(value: float | None) -> int | float | None:
     """Codes and registers come as decimals; whole ones are kept as integers."""
-    return int(value) if value is not None and value.is_integer() else value
+    return int(value) if value is not None and value.is_integer() and abs(value) < 10.0**WHOLE_DIGITS_MAX else value
 
 
 def advise(options: Options) -> list[Advice]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from drivers.base import Answer, Ask, BadAnswer, Step, Text
+from drivers.values import SHOWN_CHARACTERS_MAX, whole
 
 ENDS: Final = (b"\r", b"\n")
 STAMP: Final = "%y/%m/%d %H:%M:%S.%f"
@@ -18,7 +19,6 @@ BUSY: Final = 1001  # with the command before: the FIFO keeps its rows
 BUSY_TRIES: Final = 3
 DISABLED: Final = 3001  # no measurement, in warm-up above all
 NO_DATA: Final = 3002  # an answer that holds no record, not a failure
-SHOWN_CHARACTERS_MAX: Final = 80
 _ERROR: Final = re.compile(r"ERR:(\d{4})")
 _EMPTY_LINE: Final = (b"\r\r", b"\n\n", b"\r\n\r\n", b"\n\r\n\r")
 
@@ -43,8 +43,7 @@ def _lines(answer: bytes) -> list[str]:
 
 
 def _announced(line: str) -> int | None:
-    count = line.strip().removesuffix(";")
-    return int(count) if count.isdecimal() else None
+    return whole(line.strip().removesuffix(";"))
 
 
 def whole_buffer(answer: bytes) -> bool:

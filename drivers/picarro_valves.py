@@ -11,7 +11,8 @@ from collections.abc import Generator
 from typing import Final
 
 from drivers.base import Answer, Ask, BadAnswer, Step
-from drivers.picarro_reply import ENDS, SHOWN_CHARACTERS_MAX, single_line, when_idle, whole_line
+from drivers.picarro_reply import ENDS, single_line, when_idle, whole_line
+from drivers.values import SHOWN_CHARACTERS_MAX
 
 LINE_BYTES_MAX: Final = 128
 _STATE: Final = re.compile(r"(ON|OFF);(\d{1,3})", re.IGNORECASE)

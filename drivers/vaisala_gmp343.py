@@ -30,7 +30,9 @@ from metrology.quality import Cause, Mark
 
 BANNER: Final = "GMP343 - Version"
 NO_ERRORS: Final = "OK"
-MEASURAND, COLUMN = "co2", "CO2"
+COLUMN: Final = "CO2"
+# Columns that are measured, and their unit. The pressure in a line (P) is the one the probe was told: no reading.
+MEASURED: Final = {COLUMN: ("co2", "umol/mol"), "T": ("gas_temperature", "degC")}
 DEFAULT_COLUMNS: Final = ["CO2RAWUC", "CO2RAW", "CO2", "T"]
 ADDRESS_MAX: Final = 99
 
@@ -51,6 +53,7 @@ class Lines:
             raise DriverError(f"columns: name each column once, and {COLUMN} among them")
         self.instrument = instrument
         self._columns = columns
+        self.measurands = units_of(measurand for column, (measurand, _) in MEASURED.items() if column in columns)
 
     def numbers(self, line: str) -> list[str]:
         """The numbers of a line; labels and units between them are passed over."""
@@ -64,8 +67,12 @@ class Lines:
         if len(numbers) != len(self._columns):
             raise BadAnswer(f"{len(numbers)} numbers instead of {len(self._columns)}: {line[:SHOWN_CHARACTERS_MAX]!r}")
         row = dict(zip(self._columns, numbers, strict=True))
-        value = reading(self.instrument, MEASURAND, row.pop(COLUMN), "umol/mol", at, marks)
-        return Scan(self.instrument, at, (value,), {column: told(text) for column, text in row.items()})
+        readings = tuple(
+            reading(self.instrument, measurand, row.pop(column), unit, at, marks)
+            for column, (measurand, unit) in MEASURED.items()
+            if column in row
+        )
+        return Scan(self.instrument, at, readings, {column: told(text) for column, text in row.items()})
 
 
 class Gmp343:
@@ -86,7 +93,7 @@ class Gmp343:
     @property
     def measurands(self) -> dict[str, str]:
         """See `PolledDriver`."""
-        return units_of([MEASURAND])
+        return self._lines.measurands
 
     def poll(self) -> Poll:
         """Ask once; one scan. Raises `BadAnswer` for `?`, for a restart, for a line of another form."""
@@ -130,15 +137,16 @@ def _make_asked(instrument: str, unit: int | None, options: Options) -> Gmp343:
 def _make_stream(units: Mapping[int, str], options: Options) -> LineStream:
     lines = Lines(the_only(units, "GMP343 in RUN mode"), options)
     return LineStream(
-        lines.instrument, units_of([MEASURAND]), lambda line, at: lines.scan(line.decode("ascii", "replace"), at, [])
+        lines.instrument, lines.measurands, lambda line, at: lines.scan(line.decode("ascii", "replace"), at, [])
     )
 
 
+_MEASURANDS: Final = units_of(measurand for measurand, _ in MEASURED.values())
 _MANUAL: Final = "GMP343 user's guide M210514EN-E, serial line commands (pages unverified)"
 _COLUMNS: Final = Option(("list of texts",), "numbers of a line in the order of the probe's `form`", DEFAULT_COLUMNS)
 ENTRY: Final = PolledEntry(
     DriverInfo(
-        "vaisala_gmp343", "Vaisala GMP343, asked", "polled", "text", units_of([MEASURAND]), _MANUAL, "src",
+        "vaisala_gmp343", "Vaisala GMP343, asked", "polled", "text", _MEASURANDS, _MANUAL, "src",
         {
             "columns": _COLUMNS,
             "errors_every": Option(("whole number",), "polls between two questions for errors; 0: never", 60),
@@ -148,7 +156,7 @@ ENTRY: Final = PolledEntry(
 )  # fmt: skip
 STREAM: Final = StreamEntry(
     DriverInfo(
-        "vaisala_gmp343_run", "Vaisala GMP343, RUN mode", "stream", "stream", units_of([MEASURAND]), _MANUAL, "src",
+        "vaisala_gmp343_run", "Vaisala GMP343, RUN mode", "stream", "stream", _MEASURANDS, _MANUAL, "src",
         {"columns": _COLUMNS},
     ),
     _make_stream,

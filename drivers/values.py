@@ -13,6 +13,8 @@ from metrology.reading import Reading
 from metrology.units import UnitError, convert
 
 SHOWN_CHARACTERS_MAX: Final = 80
+# No instrument counts further, and every JSON reader has these exactly.
+WHOLE_DIGITS_MAX: Final = 15
 # Digits with or without a point, with or without an exponent: "400.0", "7349E+0", ".13". No words, no underscores.
 NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
@@ -57,12 +59,17 @@ def _value(measurand: str, text: str | None, stated: str, unit: str) -> tuple[fl
         return None, str(error)
 
 
+def whole(text: str) -> int | None:
+    """A whole number without a sign, of as many digits as an instrument may mean; None for any other text."""
+    return int(text) if text.isdecimal() and len(text) <= WHOLE_DIGITS_MAX else None
+
+
 def told(text: str) -> str | int | float:
     """A text as it goes into the status of a scan: a number where it is one."""
     value = number(text)
     if value is None:
         return text[:SHOWN_CHARACTERS_MAX]
-    return int(value) if value.is_integer() else value
+    return int(value) if value.is_integer() and abs(value) < 10.0**WHOLE_DIGITS_MAX else value
 
 
 def convertible(measurand: str, stated: str, where: str) -> None:

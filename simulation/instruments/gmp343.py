@@ -41,7 +41,7 @@ class Gmp343:
         """One line of RUN mode."""
         self._past = [*self._past, self.co2][-self.average :]
         filtered = round(sum(self._past) / len(self._past), 1)
-        self._journal({"co2": filtered})
+        self._journal({"co2": filtered} | ({"gas_temperature": 25.0} if "T" in self.columns else {}))
         values = {"CO2RAWUC": self.co2 + 10, "CO2RAW": self.co2 + 5, "CO2": filtered, "T": 25.0}
         label = " (R C C+F T)" if self.columns == _COLUMNS else " ppm"
         return ("".join(f"{values[column]:7.1f} " for column in self.columns) + label).encode("ascii") + b"\r\n"

@@ -38,8 +38,10 @@ class Licor:
             "h2o": f"{self.h2o:.4e}", "h2oabs": "3.4e-2", "h2odewpoint": "9.4", "ivolt": "1.19e1",
             "raw": "<co2>2726390</co2><co2ref>2837281</co2ref><h2o>1738291</h2o><h2oref>1827364</h2oref>",
         }  # fmt: skip
-        told = {"co2": float(texts["co2"]), "h2o_reported": float(texts["h2o"]) / 10}
-        self._journal({name: value for name, value in told.items() if name.removesuffix("_reported") in self.fields})
+        told = {"co2": ("co2", 1.0), "h2o": ("h2o_reported", 0.1), "celltemp": ("gas_temperature", 1.0)}
+        told["cellpres"] = ("gas_pressure", 1.0)
+        switched_on = [(*told[tag], texts[tag]) for tag in told if tag in self.fields]
+        self._journal({name: float(text) * factor for name, factor, text in switched_on})
         inner = "".join(f"<{name}>{texts[name]}</{name}>" for name in self.fields)
         return self._framed(f"<data>{inner}</data>")
 

@@ -15,12 +15,15 @@ from agent.analysis.nodes import word
 from agent.analysis.plan import ByPlan, Known, by_interpolation
 from agent.checks.check import check_file
 from agent.config import Config
+from agent.config_density import Density
 from agent.daemon import Daemon
+from drivers.registry import stream_driver
 from host.clock import RealClock
 from host.problems import Lang
 from metrology.quality import Cause
 from metrology.reading import Reading, Scan
 from protocols.record import scan_of
+from simulation.instruments.licor import Licor
 
 AIR = 420.0
 DENSITY = {
@@ -151,6 +154,20 @@ def test_check_refuses_what_cannot_be(
     errors = {one.code for one in problems if one.severity == "error"}
     assert codes <= errors
     assert all(one.what for one in problems)
+
+
+def test_an_analyzer_that_tells_of_its_cell_among_its_tags_can_be_brought_to_one_density() -> None:
+    licor = Licor(lambda values: None)
+    feed = stream_driver("licor_li850_stream", {0: "irga"}, {}).feed
+    made = Density.model_validate({**DENSITY, "temperature_exponent": 1.0}).of("co2")
+    assert made is not None
+    (scan,) = [one for one in feed(licor.document(), datetime(2026, 6, 1, tzinfo=UTC)) if isinstance(one, Scan)]
+    # 51.229 degC and 98.453 kPa, as its documents say.
+    expected = 400.0 * (101.325 / 98.453) * (51.229 + 273.15) / 298.15
+    assert made.bring(scan.readings[0].value or 0.0, scan.readings) == pytest.approx(expected)
+    licor.fields.remove("cellpres")
+    (scan,) = [one for one in feed(licor.document(), datetime(2026, 6, 1, tzinfo=UTC)) if isinstance(one, Scan)]
+    assert made.bring(400.0, scan.readings) is None
 
 
 async def test_a_daemon_brings_what_a_real_wire_tells_to_the_density_of_its_coefficients(

@@ -319,7 +319,7 @@ def test_a_stream_is_played_in_the_pieces_it_came_in(tmp_path: Path, capsys: pyt
     path.write_text(header("air", config, {"licor": block}) + text)
     played(path)
     out = capsys.readouterr().out.splitlines()
-    scan = "licor co2 412.7 umol/mol; h2o_reported 0.98 %"
+    scan = "licor co2 412.7 umol/mol; h2o_reported 0.98 %; gas_temperature - degC; gas_pressure - kPa"
     assert [line.split("Z ")[1].split(":")[0] for line in out] == [scan, "fault of the stream", scan]
     ends = [len(data), len(sent) - len(data), len(sent)]
     assert [line[:19] for line in out] == [f"2026-01-01T00:00:{(end - 1) // 7:02d}" for end in ends]

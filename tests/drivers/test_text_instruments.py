@@ -92,8 +92,13 @@ async def test_a_licor_is_asked(tmp_path: Path) -> None:
             assert values(await ask()) == pytest.approx(told.answers[-1])
         licor.fields.remove("h2o")
         scan = await ask()
-        assert values(scan) == {"co2": 0.0}
-        assert scan.status["cellpres"] == 98.453
+        assert values(scan) == {"co2": 0.0, "gas_temperature": 51.229, "gas_pressure": 98.453}
+        assert {tag for tag in scan.status if tag.startswith("cell")} == set()
+        # Its cell is switched off in the RS232 group: no value, and nothing wrong with the analyzer.
+        licor.fields = ["co2", "h2o"]
+        scan = await ask()
+        assert values(scan).keys() == {"co2", "h2o_reported"}
+        assert causes(scan) == set()
         other = await line.ask("licor_li850", root="LI850")
         with pytest.raises(BadAnswer):
             await other()
@@ -105,13 +110,13 @@ async def test_a_probe_is_asked_through_echo_error_and_restart(tmp_path: Path) -
     async with station(tmp_path, probe.hear) as line:
         ask = await line.ask("vaisala_gmp343", errors_every=1)
         probe.co2 = 417.3
-        assert values(await ask()) == {"co2": 417.3} == told.answers[-1]
+        assert values(await ask()) == {"co2": 417.3, "gas_temperature": 25.0} == told.answers[-1]
         probe.error = "E12: lamp"
         assert causes(await ask()) == {Cause.FAULT}
         probe.error = ""
         assert causes(await ask()) == set()
         probe.restart()
-        assert values(await ask()) == {"co2": 417.3}
+        assert values(await ask()) == {"co2": 417.3, "gas_temperature": 25.0}
         # A form of other columns is a bad answer, not a value in the wrong place.
         probe.columns = ("CO2RAW", "CO2", "T")
         with pytest.raises(BadAnswer, match="3 numbers instead of 4"):
