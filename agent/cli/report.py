@@ -223,7 +223,11 @@ def verify(line: argparse.Namespace) -> int:
     except (OSError, ConfigErrors, SecretError, NoteError) as error:
         print(error, file=sys.stderr)
         return 2
-    found = verified(data, vkeys)
+    try:
+        found = verified(data, vkeys)
+    except ImportError:
+        print(say("report.extra", line.lang, form=Path(line.file).suffix, extra=EXTRA), file=sys.stderr)
+        return 2
     if line.json:
         print(json.dumps(asdict(found), ensure_ascii=False))
     else:
@@ -234,4 +238,6 @@ def verify(line: argparse.Namespace) -> int:
             else {}
         )
         print(say(f"report.{found.outcome}-file", line.lang, why=found.why, signers=", ".join(found.signers), **said))
+        if found.outcome == "verified":
+            print(say(f"report.proves-{found.form}", line.lang))
     return int(found.outcome != "verified")

@@ -14,6 +14,7 @@ from host.reports.pdf_table import Writer
 from host.reports.shown import facts, text, zone_name
 from host.reports.shown import instant as shown_instant
 
+ATTACHED: Final = "report.json"
 MARGIN: Final = 12.0
 FONT: Final = "report"
 INK: Final = (22, 32, 43)
@@ -23,14 +24,18 @@ CHART_H: Final = 66.0
 GAP: Final = 6.0
 
 
-def document(report: Report, note: str | None) -> bytes:
-    """The PDF's bytes."""
+def document(report: Report, attached: bytes, signed_of: str | None) -> bytes:
+    """The PDF's bytes without a note, `attached` in it as report.json; the same report gives the same bytes.
+
+    `signed_of` is what the last page says is signed, None where nothing is.
+    """
     pdf = _Pages(report)
+    pdf.embed_file(bytes=attached, basename=ATTACHED, mime_type="application/json", compress=True)
     pdf.add_page()
     _head(pdf, report)
     for section in report.sections:
         _section(pdf, report, section)
-    _sign_off(pdf, report, note)
+    _sign_off(pdf, signed_of)
     data = bytes(pdf.output())
     for one in pdf.fonts.values():
         if isinstance(one, TTFFont):
@@ -130,7 +135,7 @@ def _section(pdf: _Pages, report: Report, section: Section) -> None:
             _line(pdf, pdf.words("page.nothing"), 8, SOFT, 4)
 
 
-def _sign_off(pdf: _Pages, report: Report, note: str | None) -> None:
+def _sign_off(pdf: _Pages, signed_of: str | None) -> None:
     words = pdf.words
     _room(pdf, 62)
     pdf.ln(14)
@@ -145,11 +150,11 @@ def _sign_off(pdf: _Pages, report: Report, note: str | None) -> None:
         pdf.cell(95, 5, words(word))
     pdf.set_xy(MARGIN, y + 10)
     _line(pdf, words("page.signature"), 10.5, height=5.5)
-    if note is None:
+    if signed_of is None:
         _line(pdf, words("page.unsigned"), 9, COLOURS["bad"], 5)
         return
-    _line(pdf, words("page.signed-numbers"), 8, SOFT, 4)
+    _line(pdf, words("page.signed-file"), 8, SOFT, 4)
     pdf.set_fill_color(246, 248, 250)
     pdf.set_font(FONT, size=7.5)
     pdf.set_text_color(*INK)
-    pdf.multi_cell(0, 4, note.strip("\n"), fill=True, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    pdf.multi_cell(0, 4, signed_of.strip("\n"), fill=True, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)

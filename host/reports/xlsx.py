@@ -4,8 +4,10 @@ Charts are drawn from a sheet of their points, so that they stay charts of a spr
 own time, as the first sheet says.
 """
 
+import base64
 import io
 import re
+import zlib
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,30 +19,45 @@ from host.reports.shown import facts, text, title, zone
 
 _FORBIDDEN: Final = re.compile(r"[\[\]:*?/\\']")
 _NAME_MAX: Final = 31
+PROOF_SHEET: Final = "plumeline-proof"
+_CELL_MAX: Final = 30_000
 _COLOURS: Final = {"good": "#1A7F4B", "warn": "#9A6200", "bad": "#C0271D", "none": "#5B6877"}
 _LINES: Final = ("#2F7ED8", "#D9822B", "#2A9D63", "#9657C4", "#C9408A", "#5A7D9A")
 _CHART_ROWS: Final = 16
 _WIDTH_MAX: Final = 46
 
 
-def workbook(report: Report, note: str | None) -> bytes:
-    """The workbook's bytes."""
+def workbook(report: Report, signed_of: str | None, proof: bytes = b"") -> bytes:
+    """The workbook's bytes. `signed_of` is what the first sheet says is signed, None where nothing is.
+
+    `proof` stands in a sheet that programs alone see, in pieces of a cell's length.
+    """
     out = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True}
     book = xlsxwriter.Workbook(out, options)
     book.set_properties({"title": report.title, "author": report.header.made_by, "created": report.header.made})
-    _Book(book, report, note).write()
+    _Book(book, report, signed_of).write()
+    if proof:
+        _hide(book, proof)
     book.close()
     return out.getvalue()
+
+
+def _hide(book: Any, proof: bytes) -> None:
+    sheet = book.add_worksheet(PROOF_SHEET)
+    text = base64.b64encode(zlib.compress(proof)).decode()
+    for row, at in enumerate(range(0, len(text), _CELL_MAX)):
+        sheet.write_string(row, 0, text[at : at + _CELL_MAX])
+    sheet.very_hidden()
 
 
 class _Book:
     """Formats and names of one workbook."""
 
-    def __init__(self, book: Any, report: Report, note: str | None) -> None:
-        self.book, self.report, self.note = book, report, note
+    def __init__(self, book: Any, report: Report, signed_of: str | None) -> None:
+        self.book, self.report, self.signed_of = book, report, signed_of
         self.words = Words(report.lang)
-        self._names: set[str] = set()
+        self._names = {PROOF_SHEET}
         self._formats: dict[tuple[Any, ...], Any] = {}
         self._points = 0
         self._points_sheet: Any = None
@@ -94,11 +111,11 @@ class _Book:
             row += 1
         row += 1
         sheet.write(row, 0, self.words("page.signature"), self.format(bold=True))
-        said = self.words("page.signed-numbers" if self.note else "page.unsigned")
-        sheet.write(row, 1, said, self.format(text_wrap=True, font_color=_COLOURS["none" if self.note else "bad"]))
-        if self.note:
-            sheet.write(row + 1, 1, self.note, self.format(text_wrap=True, font_name="Consolas", valign="top"))
-            sheet.set_row(row + 1, 110)
+        said = self.words("page.signed-cells" if self.signed_of else "page.unsigned")
+        sheet.write(row, 1, said, self.format(text_wrap=True, font_color=_COLOURS["none" if self.signed_of else "bad"]))
+        if self.signed_of:
+            sheet.write(row + 1, 1, self.signed_of, self.format(text_wrap=True, font_name="Consolas", valign="top"))
+            sheet.set_row(row + 1, 60)
 
     def _text(self, verdict: Verdict) -> str:
         return text(verdict, Column(""), self.report.header, self.words)

@@ -219,6 +219,71 @@ def test_whatever_is_altered_is_found(report: Made, station: Path, tmp_path: Pat
     assert main(["report", "verify", str(page)]) == 1
 
 
+def test_a_byte_of_a_pdf_is_found(report: Made, station: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, _ = report("drift", "pdf")
+    data, key = path.read_bytes(), ["--config", str(station / "station.hjson")]
+    changed = path.with_name("changed.pdf")
+
+    def told(text: bytes) -> tuple[int, str]:
+        changed.write_bytes(text)
+        return main(["report", "verify", str(changed), *key]), capsys.readouterr().out
+
+    code, said = told(data)
+    assert (code, "as signed by plumeline/stack-01" in said, "every byte of the PDF" in said) == (0, True, True)
+    attached = data.index(b"stream\n", data.index(b"/Type /EmbeddedFile\n")) + 100
+    for at in (9, len(data) // 3, attached, len(data) // 2, data.index(b"/Type /Page"), data.rindex(b"xref\n0 "), -2):
+        other = bytearray(data)
+        other[at] ^= 1
+        assert told(bytes(other)) == (1, "ALTERED: this is not what was signed (page)\n"), at
+    assert told(data + b"% one line more\n")[0] == 1
+    begin = data.index(b"%plumeline-note ")
+    other = bytearray(data)
+    other[begin + 60] ^= 1
+    assert told(bytes(other))[0] == 1
+    assert told(data[:begin] + data[data.index(b"\n", begin) + 1 :]) == (1, "This report is unsigned.\n")
+
+
+def test_a_cell_of_a_workbook_is_found(
+    report: Made, station: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = report("emission", "xlsx")
+    key = ["--config", str(station / "station.hjson")]
+
+    def told(change: Callable[[Any], object]) -> tuple[int, str]:
+        book = openpyxl.load_workbook(path)
+        change(book)
+        book.save(tmp_path / "changed.xlsx")
+        return main(["report", "verify", str(tmp_path / "changed.xlsx"), *key]), capsys.readouterr().out
+
+    assert main(["report", "verify", str(path), *key]) == 0
+    assert "not charts, colours, widths" in capsys.readouterr().out
+    book = openpyxl.load_workbook(path)
+    sheet = next(one for one in book if any("SUM(" in str(cell.value) for row in one.iter_rows() for cell in row))
+    cells = [cell for row in sheet.iter_rows() for cell in row]
+    number = next(cell for cell in cells if isinstance(cell.value, float))
+    formula = next(cell for cell in cells if "SUM(" in str(cell.value))
+    text = next(cell for cell in cells if cell.data_type == "s")
+    place = f"{sheet.title}!{number.coordinate}"
+    code, said = told(lambda book: book[sheet.title].__setitem__(number.coordinate, number.value + 0.001))
+    assert (code, f"({place}: {number.value + 0.001:.12g}" in said, f"signed {number.value:.12g}" in said) == (
+        1, True, True
+    ), said  # fmt: skip
+    changes: list[tuple[str, Callable[[Any], object]]] = [
+        (text.coordinate, lambda book: book[sheet.title].__setitem__(text.coordinate, "all well")),
+        (formula.coordinate, lambda book: book[sheet.title].__setitem__(formula.coordinate, "=SUM(1)")),
+        (number.coordinate, lambda book: setattr(book[sheet.title][number.coordinate], "number_format", '"0.1"')),
+        (number.coordinate, lambda book: book[sheet.title].__setitem__(number.coordinate, None)),
+        ("Z99", lambda book: book[sheet.title].__setitem__("Z99", 1)),
+        ("A1", lambda book: book.create_sheet("more").__setitem__("A1", 1)),
+        (sheet.title, lambda book: book.remove(book[sheet.title])),
+        ("", lambda book: book["plumeline-proof"].__setitem__("A1", "AAAA")),
+    ]
+    for named, change in changes:
+        code, said = told(change)
+        assert (code, named in said) == (1, True), (named, said)
+    assert told(lambda book: book.remove(book["plumeline-proof"])) == (1, "This report is unsigned.\n")
+
+
 def test_without_a_key_the_report_says_that_it_is_unsigned(
     report: Made, station: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
