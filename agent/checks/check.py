@@ -79,7 +79,8 @@ def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None,
     return Checked(None if any(problem.severity == "error" for problem in problems) else config, problems)
 
 
-def _secret_places(config: Config) -> Iterator[tuple[tuple[str, ...], SecretRef]]:
+def secret_places(config: Config) -> Iterator[tuple[tuple[str, ...], SecretRef]]:
+    """Every secret of a configuration: where it is named, and where it lies."""
     yield ("ledger", "key"), config.ledger.key
     if config.page and config.page.tls:
         yield ("page", "tls", "key"), config.page.tls.key
@@ -96,7 +97,7 @@ def _secret_places(config: Config) -> Iterator[tuple[tuple[str, ...], SecretRef]
 
 
 def _secrets(config: Config, find: Findings) -> None:
-    for path, ref in _secret_places(config):
+    for path, ref in secret_places(config):
         place = (*path, "file" if ref.file is not None else "credential")
         try:
             secret = read_secret(ref)
