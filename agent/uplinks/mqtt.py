@@ -245,11 +245,12 @@ class MqttUplink:
         """Why nothing is acknowledged, as far as can be told from here."""
         if self._denials.reason:
             return self._denials.reason
-        if self._brokers.current.version == "5":
-            return "the centre does not acknowledge"
-        # MQTT 3.1.1 acknowledges what it throws away.
-        topics = self._topic("up", "event")
-        return f"the centre does not acknowledge: look at it, and whether the broker's access list has {topics}"
+        # What a broker does not deliver to us it does not tell; nor, in MQTT 3.1.1, what it does not take.
+        topics = [self._topic("down", "ack")]
+        topics += (
+            [self._topic("up", kind) for kind in self._config.kinds] if self._brokers.current.version != "5" else []
+        )
+        return f"the centre does not acknowledge; where it runs, see whether the broker allows {', '.join(topics)}"
 
     @property
     def _client_id(self) -> str:

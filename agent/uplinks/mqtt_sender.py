@@ -54,6 +54,7 @@ class Sender:
         if place is None:
             epoch, first = await beginning(self._log, self._since)
             place = Place(epoch, -1, ((0, first - 1),) if first else ())
+            await self._log.save_place(self._name, place)
         if place.through < 0 and place.above and place.above[0][0] == 0:
             self._first[place.epoch] = place.above[0][1] + 1
         for epoch in await self._log.epochs():

@@ -22,7 +22,7 @@ from agent.config import Station
 from agent.store.log import Log, Place, Record
 from agent.store.salvaging import Salvaging
 from agent.uplinks.mqtt import MqttUplink
-from agent.uplinks.mqtt_brokers import retry_delay_s
+from agent.uplinks.mqtt_brokers import retry_delay_s, spread
 from agent.uplinks.mqtt_link import link_of
 from host.clock import ManualClock, RealClock
 from host.tls import client_context
@@ -167,9 +167,9 @@ class Rig:
         self.clock = clock
         self.log = Log(folder, clock, station_id="tower-01", signer=SIGNER, commit_s=0.0)
         station = uplink.pop("station", STATION)
-        tls, birth = uplink.pop("tls", None), uplink.pop("birth", BIRTH)
+        tls, birth = [uplink.pop("tls")] if "tls" in uplink else (), uplink.pop("birth", BIRTH)
         config = UplinkConfig.model_validate({"kind": "mqtt", "host": "127.0.0.1", **uplink})
-        self.uplink = MqttUplink("centre", config, station, self.log, clock, birth=birth, make_link=link_of, tls=[tls])
+        self.uplink = MqttUplink("centre", config, station, self.log, clock, birth=birth, make_link=link_of, tls=tls)
         self.tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Rig":
@@ -322,7 +322,7 @@ async def test_a_centre_that_forgets_to_answer_is_probed_and_then_gets_everythin
         rig.connect()
         for _ in range(30):
             await rig.events(20)
-        await until(lambda: rig.counts()["last_error"] == "the centre does not acknowledge", "silence is noticed")
+        await until(lambda: "the centre does not acknowledge" in str(rig.counts()["last_error"]), "silence is noticed")
         assert rig.counts()["connected"]
         assert rig.counts()["acknowledged"] == -1
         centre.answers = True
@@ -367,14 +367,17 @@ async def test_live_records_overtake_a_backlog(broker: Any, tmp_path: Path) -> N
         assert backlog == sorted(backlog)
 
 
-async def test_acknowledgements_of_others_and_rubbish_are_counted_and_move_nothing(broker: Any, tmp_path: Path) -> None:
+async def test_acknowledgements_of_others_and_rubbish_are_counted_and_move_nothing(
+    broker: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
         rig.connect()
         await rig.events(5)
-        await until(lambda: rig.counts()["unacknowledged"] == 5, "sent")
+        await until(lambda: rig.counts().get("unacknowledged") == 5, "sent")
         async with aiomqtt.Client("127.0.0.1", broker.port, protocol=V5) as stranger:
             for data in [
                 build_message(Ack(epoch=77, through=4)),
+                build_message(Ack(epoch=77, through=5)),
                 build_message(Ack(epoch=rig.log.epoch, through=1000)),
                 b"",
                 b"\xff\xfe",
@@ -384,7 +387,8 @@ async def test_acknowledgements_of_others_and_rubbish_are_counted_and_move_nothi
             ]:
                 await stranger.publish(ACK_TOPIC, data, qos=1)
             await until(lambda: rig.counts()["refused_acks"] == 6, "rubbish is counted")
-            assert rig.counts()["foreign_acks"] == 1
+            assert rig.counts()["foreign_acks"] == 2
+            assert caplog.text.count("acknowledgements of epoch 77 are ignored") == 1
             assert rig.counts()["acknowledged"] == -1
             # One of them speaks of numbers we do not have, which is told.
             await until(lambda: rig.log.next_seq == 6, "it is on record")
@@ -553,6 +557,185 @@ async def test_the_certificate_of_another_station_is_of_no_use(
         assert rig.counts()["acknowledged"] == -1
 
 
+@contextlib.asynccontextmanager
+async def acl_broker(broker_with: Callable[[str], Any], folder: Path, *denied: str) -> AsyncIterator[Any]:
+    """A broker without names that denies some topics to everybody."""
+    rules = folder / "rules"
+    lines = ["topic readwrite plumeline/#", *(f"topic deny plumeline/v1/demo/tower-01/{leaf}" for leaf in denied)]
+    rules.write_text("\n".join(lines) + "\n")
+    rules.chmod(0o600)
+    yield broker_with(f"allow_anonymous true\nacl_file {rules}")
+
+
+async def test_a_denied_kind_is_named_and_kept_while_the_others_travel(
+    broker_with: Callable[[str], Any], tmp_path: Path
+) -> None:
+    async with (
+        acl_broker(broker_with, tmp_path, "up/scan") as broker,
+        centre_of(broker.port) as centre,
+        Rig(tmp_path / "log", RealClock(), port=broker.port) as rig,
+    ):
+        rig.connect()
+        await rig.events(3)
+        await rig.events(2, "scan")
+        await rig.events(3)
+        await until(lambda: rig.counts()["denied"] == [UP + "scan"], "the denial is told")
+        await until(lambda: {0, 1, 2, 5, 6, 7, 8} <= {seq for _, seq in centre.bodies}, "the others arrive")
+        assert rig.counts()["connected"]
+        assert await rig.own_events() == ["uplink-denied"]
+        assert not {3, 4} & {seq for _, seq in centre.bodies}
+        await until(lambda: rig.counts()["acknowledged"] == 2, "what is denied is not done")
+
+
+async def test_in_3_1_1_a_denied_publish_shows_as_never_acknowledged(
+    broker_with: Callable[[str], Any], tmp_path: Path
+) -> None:
+    async with (
+        acl_broker(broker_with, tmp_path, "up/event") as broker,
+        centre_of(broker.port) as centre,
+        Rig(tmp_path / "log", HurriedClock(), port=broker.port, version="3.1.1") as rig,
+    ):
+        rig.connect()
+        await rig.events(5)
+        await until(lambda: UP + "event" in str(rig.counts()["last_error"]), "what to look at is said")
+        assert rig.counts()["connected"]
+        assert rig.counts()["acknowledged"] == -1
+        assert centre.bodies == {}
+
+
+SUBSCRIPTIONS_DENIED = """{ "defaultACLAccess":
+  { "publishClientSend": true, "publishClientReceive": true, "subscribe": false, "unsubscribe": true } }"""
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_a_denied_subscription_is_told(broker_with: Callable[[str], Any], tmp_path: Path, version: str) -> None:
+    """An access list of mosquitto denies no subscription; its plugin does."""
+    plugin = next(Path("/usr/lib").rglob("mosquitto_dynamic_security.so"), None)
+    if plugin is None:
+        pytest.skip("mosquitto has no plugin that denies subscriptions")
+    (tmp_path / "denied.json").write_text(SUBSCRIPTIONS_DENIED)
+    broker = broker_with(f"allow_anonymous true\nplugin {plugin}\nplugin_opt_config_file {tmp_path / 'denied.json'}")
+    async with Rig(tmp_path / "log", HurriedClock(), port=broker.port, version=version) as rig:
+        rig.connect()
+        await rig.events(5)
+        await until(lambda: f"refuses us {ACK_TOPIC}" in str(rig.counts()["last_error"]), "the topic is named")
+        assert not rig.counts()["connected"]
+
+
+async def test_records_arrive_by_mqtt_3_1_1(broker: Any, tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "log", RealClock(), port=broker.port, version="3.1.1")
+    async with centre_of(broker.port) as centre, rig:
+        rig.connect()
+        await rig.events(300)
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        assert rig.counts()["mqtt_version"] == "3.1.1"
+
+
+@contextlib.asynccontextmanager
+async def old_door(broker_port: int) -> AsyncIterator[int]:
+    """A way to a broker that speaks MQTT 3.1.1 alone: a CONNECT of MQTT 5 is answered by return code 1."""
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def enter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = await reader.readuntil(b"MQTT")
+        if (level := await reader.readexactly(1)) != b"\x04":
+            writer.write(b"\x20\x02\x00\x01")
+            writer.close()
+            return
+        inner, outer = await asyncio.open_connection("127.0.0.1", broker_port)
+        outer.write(first + level)
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(pipe(reader, outer), pipe(inner, writer))
+
+    server = await asyncio.start_server(enter, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_a_broker_that_knows_no_mqtt_5_is_spoken_to_in_3_1_1(
+    broker: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        centre_of(broker.port) as centre,
+        old_door(broker.port) as port,
+        Rig(tmp_path / "log", RealClock(), port=port) as rig,
+    ):
+        rig.connect()
+        await rig.events(20)
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        assert rig.counts()["mqtt_version"] == "3.1.1"
+        assert await rig.own_events() == []
+    assert caplog.text.count("does not speak MQTT 5") == 1
+
+
+async def test_the_next_broker_serves_while_the_first_is_away_and_hands_back(
+    broker_with: Callable[[str], Any], tmp_path: Path
+) -> None:
+    first, second = broker_with("allow_anonymous true"), broker_with("allow_anonymous true")
+    further = [{"host": "127.0.0.1", "port": second.port}]
+    rig = Rig(tmp_path / "log", HurriedClock(), port=first.port, brokers=further, return_s=10)
+    async with centre_of(first.port) as centre, centre_of(second.port) as other, rig:
+        rig.connect()
+        await rig.events(20)
+        await rig.all_acknowledged()
+        assert rig.counts()["broker_number"] == 1
+        first.kill()
+        # One centre behind two brokers: what came by either is known by both ways.
+        other.coverage, other.bodies = centre.coverage, centre.bodies
+        await rig.events(20)
+        await until(lambda: rig.counts()["broker_number"] == 2 and rig.counts()["connected"], "the second serves")
+        await rig.all_acknowledged()
+        assert rig.counts()["broker"] == f"127.0.0.1:{second.port}"
+        sent = len(other.messages)
+        first.start()
+        await until(lambda: rig.counts()["broker_number"] == 1 and rig.counts()["connected"], "back with the first")
+        await rig.events(5)
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        assert sent == len(other.messages)
+        # One place, whichever the broker: what was done by one way is not sent by the other.
+        assert not set(centre.arrived) & set(other.arrived)
+
+
+async def test_a_new_uplink_begins_where_it_is_told_and_the_centre_misses_nothing(broker: Any, tmp_path: Path) -> None:
+    async with centre_of(broker.port) as centre:
+        async with Rig(tmp_path / "log", RealClock(), port=broker.port, since="now") as rig:
+            await rig.events(30)
+            first = rig.log.next_seq
+            rig.connect()
+            await until(lambda: "acknowledged" in rig.counts(), "it knows where it is")
+            await rig.log.append("event", {"what": "first that counts", "origin": "test"})
+            await rig.uplink.drain(15)
+            assert sorted(seq for _, seq in centre.bodies) == [first]
+            assert [(m.prev, m.last) for m in centre.messages] == [(-1, first)]
+            assert centre.coverage[1].spans == ((0, first),)
+        # What it did not send once it does not send later, whatever the key says now.
+        async with Rig(tmp_path / "log", RealClock(), port=broker.port, since="beginning") as rig:
+            rig.connect()
+            await rig.events(3)
+            await rig.all_acknowledged()
+            assert min(seq for _, seq in centre.bodies) == first
+
+
+async def test_a_new_uplink_begins_at_a_time(broker: Any, tmp_path: Path) -> None:
+    days = ManualClock(datetime(2026, 1, 1, 6, tzinfo=UTC))
+    rig = Rig(tmp_path / "log", days, port=broker.port, since="2026-01-01T15:00:00+08:00")
+    async with centre_of(broker.port) as centre, rig:
+        await rig.events(10)
+        days.step(3600)
+        await rig.events(10)
+        rig.connect()
+        await until(lambda: len(centre.bodies) == 10, "the second hour arrives")
+        assert min(seq for _, seq in centre.bodies) == 10
+        assert centre.messages[0].prev == -1
+
+
 # The MQTT library leaves a socket whose handshake failed to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("stranger", ["no certificate", "another authority"])
@@ -610,3 +793,29 @@ def test_retries_find_a_restarted_broker_soon_and_spare_a_dead_one() -> None:
     assert max(first_minute) == 2.0
     assert retry_delay_s(10_000, 10**6, 0.0) == 60.0
     assert retry_delay_s(10_000, 10**6, 1.0) == 30.0
+
+
+def test_stations_that_lost_one_broker_do_not_return_together() -> None:
+    stations = [spread(f"tower-{number}-centre", 0) for number in range(1000)]
+    tenths = [sum(tenth <= value * 10 < tenth + 1 for value in stations) for tenth in range(10)]
+    assert min(tenths) > 60
+    assert spread("tower-1-centre", 0) == stations[1] != spread("tower-1-centre", 1)
+
+
+async def test_no_record_expires(broker: Any, tmp_path: Path) -> None:
+    """The record is the message: however late it arrives, it counts."""
+    expiries: dict[str, Any] = {}
+    async with aiomqtt.Client("127.0.0.1", broker.port, protocol=V5) as listener:
+        await listener.subscribe("plumeline/#", qos=1)
+        async with Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
+            rig.connect()
+            for kind in sorted(KINDS):
+                await rig.log.append(kind, {"what": "tick"})
+            async with asyncio.timeout(10):
+                async for message in listener.messages:
+                    expiries[message.topic.value.removeprefix(UP)] = getattr(
+                        message.properties, "MessageExpiryInterval", None
+                    )
+                    if expiries.keys() >= KINDS | {"state", "birth"}:
+                        break
+    assert set(expiries.values()) == {None}
