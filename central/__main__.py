@@ -28,6 +28,10 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "verify --out": ("--out", {"metavar": "FILE"}),
     "user NAME": ("name", {"metavar": "NAME"}),
     "user --role": ("--role", {"choices": ("technician", "qa", "auditor", "admin"), "required": True}),
+    "--reason": ("--reason", {"metavar": "TEXT", "required": True}),
+    "key --vkey": ("--vkey", {"metavar": "VKEY", "required": True}),
+    "handover --vkey": ("--vkey", {"metavar": "VKEY"}),
+    "handover --out": ("--out", {"metavar": "FILE", "required": True}),
     "report --key": ("--key", {"metavar": "FILE"}),
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
@@ -66,6 +70,21 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
             "report --key",
             "report --lang",
             "--json",
+        ),
+    ),
+    ("key list", "central.handover:shown", ("CONFIG", "report --station")),
+    ("key accept", "central.handover:accept", ("CONFIG", "report --station", "key --vkey", "report --who", "--reason")),
+    (
+        "handover",
+        "central.handover:handover",
+        (
+            "CONFIG",
+            "report --station",
+            "handover --vkey",
+            "handover --out",
+            "report --key",
+            "report --who",
+            "--reason",
         ),
     ),
     ("hj212 stations", "central.cli_hj212:stations", ("CONFIG", "--json")),

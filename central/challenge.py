@@ -140,10 +140,7 @@ class Challenger:
             self._accuse(tree, seq, "altered", detail, "record-altered-at-rest")
 
     def _take_nothing(self, tree: Tree, answer: Challenged) -> None:
-        if answer.gone is None:
-            detail = {"epoch": tree[1], "seq": answer.seq}
-            self._accuse(tree, answer.seq, "missing", detail, "record-missing-at-rest")
-        elif self._kind(tree, answer.seq) not in ("scan", None):
+        if answer.gone is None or self._kind(tree, answer.seq) not in ("scan", None):
             detail = {"epoch": tree[1], "seq": answer.seq}
             self._accuse(tree, answer.seq, "missing", detail, "record-missing-at-rest")
         elif self._tells(tree, answer.seq, answer.gone):

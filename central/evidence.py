@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import apsw
 
+from central import keys
 from central.coverage import read_coverage
 from central.history import StoreSource
 from protocols.record import RecordError, decode
@@ -21,7 +22,8 @@ from protocols.tlog_proofs import Grown, verify_inclusion
 
 ACCUSING: Final = (
     "record-unreadable", "record-conflict", "record-edited", "checkpoint-bad-signature", "checkpoint-malformed",
-    "checkpoint-fork", "checkpoint-overlap", "checkpoint-leaves-missing",
+    "checkpoint-fork", "checkpoint-overlap", "checkpoint-leaves-missing", "record-altered-at-rest",
+    "record-missing-at-rest", "challenge-unanswered", "key-refused", "key-unconfirmed",
 )  # fmt: skip
 LISTED_MAX: Final = 1_000
 PERIODS: Final = "(60, 3600, 86400)"
@@ -65,6 +67,7 @@ class Evidence:
         missing = sorted(set(averages) - trees.included)
         return {
             "station": self._station, "vkey": self._vkey, "from": self._since, "to": self._until,
+            "keys": keys.history(self._db, self._station, self._vkey),
             "epochs": [self._epoch(epoch) for epoch in self._spans],
             "records": dict(self._kinds()),
             "gaps": self._gaps(),
@@ -169,7 +172,8 @@ class Evidence:
     def _believed(self, size: int, body: bytes, tree: Frontier, epoch: int) -> tuple[list[bytes], str]:
         """Leaves and note of a checkpoint that the key signed and that continues the tree. Raises ValueError."""
         fields = decode(body)
-        signed = open_checkpoint(fields["note"], [self._vkey])
+        vkey = keys.in_force(self._db, self._station, self._vkey, epoch, size)
+        signed = open_checkpoint(fields["note"], [vkey])
         leaves = split_hashes(base64.b64decode(fields["leaves"], validate=True))
         if signed.origin != f"plumeline/{self._station}/{epoch}" or signed.size != size:
             raise ValueError(f"the note speaks of {signed.origin}, size {signed.size}")

@@ -28,7 +28,8 @@ Tree = tuple[str, int]
 def history(db: apsw.Connection, station_id: str, enrolled: str) -> list[dict[str, Any]]:
     """All keys in the order they came into force, the enrolled one first; `from` is epoch and size."""
     rows: Any = db.execute(
-        "SELECT epoch, size, vkey, how, at, who, reason FROM station_key WHERE station_id = ? ORDER BY epoch, size",
+        "SELECT epoch, size, vkey, how, at, who, reason FROM station_key WHERE station_id = ?"
+        " AND how != 'known' ORDER BY epoch, size",
         (station_id,),
     ).fetchall()
     names = ("vkey", "how", "at", "who", "reason")
@@ -94,9 +95,10 @@ def _judged(db: apsw.Connection, tree: Tree, size: int, fields: Mapping[str, Any
         detail = {**place, "why": str(error), "record": dict(fields)}
         put_event(db, f"{tree[1]}/{size - 1}/key-refused", tree[0], at, "key-refused", detail)
         return "refused"
-    if former != fields["vkey"]:
-        detail = {**place, "vkey": fields["vkey"], "former": fields.get("former")}
-        put_event(db, f"{tree[1]}/{size - 1}/key-unconfirmed", tree[0], at, "key-unconfirmed", detail)
+    if former == fields["vkey"]:
+        return "known"
+    detail = {**place, "vkey": fields["vkey"], "former": fields.get("former")}
+    put_event(db, f"{tree[1]}/{size - 1}/key-unconfirmed", tree[0], at, "key-unconfirmed", detail)
     return "claimed"
 
 

@@ -179,7 +179,7 @@ CREATE INDEX challenge_open ON challenge (station_id, verdict, asked_wall);
 
 -- Keys of a station behind the enrolled one: valid for checkpoints from (epoch, size) on. `how` is 'rotated' (the key
 -- before signed it), 'handover' or 'confirmed' (a person, `who`), or not valid: 'pending', 'refused',
--- 'claimed' (the station alone says so).
+-- 'claimed' (the station alone says so), 'known' (names the key in force).
 CREATE TABLE station_key (
     station_id TEXT NOT NULL, epoch INTEGER NOT NULL, size INTEGER NOT NULL, vkey TEXT NOT NULL, how TEXT NOT NULL,
     at TEXT NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL,

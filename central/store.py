@@ -22,6 +22,7 @@ from central.shapes import CheckpointBody
 from host.sqlite import adopt_schema, open_database
 from protocols.mqtt.coverage import Coverage
 from protocols.mqtt.messages import Birth, State
+from protocols.mqtt.payload import SEQ_MAX
 from protocols.tlog_cosign import Cosigner
 
 SCHEMA_VERSION: Final = 4
@@ -189,7 +190,8 @@ class Store:
                 " SET birth = excluded.birth",
                 (birth.station_id, self.wall(), birth.model_dump_json()),
             )
-            if birth.vkey != self.stations[birth.station_id].vkey:
+            enrolled = self.stations[birth.station_id].vkey
+            if birth.vkey != keys.in_force(self.db, birth.station_id, enrolled, birth.epoch, SEQ_MAX):
                 self._count_refused("mqtt", birth.station_id, "signs with another key than enrolled")
 
 

@@ -1,0 +1,139 @@
+"""A station's key changes, is lost, is stolen; its hardware dies: the centre goes on with one station."""
+
+import asyncio
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agent.__main__ import main as station_command
+from agent.store.index import Index
+from agent.store.recovery import coefficients_in_force
+from central.__main__ import main as centre_command
+from central.cosigning import newest
+from central.evidence import Evidence, wrong
+from protocols.tlog import signer_from_seed
+
+Machines = Callable[..., Any]
+
+
+def said(command: Callable[[list[str]], int], *words: object, code: int = 0) -> str:
+    """What a command prints."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        ended = command(["--lang", "en", *map(str, words)])
+    assert ended == code, (out.getvalue(), err.getvalue())
+    return out.getvalue() or err.getvalue()
+
+
+def evidence(centre: Any) -> dict[str, Any]:
+    vkey = centre.config.stations["tower-01"].vkey
+    return Evidence(centre.store.db, "tower-01", vkey, "2026-03-01T00:00:00.000Z", "2027-01-01T00:00:00.000Z").report()
+
+
+async def test_a_rotated_key_is_believed_and_the_former_one_no_more(machine: Machines, centre: Any) -> None:
+    a = machine()
+    await a.work(5)
+    async with a.running() as log:
+        await a.keys.rotate(log, "tower-01", machine("new", b"b").signer, "li", "yearly")
+        await a.minute(log, 401.0)
+        await log.post_checkpoint()
+        log._signer = a.signer  # whoever stole the former key
+        await a.minute(log, 402.0)
+        stolen = await log.post_checkpoint()
+    bodies = a.bodies()
+    # However the records come: kinds travel apart, and the key's record behind the checkpoints it explains.
+    late = {key: body for key, body in bodies.items() if b"key-rotated" in body}
+    centre.take({key: body for key, body in bodies.items() if key not in late and key < min(late)})
+    centre.take(bodies, max(key for key in bodies if key < min(late)))
+    assert centre.verdicts(1) == ["consistent", "consistent", "consistent", "bad-signature"]
+    assert centre.events() == [("checkpoint-bad-signature", stolen.seq)]
+    found = evidence(centre)
+    assert [key["how"] for key in found["keys"]] == ["enrolled", "rotated"]
+    assert [row["record"] for row in found["checkpoints_refused"]] == [[1, stolen.seq]]
+
+
+async def test_a_key_that_the_former_one_did_not_sign_is_refused(machine: Machines, centre: Any) -> None:
+    a, thief = machine(), machine("thief", b"t")
+    await a.work(2)
+    async with a.running() as log:
+        a.keys.ring.signer = thief.signer
+        told, _ = await a.keys.rotate(log, "tower-01", machine("new", b"b").signer, "li", "mine now")
+    centre.take(a.bodies())
+    assert centre.events() == [("checkpoint-bad-signature", told.seq + 1), ("key-refused", told.seq)]
+
+
+async def test_a_lost_key_waits_for_a_person(machine: Machines, centre: Any) -> None:
+    a = machine()
+    await a.work(3)
+    centre.take(a.bodies())
+    a.signer = machine("new", b"b").signer
+    await a.work(3)
+    centre.take(a.bodies(), (1, 99))
+    assert centre.verdicts(2) == ["unconfirmed"]
+    assert centre.events() == [("key-unconfirmed", 0)]
+    assert newest(centre.store.db, "tower-01", 2) is None
+    line = ("key", "accept", centre.file, "--station", "tower-01", "--reason", "seed lost", "--who", "wang")
+    said(centre_command, *line, "--vkey", machine("x", b"x").signer.vkey, code=1)
+    said(centre_command, *line, "--vkey", a.signer.vkey)
+    assert centre.verdicts(2) == ["consistent"]
+    assert centre.events() == [("key-accepted", None), ("key-unconfirmed", 0)]
+    await a.work(1)
+    centre.take(a.bodies(), (2, 10))
+    assert centre.verdicts(2) == ["consistent", "consistent"]
+    assert newest(centre.store.db, "tower-01", 2) is not None
+    shown = said(centre_command, "key", "list", centre.file, "--station", "tower-01")
+    assert "confirmed" in shown
+    assert "wang seed lost" in shown
+
+
+async def test_new_hardware_goes_on_as_the_same_station(machine: Machines, centre: Any, tmp_path: Path) -> None:
+    a, b = machine(), machine("b", b"b")
+    await a.work(10)
+    async with a.running() as log:
+        cylinder = {"what": "cylinder", "act": "added", "name": "zero", "number": "N1", "fill": 1, "who": "li",
+                    "reason": "", "row": {}}  # fmt: skip
+        await log.append("calibration", cylinder)
+        await log.append("calibration", a.coefficients("c2"))
+        await log.post_checkpoint()
+    centre.take(a.bodies())
+
+    # Its disk dies. The centre writes a handover for the key that was made on the new hardware.
+    file = tmp_path / "handover.json"
+    vkey = said(station_command, "config", "vkey", b.file).strip()
+    words = ("handover", centre.file, "--station", "tower-01", "--reason", "disk dead", "--who", "wang", "--out", file)
+    signed_by = said(centre_command, *words, "--vkey", vkey, "--key", tmp_path / "report.key").strip()
+    replace = ("replace", b.file, "--handover", file, "--reason", "disk dead", "--who", "li")
+    stranger = signer_from_seed("eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg=", "plumeline/centre").vkey
+    await asyncio.to_thread(said, station_command, *replace, "--centre", stranger, code=1)
+    done = await asyncio.to_thread(said, station_command, *replace, "--centre", signed_by, "--json")
+    assert json.loads(done) == {"epoch": 2, "former": 1, "records": 2}
+    await asyncio.to_thread(said, station_command, *replace, "--centre", signed_by, code=1)
+
+    await b.work(10)
+    rows = b.bodies()
+    first, gap, *restored = [json.loads(rows[2, seq]) for seq in range(4)]
+    assert (first["what"], first["former"]["epoch"]) == ("station-replaced", 1)
+    assert first["former"]["checkpoint"]["cosignature"] == newest(centre.store.db, "tower-01", 1).line
+    assert (gap["kind"], gap["reason"], gap["of_epoch"]) == ("gap", "station replaced", 1)
+    assert [(one["what"], one["restored"]["epoch"]) for one in restored] == [("cylinder", 1), ("coefficients", 1)]
+    async with b.running() as log:
+        index = Index(b.folder / "store" / "station.db", b.segments, log.live_segment)
+        assert coefficients_in_force(index)["gas.co2"].id == "c2"
+        index.close()
+    centre.take(rows)
+    assert centre.verdicts(2) == ["consistent", "consistent"]
+    assert [what for what, _ in centre.events()] == ["key-accepted"]
+    assert newest(centre.store.db, "tower-01", 2) is not None
+    found = evidence(centre)
+    assert [epoch["epoch"] for epoch in found["epochs"]] == [1, 2]
+    assert {one["reason"] for one in found["gaps"]} == {"station replaced"}
+    assert wrong(found) == 0
+    assert found["averages"]["cosigned"] == 20
+    assert [key["how"] for key in found["keys"]] == ["enrolled", "handover"]
+    walked = json.loads(await asyncio.to_thread(said, station_command, "verify", b.segments, "--vkey", vkey, "--json"))
+    assert [(one["what"], one["told"]) for one in walked["findings"] if one["what"] != "time-back"] == [
+        ("epochs-missing", True)
+    ]
