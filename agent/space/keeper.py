@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent.daemon import Daemon
 
 LOOK_WALL_S: Final = 10.0
+LOOK_FULL_WALL_S: Final = 1.0
 # While raw is not written, a gap record so often; at the end of it one more.
 TOLD_EVERY: Final = timedelta(hours=1)
 DAYS_AVERAGED: Final = 7
@@ -117,7 +118,8 @@ class Keeper:
         try:
             while True:
                 await self.look()
-                await self._daemon.clock.sleep_wall(LOOK_WALL_S)
+                full = self.step >= Step.RESERVE_ONLY
+                await self._daemon.clock.sleep_wall(LOOK_FULL_WALL_S if full else LOOK_WALL_S)
         finally:
             self._tell()
 

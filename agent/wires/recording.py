@@ -15,6 +15,8 @@ from metrology.clock import Clock
 # A bus takes at most this much of the disk: the oldest file goes when one more is begun.
 FILE_BYTES_MAX: Final = 8 * 1024 * 1024
 FILES_MAX: Final = 16
+# Room is looked for once in so many writes.
+LOOK_WRITES: Final = 64
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +24,19 @@ logger = logging.getLogger(__name__)
 class Tape:
     """The transcript of one bus: files `BUS.TIME.txt` in a folder, readable by their owner alone.
 
-    A disk that takes no more ends the recording, said once in the journal; it never touches a measurement.
+    Where less than `free_percent_min` of its disk is free it waits; a disk that takes no more ends the recording. Both
+    are said once in the journal; neither touches a measurement.
     """
 
-    def __init__(self, folder: Path, bus: str, about: str, clock: Clock, file_bytes_max: int = FILE_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bus: str,
+        about: str,
+        clock: Clock,
+        file_bytes_max: int = FILE_BYTES_MAX,
+        free_percent_min: float = 0.0,
+    ) -> None:
         self._folder = folder
         self._bus = bus
         self._about = about
@@ -34,6 +45,9 @@ class Tape:
         self._file: IO[bytes] | None = None
         self._bytes = 0
         self._ended = False
+        self._free_percent_min = free_percent_min
+        self._writes = 0
+        self._waits = False
 
     def passed(self, mark: Mark, data: bytes) -> None:
         """Write bytes down, as of now."""
@@ -51,7 +65,7 @@ class Tape:
             self._file = None
 
     def _write(self, text: str) -> None:
-        if self._ended:
+        if self._ended or not self._has_room():
             return
         try:
             if self._file is None or self._bytes + len(text) > self._file_bytes_max:
@@ -65,6 +79,17 @@ class Tape:
             logger.warning("the recording of bus %s ended: %s", self._bus, error)
             return
         self._bytes += len(text)
+
+    def _has_room(self) -> bool:
+        """A recording gives way before any measurement does; it goes on when there is room again."""
+        if self._writes % LOOK_WRITES == 0:
+            disk = os.statvfs(self._folder)
+            waits = 100 * disk.f_bavail < self._free_percent_min * disk.f_blocks
+            if waits != self._waits:
+                logger.warning("the recording of bus %s %s", self._bus, "waits for room" if waits else "goes on")
+            self._waits = waits
+        self._writes += 1
+        return not self._waits
 
     def _begin(self) -> None:
         self.close()
@@ -155,7 +180,8 @@ class Recorder:
     def wire(self, name: str, config: Bus) -> Wire:
         """The wire of a bus, recorded."""
         about = header(name, _block(config), self._instruments(name))
-        self._tapes.append(Tape(self._folder, name, about, self._clock))
+        room = self._config.store.space.optional_percent
+        self._tapes.append(Tape(self._folder, name, about, self._clock, free_percent_min=room))
         return RecordedWire(wire_of(name, config), self._tapes[-1])
 
     def close(self) -> None:
