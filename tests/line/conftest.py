@@ -72,6 +72,7 @@ class Machine:
         self.keys = StationKeys(self.segments, self.signer)
         log = Log(self.segments, self.clock, station_id=STATION, signer=self.keys.ring, commit_s=0.0)
         task = asyncio.create_task(log.run())
+        await asyncio.sleep(0)  # a task that never began never closes
         await self.keys.begin(log)
         try:
             yield log
