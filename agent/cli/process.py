@@ -83,6 +83,9 @@ def _told(summary: Summary, lang: Lang) -> list[str]:
         lines.append(f"{file}:{one.line}: {say(f'process.why.{one.why}', lang)} {one.detail}".rstrip())
     for species, one in summary.calibration.items():
         lines += _calibrated(species, one, lang)
+    lines += [
+        say("process.expired", lang, cylinder=name, count=count) for name, count in sorted(summary.expired.items())
+    ]
     lines += [say("process.empty", lang, file=file) for file in summary.empty]
     return lines
 

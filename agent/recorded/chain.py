@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agent.recorded.rules import Rules
+from agent.recorded.tanks import Tanks
 from calibration.chain.calibrate import calibrate
 from calibration.chain.data import AIR, Finding, Minute, Reference, Result, Standard, Tank, Target
 from calibration.models.rules import Rules as Dated
@@ -37,7 +38,7 @@ class Chain:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._gases = {word.lower(): name for name, one in rules.standards.items() for word in one.gases}
+        self._gases = Tanks(rules.standards, "gases")
         self._minutes: dict[int, _Minute] = {}
         self.species = sorted({species for one in rules.standards.values() for species in one.assigned})
         self.told: dict[str, Any] = {}
@@ -46,7 +47,8 @@ class Chain:
         """Take one row. Raises ChainError for more than a year of minutes."""
         key = row.at // MINUTE
         gas = row.gas or ""
-        source = self._gases.get(gas, gas) or AIR
+        tank = self._gases.at(gas, row.at)
+        source = (tank[0] if tank else gas) or AIR
         minute = self._minutes.get(key)
         if minute is None:
             if len(self._minutes) >= MINUTES_MAX:
@@ -90,7 +92,8 @@ class Chain:
             value = one.assigned.get(species)
             assigned = None if value is None else Assigned(value.value, value.unit, value.uncertainty, value.scale)
             if assigned is not None or one.role == "reference":
-                yield _ROLES[one.role](name, assigned, one.number)
+                times = [at / SECOND for at in (one.expired, one.begin, one.end)]
+                yield _ROLES[one.role](name, assigned, one.number, *times)
 
 
 def _told(found: Result) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from agent.recorded.gc_rules import Gc
 from agent.recorded.output import number
 from agent.recorded.run import Task
 from agent.recorded.summary import Summary
+from agent.recorded.tanks import Tanks
 from calibration.gc.bracket import Bracketed, bracket
 from calibration.gc.peaks import Peak
 from calibration.recorded.averaging import GOOD, Average
@@ -73,6 +74,8 @@ def _tables(task: Task, gc: Gc, summary: Summary) -> dict[str, _Table]:
             summary.refuse(path, row)
             continue
         filled.add(path)
+        if task.utc:
+            row.at -= next((one for one in (rules.time.offset, row.offset) if one is not None), 0)
         species = (row.code if gc.species else gc.name).strip().lower()
         if (wrong := tanks.wrong(row, species)) is not None:
             summary.refuse(path, wrong)
@@ -84,9 +87,9 @@ def _tables(task: Task, gc: Gc, summary: Summary) -> dict[str, _Table]:
         seen.add(key)
         if len(seen) > PEAKS_MAX:
             raise GcError(f"more than {PEAKS_MAX} peaks at once")
-        if task.utc:
-            row.at -= next((one for one in (rules.time.offset, row.offset) if one is not None), 0)
         name, standard = tanks.of(row)
+        if (old := tanks.expired(row)) is not None:
+            summary.expired[old] += 1
         _add(tables.setdefault(species, _Table()), _peak(row, standard, gc, columns), name)
         summary.rows += 1
     summary.files, summary.empty = len(task.files), [path for path in task.files if path not in filled]
@@ -98,7 +101,7 @@ class _Tanks:
 
     def __init__(self, task: Task) -> None:
         standards = task.rules.standards
-        self._tanks = {word.lower(): (name, one) for name, one in standards.items() for word in one.gases}
+        self._tanks = Tanks(standards, "gases")
         bracketing = [one for one in standards.values() if one.role != "target"]
         self._species = {species for one in bracketing for species in one.assigned}
 
@@ -106,17 +109,24 @@ class _Tanks:
         """Name of what flowed (empty for air), and the same where it is a standard."""
         if not row.gas:
             return "", None
-        name, tank = self._tanks[row.gas]
+        found = self._tanks.at(row.gas, row.at)
+        assert found is not None, "what is wrong was asked before"
+        name, tank = found
         return name, None if tank.role == "target" else name
 
+    def expired(self, row: Row) -> str | None:
+        """Name of a cylinder that is used after its certificate's end."""
+        found = self._tanks.at(row.gas, row.at)
+        return found[0] if found and row.at >= found[1].expired else None
+
     def wrong(self, row: Row, species: str) -> Refused | None:
-        """Why a peak has no part: its species has no standard, its gas is unknown or has no value of the species."""
+        """Why a peak has no part: its species has no standard, its gas is unknown, not there or of no value of it."""
         if species not in self._species:
             return Refused(row.line, "species", species)
         if not row.gas:
             return None
-        _, tank = self._tanks.get(row.gas, ("", None))
-        if tank is None or (tank.role != "target" and species not in tank.assigned):
+        _, tank = self._tanks.at(row.gas, row.at) or ("", None)
+        if tank is None or not tank.connected(row.at) or (tank.role != "target" and species not in tank.assigned):
             return Refused(row.line, "gas", f"{row.gas} {species}")
         return None
 

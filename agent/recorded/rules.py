@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from agent.recorded.gc_rules import Gc
+from agent.recorded.tanks import Lower, Tank
 from calibration.models.rules import Rule, read
 from calibration.recorded.dry import RELLA_CH4, RELLA_CO2, Correction, by_dilution, quadratic
 from drivers.recorded.csv_table import Column as Declared
@@ -14,7 +15,6 @@ from drivers.recorded.stamps import StampError, pattern
 from host.hjson import Strict
 
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
-Lower = Annotated[str, Field(min_length=1)]
 
 
 class Time(Strict):
@@ -95,23 +95,15 @@ class Water(Strict):
         return Correction(wet, self.water.lower(), self.dry.lower() or f"{wet}_dry", form)
 
 
-class Assigned(Strict):
-    """The value of a cylinder for one species, in the unit the file has it in; `uncertainty` is standard (k = 1)."""
+class Plateaus(Strict):
+    """What is done with plateaus that are found: nothing, or their rows are tank gas and not air.
 
-    value: float
-    uncertainty: float = Field(ge=0)
-    unit: str = ""
-    scale: Lower
+    What flowed so long before and after each is flush then.
+    """
 
-
-class Tank(Strict):
-    """A cylinder: its role, the ports or the words of the gas column that mean it, its assigned values by species."""
-
-    role: Literal["reference", "standard", "target"] = "standard"
-    number: str = ""
-    ports: list[str] = Field(default=[])
-    gases: list[str] = Field(default=[])
-    assigned: dict[str, Assigned] = Field(default={})
+    leave_out: bool = False
+    flush_before_s: float = Field(default=0.0, ge=0.0, le=86400.0)
+    flush_after_s: float = Field(default=0.0, ge=0.0, le=86400.0)
 
 
 class Rules(Strict):
@@ -128,6 +120,7 @@ class Rules(Strict):
     valve: Valve = Field(default=Valve())
     water: list[Water] = Field(default=[])
     standards: dict[str, Tank] = Field(default={})
+    plateaus: Plateaus = Field(default=Plateaus())
     calibration: list[dict[str, Any]] = Field(default=[])
     gc: Gc | None = None
 

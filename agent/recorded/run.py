@@ -1,5 +1,6 @@
 """The chain that recorded rows go through: read, once each, dry, marked, averaged; tank gas found."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from agent.recorded.files import together
 from agent.recorded.formats import DRY, FORMATS, TOLD_DRY
 from agent.recorded.rules import Rules
 from agent.recorded.summary import Summary
+from agent.recorded.tank_gas import TankGas
+from agent.recorded.tanks import Tanks
 from calibration.recorded.averaging import Average, Averages
 from calibration.recorded.dry import Drying
 from calibration.recorded.plateaus import Plateau, Plateaus
@@ -30,7 +33,7 @@ class Task:
     utc: bool = False
 
 
-def rows(task: Task, summary: Summary) -> Iterator[Row]:
+def rows(task: Task, summary: Summary, tank_gas: TankGas | None = None) -> Iterator[Row]:
     """Every row that may count, marked; what was refused or repeated is counted in the summary. Raises OSError."""
     rules = task.rules
     dry = [one.correction for one in rules.water]
@@ -38,7 +41,7 @@ def rows(task: Task, summary: Summary) -> Iterator[Row]:
     screen = Screen(rules.ranges, round(rules.valve.flush_s * 1e6))
     repeats = Repeats()
     names = _Names(task)
-    ports: dict[str | None, str] = {port: name for name, one in rules.standards.items() for port in one.ports}
+    ports = Tanks(rules.standards, "ports")
     places = {path: place for place, path in enumerate(task.files)}
     filled: set[str] = set()
     for path, row in together(task.files, lambda lines: _read(task, lines)):
@@ -46,14 +49,16 @@ def rows(task: Task, summary: Summary) -> Iterator[Row]:
             summary.refuse(path, row)
             continue
         filled.add(path)
-        if row.port in ports:
-            row.gas = ports[row.port]
         if task.utc:
             row.at -= next((one for one in (rules.time.offset, row.offset) if one is not None), 0)
+        if (tank := ports.at(row.port, row.at)) is not None:
+            row.gas = tank[0]
         if repeats.seen(row, places[path]):
             summary.repeated += 1
             continue
         marked = screen.add(names.add(drying.add(row)))
+        if tank_gas is not None:
+            tank_gas.mark(marked)
         summary.take(marked)
         yield marked
     summary.files = len(task.files)
@@ -67,22 +72,36 @@ def results(task: Task, summary: Summary, *, plateaus: bool = False) -> Iterator
     """
     made = Averages(task.period)
     chain = Chain(task.rules) if task.rules.standards else None
-    tanks = Plateaus(typed=_typed(task)) if plateaus else None
-    for row in rows(task, summary):
+    found = _found(task) if task.rules.plateaus.leave_out else None
+    search = Plateaus(typed=_typed(task)) if plateaus and found is None else None
+    for row in rows(task, summary, TankGas(found, task.rules.plateaus) if found is not None else None):
         made.add(row)
         yield from made.ready()
         if chain is not None:
             chain.add(row)
-        if tanks is not None:
-            yield from tanks.add(row)
+        if search is not None:
+            yield from search.add(row)
     yield from made.end()
     summary.late = made.late
-    if tanks is not None:
-        yield from tanks.end()
-        summary.plateaus = tanks.count
+    if search is not None:
+        yield from search.end()
+        summary.plateaus = search.count
+    elif found is not None:
+        yield from found if plateaus else ()
+        summary.plateaus = len({one.start for one in found})
     if chain is not None:
         yield from chain.results(task.period)
         summary.calibration = chain.told
+
+
+def _found(task: Task) -> list[Plateau]:
+    """All plateaus, by a reading of its own: what is left out of a mean has to be known before. Raises OSError."""
+    for path in task.files:
+        if not os.path.isfile(path):
+            raise OSError(f"{path}: plateaus.leave_out reads files twice, and this is none")
+    search = Plateaus(typed=_typed(task))
+    found = [one for row in rows(task, Summary()) for one in search.add(row)]
+    return [*found, *search.end()]
 
 
 def _typed(task: Task) -> bool:

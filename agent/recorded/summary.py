@@ -14,7 +14,10 @@ _DROPPED: Final = "between-ports"
 
 @dataclass(slots=True)
 class Summary:
-    """Counts of one run. `rows` are those that came in, repeats not among them; `values` those that counted."""
+    """Counts of one run. `rows` are those that came in, repeats not among them; `values` those that counted.
+
+    `expired` counts peaks of cylinders after the end of their certificates; the chain has a finding of its own.
+    """
 
     files: int = 0
     rows: int = 0
@@ -28,6 +31,7 @@ class Summary:
     findings: list[tuple[str, Refused]] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     calibration: dict[str, Any] = field(default_factory=dict)
+    expired: Counter[str] = field(default_factory=Counter)
 
     def refuse(self, file: str, one: Refused) -> None:
         """Count a line or a cell that was refused; the first ones are kept with their places."""
@@ -57,4 +61,5 @@ class Summary:
             ],
             "empty": self.empty,
             "calibration": self.calibration,
+            "expired": dict(sorted(self.expired.items())),
         }  # fmt: skip
