@@ -127,8 +127,7 @@ class SendWindow:
 
     def count_max(self, prev: int) -> int | None:
         """How many records the next batch after `prev` may have, where a larger one was refused."""
-        found = next((one for one in self._halved.values() if one.prev <= prev < one.last), None)
-        return None if found is None else found.count
+        return min((one.count for one in self._halved.values() if one.prev <= prev < one.last), default=None)
 
     def sent(self, batch: Batch, now: float) -> None:
         """A batch went out."""

@@ -84,6 +84,7 @@ class Centre:
         self.witness: Cosigner | None = None
         self.knows_upto = True
         self.overlook: set[int] = set()
+        self.refuses: set[int] = set()
         self.arrived: list[tuple[int, int]] = []
         self.bodies: dict[tuple[int, int], bytes] = {}
         self.messages: list[Payload] = []
@@ -123,6 +124,11 @@ class Centre:
         self.messages.append(payload)
         if self.overlook & {row.seq for row in payload.rows}:
             self.overlook.clear()
+            return
+        if self.refuses & {row.seq for row in payload.rows}:
+            known = self.coverage.get(payload.epoch, Coverage())
+            ack = Ack.of(payload.epoch, known, {payload.prev: "not to be stored"})
+            await client.publish(ACK_TOPIC, build_message(ack), qos=0)
             return
         for row in payload.rows:
             self.arrived.append((payload.epoch, row.seq))
@@ -329,6 +335,33 @@ async def test_a_centre_that_forgets_to_answer_is_probed_and_then_gets_everythin
         await rig.all_acknowledged()
         await assert_complete(rig, centre)
         assert await rig.own_events() == ["uplink-down", "uplink-up"]
+
+
+async def test_a_record_the_centre_refuses_is_set_aside_with_an_alarm_and_blocks_no_other(
+    broker: Any, tmp_path: Path
+) -> None:
+    async with centre_of(broker.port) as centre, Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
+        centre.refuses = {14}
+        await rig.events(40)
+        rig.connect()
+        await until(lambda: rig.counts().get("unacknowledged") == 0 and len(centre.bodies) > 0, "all is told")
+        while rig.counts()["set_aside"] == 0:
+            await rig.events(1)
+            await rig.uplink.drain(15)
+        await until(lambda: not rig.log.pending, "it is on record")
+        [event] = [row.fields for row in await rig.rows(frozenset({"event"})) if row.fields["what"] != "tick"]
+        assert (event["what"], event["record"]["seq"]) == ("uplink-set-aside", 14)
+        assert event["reason"] == "not to be stored"
+        await rig.uplink.drain(15)
+        assert sorted(seq for _, seq in centre.bodies) == [seq for seq in range(rig.log.next_seq) if seq != 14]
+        assert rig.counts()["acknowledged"] == 13
+    # It is kept: once the centre takes it, it is done.
+    centre.refuses = set()
+    async with centre_of(broker.port) as later, Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
+        later.coverage, later.bodies = centre.coverage, centre.bodies
+        rig.connect()
+        await rig.all_acknowledged()
+        assert (1, 14) in later.bodies
 
 
 @pytest.mark.parametrize("knows_upto", [True, False])

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from protocols.mqtt.coverage import SPANS_MAX, Coverage
 from protocols.mqtt.messages import Ack
 from protocols.mqtt.window import (
+    ASIDE_S,
     BATCHES_MAX,
+    DENIED_S,
     MISSING_GRACE_S,
     OPEN,
     PROBE_S,
@@ -194,3 +196,72 @@ def test_whatever_gets_lost_everything_arrives_in_the_end(data: st.DataObject, t
         if window.done and window.end == total - 1:
             break
     assert window.coverage.spans == ((0, total - 1),)
+
+
+def send_gaps(window: SendWindow, now: float) -> list[Batch]:
+    """What the sender would send of the gaps: records 1 apart, at most 8 a message or as many as may be."""
+    sent = []
+    while gap := next(window.gaps(), None):
+        prev, last = gap
+        count = min(window.count_max(prev) or 8, last - prev)
+        sent.append(Batch(prev, prev + count, count))
+        window.sent(sent[-1], now)
+    return sent
+
+
+@given(st.sets(st.integers(0, 63), max_size=6), st.booleans())
+def test_records_the_centre_keeps_refusing_end_alone_and_aside(poison: set[int], told: bool) -> None:
+    """All others arrive, whether the centre says what it refuses or only leaves it out."""
+    window, stored, now, aside = SendWindow(Coverage(), 63), Coverage(), 0.0, []
+    while now < 500:
+        now += 1
+        window.expire(now)
+        refused = {}
+        for batch in send_gaps(window, now):
+            if poison & set(range(batch.prev + 1, batch.last + 1)):
+                refused[batch.prev] = "no number"
+            else:
+                stored = stored.add(batch.prev, batch.last)
+        # New records arrive all the time: the centre takes others.
+        window.sent(Batch(window.end, window.end + 1, 1), now)
+        stored = stored.add(window.end - 1, window.end)
+        window.acknowledge(Ack.of(1, stored, refused if told else None), now + 0.5)
+        aside += window.news
+        window.news = []
+    assert numbers(stored) | poison == set(range(window.end + 1))
+    assert sorted(one.batch.last for one in aside) == sorted(poison)
+    assert all(one.batch.count == 1 for one in aside)
+    assert window.settled(window.end)
+    assert window.aside == len(poison)
+    # Long after, they are offered again, and whatever is taken then is done.
+    window.expire(now + ASIDE_S)
+    offered = {seq for batch in send_gaps(window, now + ASIDE_S) for seq in range(batch.prev + 1, batch.last + 1)}
+    assert offered == poison
+    window.acknowledge(Ack.of(1, stored.add(-1, window.end)), now + ASIDE_S + 1)
+    assert window.done
+    assert (window.aside, window.news) == (0, [])
+
+
+def test_a_centre_that_refuses_everything_refuses_no_record() -> None:
+    window = SendWindow(Coverage(), 7)
+    for now in range(500):
+        window.expire(now)
+        refused = {batch.prev: "no" for batch in send_gaps(window, now)}
+        window.acknowledge(Ack.of(1, Coverage(), refused), now + 0.5)
+    assert (window.aside, window.news) == (0, [])
+
+
+def test_a_denied_batch_waits_without_holding_a_place_until_a_new_connection() -> None:
+    window = SendWindow(Coverage(), -1)
+    heard(window, 0.0)
+    window.sent(Batch(-1, 4, 5), 1.0)
+    window.denied(-1, 1.0)
+    assert (window.unacknowledged, window.aside, list(window.gaps())) == (0, 0, [])
+    window.expire(2.0)
+    assert list(window.gaps()) == []
+    window.expire(1.0 + DENIED_S)
+    assert list(window.gaps()) == [(-1, 4)]
+    window.sent(Batch(-1, 4, 5), 70.0)
+    window.denied(-1, 70.0)
+    window.restart()
+    assert list(window.gaps()) == [(-1, 4)]
