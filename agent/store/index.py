@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import apsw
 
-from agent.store.segment import CACHE_KiB, Record, Segment, segment_files, segment_numbers
+from agent.store.segment import CACHE_KiB, Record, Segment, segment_files, segment_numbers, sync_folder
 from host.sqlite import DatabaseRefusedError, adopt_schema, open_database
 from protocols import record
 
@@ -40,22 +40,33 @@ class Index:
         try:
             self._db = self._opened()
             self._catch_up()
-        except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError) as error:
+        except (apsw.Error, DatabaseRefusedError) as error:
+            if not _damaged(error):
+                raise
             self._make_anew(error)
 
     def _make_anew(self, error: Exception) -> None:
         logger.warning("station database is made anew from the log: %s", error)
-        for part in self._path.parent.glob(self._path.name + "*"):
-            part.unlink()
+        self._remove()
         self._db = self._opened()
         self._catch_up()
 
+    def _remove(self) -> None:
+        for part in self._path.parent.glob(self._path.name + "*"):
+            part.unlink()
+
     def _opened(self) -> apsw.Connection:
+        made = not self._path.exists()
+        if made:
+            # A write-ahead file alone holds but the last pages of a database that is lost.
+            self._remove()
         connection = open_database(str(self._path), exclusive=True, read_only=False)
         adopt_schema(connection, SCHEMA, SCHEMA_VERSION)
         # Derived data: a power cut may cost the last rows here, and the next start reads them from the log again.
         connection.pragma("synchronous", "NORMAL")
         connection.pragma("cache_size", -CACHE_KiB)
+        if made:
+            sync_folder(self._path.parent)
         return connection
 
     def _catch_up(self) -> None:
@@ -169,7 +180,9 @@ class Index:
         """What a query finds. A page that shows its damage only now costs a rebuild, and never the start."""
         try:
             return list(self._db.execute(statement, values))
-        except apsw.CorruptError as error:
+        except apsw.Error as error:
+            if not _damaged(error):
+                raise
             self._db.close()
             self._make_anew(error)
             return list(self._db.execute(statement, values))
@@ -177,6 +190,13 @@ class Index:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _damaged(error: Exception) -> bool:
+    """Whether the file is at fault, not the disk. Behind a short read it is shorter than its write-ahead file says."""
+    if isinstance(error, apsw.IOError):
+        return getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHORT_READ
+    return isinstance(error, apsw.CorruptError | apsw.NotADBError | DatabaseRefusedError)
 
 
 def entry(row: Record) -> tuple[object, ...]:

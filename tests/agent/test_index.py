@@ -90,6 +90,30 @@ async def test_a_damaged_index_is_made_anew(station: Station, page: int) -> None
     assert station.answers() == before
 
 
+async def unfolded(station: Station) -> tuple[bytes, Answers]:
+    """What the write-ahead file holds of a database that was folded before, its last pages alone; all answers."""
+    await station.close()
+    station.open()
+    await station.write(20, 1)
+    wal, answers = station.path.with_name("station.db-wal").read_bytes(), station.answers()
+    await station.close()
+    assert 0 < len(wal) < station.path.stat().st_size
+    return wal, answers
+
+
+@pytest.mark.parametrize("left", [0, 4096])
+async def test_a_database_shorter_than_its_write_ahead_file_says_is_made_anew(station: Station, left: int) -> None:
+    """As a power cut leaves it that took the file and not the one beside it."""
+    wal, before = await unfolded(station)
+    data = station.path.read_bytes()
+    station.path.unlink()
+    station.path.with_name("station.db-wal").write_bytes(wal)
+    if left:
+        station.path.write_bytes(data[:left])
+    station.open()
+    assert station.answers() == before
+
+
 async def test_a_file_of_another_program_in_its_place_is_replaced(station: Station) -> None:
     before = station.answers()
     await station.close()
