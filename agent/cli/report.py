@@ -19,6 +19,7 @@ from agent.config import Config
 from agent.history.daemon import DaemonSource
 from agent.history.opened import history_of
 from calibration.reports.document import Kind, Report
+from calibration.reports.performance_charts import Recorded, Turn
 from host.control import RequestError, ask_now
 from host.fuel_files import read_books
 from host.history import History
@@ -127,6 +128,7 @@ def performance(line: argparse.Namespace) -> int:
     from agent.qa.performance.carry import outcomes
     from agent.qa.performance.check import declaration
     from agent.qa.performance.rows import read
+    from agent.qa.performance.windows import windows
     from calibration.qa.performance.limits import judge
 
     try:
@@ -143,7 +145,15 @@ def performance(line: argparse.Namespace) -> int:
     line.since, line.until = (iso(EPOCH + timedelta(seconds=one)) for one in (min(times), max(times) + 1.0))
     line.series, line.instrument = "", None
     files = [(Path(name).name, hashlib.sha256(Path(name).read_bytes()).hexdigest()) for name in line.recorded]
-    return _made(line, "performance", judged=found, files=files)
+    recorded = [_recorded(name, block.unit, tracks[name], windows(name, tracks[name], rules))
+                for name, block in rules.series.items()]  # fmt: skip
+    return _made(line, "performance", judged=found, files=files, recorded=recorded)
+
+
+def _recorded(series: str, unit: str, track: Any, turns: Any) -> Recorded:
+    """Readings and gases of a series, for its charts."""
+    told = [Turn(one.gas, one.start, one.counts, one.end, one.assigned, one.mean) for one in turns]
+    return Recorded(series, unit, track.times, track.values, told)
 
 
 def _scheme(line: argparse.Namespace) -> Any:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from calibration.qa.performance.limits import Basis, Judged
 from calibration.reports.document import Cell, Column, Report, Row, Section, Table
 from calibration.reports.frame import Frame, worst
+from calibration.reports.performance_charts import Recorded, charts
 
 _INSTANTS = ("first_s", "second_s")
 # The order in which a figure stands for an outcome that no limit chose.
@@ -14,7 +15,9 @@ _SHOWN: Sequence[Basis] = (
 )  # fmt: skip
 
 
-def performance(frame: Frame, judged: Sequence[Judged], files: Sequence[tuple[str, str]] = ()) -> Report:
+def performance(
+    frame: Frame, judged: Sequence[Judged], files: Sequence[tuple[str, str]] = (), recorded: Sequence[Recorded] = ()
+) -> Report:
     """From outcomes as `plumeline performance` judges them; `files` are the recorded ones with their SHA-256."""
     words = frame.words
     found = [one for one in judged if frame.wants(one.outcome.series)]
@@ -25,7 +28,7 @@ def performance(frame: Frame, judged: Sequence[Judged], files: Sequence[tuple[st
     ]
     sections = [
         Section(words("section.tests"), (), (_summary(frame, found),)),
-        *(_series(frame, series, found) for series in dict.fromkeys(one.outcome.series for one in found)),
+        *(_series(frame, series, found, recorded) for series in dict.fromkeys(one.outcome.series for one in found)),
         Section(words("section.limits"), (), (_limits(frame, found),)),
         Section(words("section.files"), (), (_files(frame, files),) if files else ()),
     ]
@@ -71,8 +74,8 @@ def _summary(frame: Frame, found: list[Judged]) -> Table:
     return frame.table("table.tests", columns, rows)
 
 
-def _series(frame: Frame, series: str, found: list[Judged]) -> Section:
-    """Every figure and detail of one series."""
+def _series(frame: Frame, series: str, found: list[Judged], recorded: Sequence[Recorded]) -> Section:
+    """Every figure and detail of one series, and its charts."""
     words = frame.words
     columns = (
         Column(words("head.test")), Column(words("head.about")), Column(words("head.figure")),
@@ -89,7 +92,9 @@ def _series(frame: Frame, series: str, found: list[Judged]) -> Section:
             # Instants of the readings that a drift lies between.
             shown = datetime.fromtimestamp(detail, UTC) if name in _INSTANTS and detail is not None else detail
             rows.append(Row((*head, words.or_itself("detail", name), shown, "")))
-    return Section(words.series(series), (), (frame.table("table.figures", columns, rows),) if rows else ())
+    ours = [one for one in found if one.outcome.series == series]
+    drawn = tuple(chart for one in recorded if one.series == series for chart in charts(frame, one, ours))
+    return Section(words.series(series), (), (frame.table("table.figures", columns, rows),) if rows else (), drawn)
 
 
 def _limits(frame: Frame, found: list[Judged]) -> Table:

@@ -15,6 +15,7 @@ from calibration.reports.drift import drift
 from calibration.reports.emission import LOOK_BACK, emission
 from calibration.reports.frame import Frame
 from calibration.reports.performance import performance
+from calibration.reports.performance_charts import Recorded
 from calibration.reports.stacks import Stacks
 from calibration.reports.words import Words
 from host.history import Fields, History
@@ -34,8 +35,8 @@ Progress = Callable[[float], None]
 class Asked:
     """What is asked for. `made` and `made_by`: when, by whom; `page`: address of the page that traces numbers.
 
-    `books` belongs to an account, `judged` and `files` (name, SHA-256) to a performance test; `substitution` fills
-    hours as a layer of its own.
+    `books` belongs to an account, `judged`, `files` (name, SHA-256) and `recorded` to a performance test;
+    `substitution` fills hours as a layer of its own.
     """
 
     kind: Kind
@@ -51,6 +52,7 @@ class Asked:
     substitution: Scheme | None = None
     judged: Sequence[Judged] = ()
     files: Sequence[tuple[str, str]] = ()
+    recorded: Sequence[Recorded] = ()
 
 
 def make(history: History | None, station: str, asked: Asked, progress: Progress | None = None) -> Report:
@@ -61,7 +63,7 @@ def make(history: History | None, station: str, asked: Asked, progress: Progress
     config = (history.newest("config", asked.until) if history else None) or {}
     frame = Frame(Words(asked.lang), header_of(config, station, asked), asked.series)
     if history is None or asked.kind == "performance":
-        return performance(frame, asked.judged, asked.files)
+        return performance(frame, asked.judged, asked.files, asked.recorded)
     report = _built(history, frame, asked, _stacks(config), _Told(asked, progress))
     return replace(report, bodies=_bodies(history, report.records()))
 

@@ -58,7 +58,7 @@
     const options = {
       width: box.clientWidth, height: 250, tzDate: wall,
       scales: { x: { time: isTime, ...(bars ? { range: sides } : {}) }, y: { range: bounds } },
-      axes: [axis(isTime ? { values: timeTicks } : { label: chart.x_title, labelSize: 18, size: 40, values: plain }), axis({ label: chart.unit, labelSize: 18, size: wide, values: plain })],
+      axes: [axis(isTime ? { values: timeTicks, space: 84 } : { label: chart.x_title, labelSize: 18, size: 40, values: plain }), axis({ label: chart.unit, labelSize: 18, size: wide, values: plain })],
       series: [{ label: isTime ? words.time : chart.x_title, value: (u, v) => v == null ? "–" : isTime ? stamp(v) : shown(v) }, ...series],
       cursor: { drag: { x: true, y: false } }, hooks: { drawClear: [behind] },
     };

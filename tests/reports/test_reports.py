@@ -323,7 +323,8 @@ def test_a_request_that_makes_no_sense_is_refused(
 
 def test_a_period_without_records_says_so(report: Made, station: Path, tmp_path: Path) -> None:
     out = tmp_path / "none.json"
-    where = ["--config", str(station / "station.hjson"), "--out", str(out)]
+    forms = [part for form in ("html", "pdf") for part in ("--out", str(out.with_suffix(f".{form}")))]
+    where = ["--config", str(station / "station.hjson"), "--out", str(out), *forms]
     for kind in ("drift", "calibration", "capture", "emission"):
         assert main(["report", kind, "--from", "2027-01", "--to", "2027-01", *where]) == 0
         assert twin(out)["verdict"]["word"] == "unjudged"
@@ -342,7 +343,8 @@ def test_a_figure_leads_to_its_records_and_to_the_page_that_traces_it(report: Ma
 def test_control_lost_before_the_period_is_told(report: Made, station: Path, tmp_path: Path) -> None:
     # The check that failed was before 19 June, the good one on 20 June; none was in this half day.
     out = tmp_path / "between.json"
-    where = ["--config", str(station / "station.hjson"), "--out", str(out)]
+    forms = [part for form in ("html", "pdf") for part in ("--out", str(out.with_suffix(f".{form}")))]
+    where = ["--config", str(station / "station.hjson"), "--out", str(out), *forms]
     assert main(["report", "drift", "--from", "2026-06-19", "--to", "2026-06-19T12:00:00", *where]) == 1
     document = twin(out)
     assert document["verdict"]["word"] == "out-of-control"
@@ -359,12 +361,23 @@ def test_the_performance_test_of_recorded_readings_is_a_report(station: Path, tm
     readings, rules, out = tmp_path / "run.csv", tmp_path / "rules.hjson", tmp_path / "performance.json"
     readings.write_text("\n".join(rows), encoding="utf-8")
     rules.write_text(RULES, encoding="utf-8")
-    where = ["--config", str(station / "station.hjson"), "--out", str(out)]
+    forms = [part for form in ("html", "pdf") for part in ("--out", str(out.with_suffix(f".{form}")))]
+    where = ["--config", str(station / "station.hjson"), "--out", str(out), *forms]
     assert main(["report", "performance", str(readings), "--rules", str(rules), *where]) in (0, 1)
     found = table(twin(out), "Results")["rows"]
     assert {row["cells"][1] for row in found} >= {"zero error", "repeatability"}
     (file,) = table(twin(out), "Files")["rows"]
     assert file["cells"] == ["run.csv", hashlib.sha256(readings.read_bytes()).hexdigest()]
+    (drawn, errors) = [chart for one in twin(out)["sections"] for chart in one.get("charts", ())]
+    assert (len(drawn["lines"][0]["x"]), drawn["lines"][1]["y"]) == (720, [0, 0, None, 80.2, 80.2])
+    assert [span["name"] for span in drawn["spans"]] == ["flushing", "gas, counted"] * 2
+    assert errors["lines"][0]["x"] == [0, 80.2]
+    assert errors["lines"][0]["y"] == pytest.approx([0.55, 0.85], abs=0.02)
+    assert {abs(one["value"]) for one in errors["limits"]} == {2.5}, "2.5 % of 100 mg/m3"
+    for form in ("html", "pdf"):
+        key = ["--config", str(station / "station.hjson")]
+        assert main(["report", "verify", str(out.with_suffix(f".{form}")), *key]) == 0
+    assert "As recorded" in out.with_suffix(".html").read_text(encoding="utf-8")
 
 
 RULES = """{
