@@ -127,6 +127,14 @@ class File(apsw.VFSFile):
         super().__init__(disk.base, name, flags)
         self.disk, self.path, self.boot = disk, path, disk.boot
 
+    def xLock(self, level: int) -> None:
+        try:
+            super().xLock(level)
+        except apsw.IOError:
+            # SQLite asks for it at the end of a connection that can only read, and bears the refusal; an exception of
+            # any other kind would be raised to the program, which the system's own file layer never does.
+            raise apsw.BusyError from None
+
     def xRead(self, amount: int, offset: int) -> bytes:
         self.disk.alive(self.boot)
         return super().xRead(amount, offset)
@@ -165,6 +173,17 @@ class File(apsw.VFSFile):
         disk.syncs += 1
         if not disk.without_sync:
             disk.unsynced.pop(self.path, None)
+
+
+def room(disk: Disk) -> Callable[[Any], Any]:
+    """Stands for os.statvfs: the same free space in each replay, and none on a full disk."""
+    blocks = 64 * 1024 * 1024
+
+    def statvfs(_: Any) -> os.statvfs_result:
+        free = 0 if disk.full else blocks // 2
+        return os.statvfs_result((4096, 4096, blocks, free, free, 10**6, 10**6, 10**6, 0, 255))
+
+    return statvfs
 
 
 def plain_os(disk: Disk) -> Any:

@@ -15,7 +15,7 @@ from sim_station import PLATFORM
 if TYPE_CHECKING:
     from sim_world import World
 
-A_DAY = 24.0
+A_DAY = 40.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ KINDS: dict[str, tuple[int, Draw]] = {
     "broker-hangs": (2, lambda d: (_short(d), {})),
     "broker-away": (4, lambda d: (_short(d), {})),
     "centre-killed": (4, lambda d: (d.uniform(0.5, 600), {})),
-    "clock-step": (4, lambda d: (0, {"seconds": round(d.choice((-1, 1)) * 10 ** d.uniform(-0.2, 3.6), 3)})),
+    "clock-step": (4, lambda d: (_short(d), {"seconds": round(d.choice((-1, 1)) * 10 ** d.uniform(-0.2, 3.6), 3)})),
     "all-away": (2, lambda d: (d.uniform(600, 4 * 3600), {})),
 }  # fmt: skip
 
@@ -230,7 +230,8 @@ async def _centre_killed(world: "World", fault: Fault) -> None:
 
 async def _step(world: "World", fault: Fault) -> None:
     world.clock.offset_s += fault.more["seconds"]
-    world.checks.stepped(fault.more["seconds"])
+    await asyncio.sleep(fault.lasts)
+    world.clock.offset_s -= fault.more["seconds"]
 
 
 async def _all_away(world: "World", fault: Fault) -> None:

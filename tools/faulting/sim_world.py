@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import random
 import secrets
 from dataclasses import dataclass, field
@@ -16,12 +17,12 @@ import sim_children
 import sim_faults
 from sim_broker import Broker
 from sim_centre import Centre
-from sim_disk import Disk, plain_os
+from sim_disk import Disk, plain_os, room
 from sim_faults import Fault
 from sim_field import Field
 from sim_loop import PROCESS, SimClock, SimLoop, StalledError, run
 from sim_net import Net
-from sim_station import Station, prepare
+from sim_station import PACES, Station, prepare
 
 import agent.store.witness
 import agent.uplinks.hj212
@@ -70,9 +71,11 @@ class World:
         self.broker = Broker(self.loop, seed)
         self.disk = Disk(folder / "store", self._cut_came)
         agent.store.witness.os = plain_os(self.disk)  # type: ignore[attr-defined]
+        os.statvfs = room(self.disk)  # type: ignore[assignment]
         self.field = Field(self.net, SimClock(self.loop, start), seed)
         self.centre = Centre(self.loop, self.centre_clock, self.broker, self.told)
-        self.station = Station(prepare(folder, dice.choice((50, 1000, 1000, 4000))), self.loop, self.clock, self.disk, self.broker, self.told)
+        config = prepare(folder, dice.choice((50, 1000, 1000, 4000)), PACES[seed % 2])
+        self.station = Station(config, self.loop, self.clock, self.disk, self.broker, self.told)
         self.station.on_record = self._recorded
         self.verdict = Verdict(seed, days, faults)
         self.checks = sim_checks.Checks(self)
