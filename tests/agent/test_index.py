@@ -92,6 +92,7 @@ async def test_a_damaged_index_is_made_anew(station: Station, page: int) -> None
 
 async def unfolded(station: Station) -> tuple[bytes, Answers]:
     """What the write-ahead file holds of a database that was folded before, its last pages alone; all answers."""
+    await station.log.append("event", {"what": "long", "detail": "x" * 20_000})
     await station.close()
     station.open()
     await station.write(20, 1)
