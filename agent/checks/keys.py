@@ -45,6 +45,8 @@ def explained(lang: Lang) -> list[Key]:
             continue
         required = field.is_required()
         default = None if required else field.get_default(call_default_factory=True)
+        # The defaults of a block are those of its keys.
+        default = None if isinstance(default, BaseModel) else default
         found[path] = Key(path, kind, required, default, meanings[path][lang == "zh"])
     return list(found.values())
 
