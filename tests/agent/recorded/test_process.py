@@ -6,6 +6,7 @@ import json
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,13 +170,56 @@ def test_broken_lines_are_counted_and_named_in_both_languages(
         assert words in said
 
 
-def test_plateaus_are_written_beside_the_averages(tmp_path: Path) -> None:
+def tower(folder: Path) -> tuple[Path, Any, list[float], list[bool]]:
+    """Six hours of air with tanks between as a file; the tanks; of each row its CO2 and whether it is air."""
     rows, truth = recording(CASES[0], 11)
-    data, rules, out = tmp_path / "tower.csv", tmp_path / "rules.hjson", tmp_path / "tanks.csv"
+    data = folder / "tower.csv"
     with data.open("w") as file:
         file.write("seconds,CO2_dry,CH4_dry,H2O_reported\n")
         for row in rows:
             file.write(f"{1.7e9 + row.at / 1e6:.3f}," + ",".join(f"{one.value:.5f}" for one in row.samples) + "\n")
+    values = [round(row.samples[0].value or 0.0, 5) for row in rows]
+    air = [not any(one.start <= row.at / 1e6 < one.end + 300 for one in truth) for row in rows]
+    return data, truth, values, air
+
+
+def test_plateaus_are_left_out_of_the_means_where_the_rules_say_so(tmp_path: Path) -> None:
+    data, truth, values, air = tower(tmp_path)
+    rules, out = tmp_path / "rules.hjson", tmp_path / "tanks.csv"
+    time = 'time: { columns: ["seconds"], counts: "epoch_s" }'
+    line = (data, "--format", "csv", "--rules", rules, "--average", "12h", "--species", "co2_dry", "--plateaus", out)
+    rules.write_text(f"{{ {time} }}")
+    _, plain = run(tmp_path, *line)
+    told = table(out)
+    # Nothing said: every row counts, whether plateaus are looked for or not.
+    assert sum(int(row["n"]) for row in plain) == len(values)
+    total = sum(int(row["n"]) * float(row["mean"]) for row in plain)
+    assert total / len(values) == pytest.approx(sum(values) / len(values), abs=1e-9)
+    assert {row["quality"] for row in plain} == {"good"}
+    rules.write_text(f"{{ {time}, plateaus: {{ leave_out: true, flush_before_s: 300, flush_after_s: 300 }} }}")
+    _, left = run(tmp_path, *line)
+    assert table(out) == told
+    assert len(told) == len(truth)
+    counted = sum(int(row["n"]) for row in left)
+    assert sum(air) * 0.95 < counted <= sum(air) * 1.01
+    mean = sum(int(row["n"]) * float(row["mean"]) for row in left) / counted
+    true = sum(value for value, is_air in zip(values, air, strict=True) if is_air) / sum(air)
+    assert mean == pytest.approx(true, abs=0.15)
+    assert abs(sum(values) / len(values) - true) > 0.5, "tanks were in the plain means"
+    assert {row["quality"] for row in left} == {"calibration;flush"}
+
+
+def test_plateaus_cannot_be_left_out_of_what_is_read_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe, rules = tmp_path / "pipe", tmp_path / "rules.hjson"
+    os.mkfifo(pipe)
+    rules.write_text("{ plateaus: { leave_out: true } }")
+    assert run(tmp_path, pipe, "--format", "csv", "--rules", rules) == (2, [])
+    assert "reads files twice" in capsys.readouterr().err
+
+
+def test_plateaus_are_written_beside_the_averages(tmp_path: Path) -> None:
+    data, truth, *_ = tower(tmp_path)
+    rules, out = tmp_path / "rules.hjson", tmp_path / "tanks.csv"
     rules.write_text('{ time: { columns: ["seconds"], counts: "epoch_s" } }')
     code, _ = run(tmp_path, data, "--format", "csv", "--rules", rules, "--plateaus", out)
     assert code == 0

@@ -108,6 +108,27 @@ def test_doubtful_peaks_and_strangers_have_no_part_and_are_told(
     assert "a species without a standard" in told
 
 
+def test_a_cylinder_counts_while_it_was_there_and_after_its_expiry_with_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # From the second day on the standard is another cylinder: what the first was worth is no matter there.
+    rules = json.loads(json.dumps(RULES))
+    first = rules["standards"].pop("H1")
+    value = first["assigned"]["sf6"]
+    rules["standards"] = {
+        "H0": {**first, "to": "2026-03-02", "assigned": {"sf6": value}},
+        "H1": {**first, "from": "2026-03-02", "expires": "2026-03-02T12:00", "assigned": {"sf6": value}},
+        **rules["standards"],
+    }
+    rules["standards"]["T1"]["from"] = "2026-03-02"
+    code, _, samples = run(tmp_path, peaks(tmp_path), rules=rules)
+    assert code == 0
+    assert min(row["time"] for row in samples if row["gas"] == "T1")[:10] == "2026-03-02"
+    told = capsys.readouterr().err
+    assert "H1: 36 peaks after the end of its certificate" in told
+    assert "H0:" not in told
+
+
 def test_few_standards_leave_the_uncertainty_open_and_rules_are_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
