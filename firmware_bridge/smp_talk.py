@@ -94,7 +94,7 @@ def understood(message: bytes, answer: type[R]) -> R | Refusal:
         return refusal
     known = {name: value for name, value in fields.items() if name in answer.model_fields and name != "rc"}
     try:
-        return answer(header=header, smp_data=message, **known)
+        return answer(header=header, version=header.version, smp_data=message, **known)
     except ValidationError as error:
         places = sorted({".".join(str(part) for part in one["loc"]) for one in error.errors()})
         return Refusal(f"an answer without a usable {', '.join(places)}")

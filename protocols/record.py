@@ -20,6 +20,8 @@ KINDS: Final = frozenset({"scan", "average", "calibration", "event", "config", "
 BODY_BYTES_MAX: Final = 256 * 1024
 # Whole numbers below this are exact in every JSON reader.
 _EXACT: Final = 2**53
+# Of a status word that is a number no instrument means.
+_WORD_CHARACTERS_MAX: Final = 40
 
 Fields = Mapping[str, Any]
 
@@ -89,11 +91,13 @@ def decode(body: bytes) -> dict[str, Any]:
         raise RecordError(f"body of {len(body)} bytes exceeds {BODY_BYTES_MAX}")
     try:
         fields = json.loads(body, object_pairs_hook=_no_duplicates, parse_constant=_refuse)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except RecordError:
+        raise
+    except (ValueError, RecursionError) as error:  # a whole number of more than 4300 digits is a ValueError of its own
         raise RecordError(f"not JSON: {error}") from error
     if not isinstance(fields, dict) or fields.get("v") != VERSION:
         raise RecordError("not an object of version 1")
-    if fields.get("kind") not in KINDS:
+    if not isinstance(fields.get("kind"), str) or fields["kind"] not in KINDS:
         raise RecordError(f"unknown kind {fields.get('kind')!r}")
     for name in ("epoch", "seq"):
         if not isinstance(fields.get(name), int) or isinstance(fields[name], bool) or fields[name] < 0:
@@ -119,6 +123,15 @@ def quality_of(rows: Iterable[Iterable[str]]) -> Quality:
     return Quality(frozenset(Mark(Cause(c), origin, parse_iso(since)) for c, origin, since in rows))
 
 
+def _told(value: str | int | float | bool | None) -> str | int | float | bool | None:
+    """A word of an instrument's status as it is written; a whole number no reader has exactly becomes text."""
+    if isinstance(value, float):
+        return _finite(value)
+    if isinstance(value, int) and not -_EXACT < value < _EXACT:
+        return f"{value:#x}"[:_WORD_CHARACTERS_MAX]
+    return value
+
+
 def scan_fields(scan: Scan) -> dict[str, Any]:
     """Members of a scan record: `instrument`, `at`, `values` {measurand: {x, u, q?}}, `status`. NaN becomes null."""
     values = {}
@@ -127,7 +140,7 @@ def scan_fields(scan: Scan) -> dict[str, Any]:
         if reading.quality.marks:
             row["q"] = quality_fields(reading.quality)
         values[reading.measurand] = row
-    status = {k: _finite(v) if isinstance(v, float) else v for k, v in scan.status.items()}
+    status = {name: _told(value) for name, value in scan.status.items()}
     return {"instrument": scan.instrument, "at": iso(scan.at), "values": values, "status": status}
 
 

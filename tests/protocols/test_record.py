@@ -113,3 +113,14 @@ def test_the_quick_form_is_the_canonical_one(members: dict[str, object]) -> None
 def test_what_has_no_canonical_form_is_refused(value: object) -> None:
     with pytest.raises(RecordError, match="no canonical form"):
         encode({"a": [value]})
+
+
+@pytest.mark.parametrize("kind", [b"{}", b"[]", b'["scan"]', b"7", b"null", b'"Scan"'])
+def test_a_kind_of_any_type_is_refused_and_never_crashes(kind: bytes) -> None:
+    with pytest.raises(RecordError, match="unknown kind"):
+        decode(b'{"v":1,"epoch":1,"seq":0,"kind":' + kind + b"}")
+
+
+def test_a_number_too_long_to_be_read_is_refused() -> None:
+    with pytest.raises(RecordError):
+        decode(b'{"v":1,"epoch":1,"seq":0,"kind":"scan","x":' + b"9" * 5000 + b"}")

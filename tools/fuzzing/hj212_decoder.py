@@ -13,7 +13,8 @@ from typing import Final
 
 from hj212_held import held
 from hj212_seeds import decoder_seeds
-from hj212_wire import HEAD, TAIL, check_sum, reframed
+from hj212_wire import HEAD, NAMES, SEPARATORS, TAIL, VALUES, check_sum, damage_inside, reframed
+from must import need
 
 from protocols.hj212.decoder import Decoder
 from protocols.hj212.frame import Frame, FrameError
@@ -45,16 +46,6 @@ BLANK: Final = re.compile(rb"\s*")
 AREA: Final = re.compile(rb"(.*?CP=&&)(.*)(&&)\Z", re.DOTALL)
 
 Found = list[Frame | FrameError]
-
-
-class ViolationError(AssertionError):
-    """Something that must hold did not."""
-
-
-def need(holds: bool, what: str) -> None:
-    """Raise ViolationError unless it holds."""
-    if not holds:
-        raise ViolationError(what)
 
 
 def keys(_: Mapping[str, str]) -> Sequence[bytes]:
@@ -230,3 +221,7 @@ def one_input(data: bytes) -> None:
 def seeds() -> list[bytes]:
     """The first inputs of this target."""
     return decoder_seeds()
+
+
+inside: Final = damage_inside
+WORDS: Final = SEPARATORS + VALUES + NAMES

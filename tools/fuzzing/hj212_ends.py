@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Final
 
-from hj212_decoder import need
 from hj212_held import held
 from hj212_seeds import areas
 from hj212_wire import check_sum
+from must import need
 
 from protocols.hj212.commands import commands
 from protocols.hj212.message import Area, Message

@@ -10,7 +10,7 @@ from typing import Final
 from hj212_decoder import KEY, OLD_KEY, encrypted
 from hj212_ends import PEER_MN, PlatformEnd, StationEnd
 from hj212_seeds import MN, PW, QN, ST, frames, messages
-from hj212_wire import SPLIT, wrap
+from hj212_wire import NAMES, SEPARATORS, SPLIT, VALUES, damage_step, wrap
 
 from protocols.hj212.message import Message
 from protocols.hj212.profile import Edition, Leniency, Profile
@@ -135,3 +135,7 @@ def seeds() -> list[bytes]:
             ]
             made += [bytes([edition | keys, 0]) + b"".join(parts) + _step(4, b"\x20") * 2 for keys in (0, 16)]
     return made
+
+
+inside: Final = damage_step
+WORDS: Final = SEPARATORS + VALUES + NAMES

@@ -190,27 +190,3 @@ def damage_step(data: bytes, max_size: int, seed: int, mutate: Mutate) -> bytes:
         case _:
             steps[which] = step[:1] + damaged(step[1:], max_size - len(data), rng, mutate).replace(SPLIT, b"")
     return SPLIT.join(steps)[:max_size]
-
-
-def rough(data: bytes, max_size: int, seed: int) -> bytes:
-    """A mutator of bytes for where no libFuzzer is there: flips, cuts, copies, insertions."""
-    rng = random.Random(seed)
-    made = bytearray(data)
-    for _ in range(rng.choice((1, 1, 2, 4, 8))):
-        at = rng.randrange(len(made) + 1)
-        size = rng.choice((1, 1, 2, 4, 16, 64))
-        match rng.randrange(6):
-            case 0:
-                made[at : at + 1] = bytes([rng.randrange(256)])
-            case 1:
-                del made[at : at + size]
-            case 2:
-                source = rng.randrange(len(made) + 1)
-                made[at:at] = made[source : source + size]
-            case 3:
-                made[at:at] = rng.choice(SEPARATORS + VALUES + NAMES)
-            case 4:
-                made[at : at + 1] = bytes([made[at] ^ 1 << rng.randrange(8)]) if at < len(made) else b"#"
-            case 5:
-                made[at:at] = rng.randbytes(size)
-    return bytes(made[:max_size])

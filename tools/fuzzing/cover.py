@@ -11,12 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import coverage
+from subjects import SUBJECTS, target_of
 
-PARSER: Final = ("candidate", "crc", "decoder", "frame", "message", "plain", "segment", "sm4")
-SESSIONS: Final = (
-    "link_commands", "outgoing", "platform", "platform_requests", "reader", "service", "session", "split", "station",
-    "transitions",
-)  # fmt: skip
 LINES_MIN: Final = 0.95
 # A second run over all inputs may leave so much more behind than the first: caches that fill up are in it.
 GROWTH_BYTES_MAX: Final = 512 * 1024
@@ -24,9 +20,9 @@ GROWTH_BYTES_MAX: Final = 512 * 1024
 Target = Callable[[bytes], None]
 
 
-def inputs(folder: Path, target: str) -> list[bytes]:
+def inputs(folder: Path, name: str) -> list[bytes]:
     """What a campaign kept."""
-    return [path.read_bytes() for path in sorted((folder / f"hj212-{target}").glob("*"))]
+    return [path.read_bytes() for path in sorted((folder / name).glob("*"))]
 
 
 def replay(target: Target, found: list[bytes]) -> None:
@@ -53,33 +49,36 @@ def lines(counter: coverage.Coverage, modules: tuple[str, ...]) -> float:
     """Print the lines reached of each module; the share over all."""
     reached = total = 0
     for name in modules:
-        path = importlib.import_module(f"protocols.hj212.{name}").__file__
+        path = importlib.import_module(name).__file__
         assert path is not None
         _, statements, _, missing, text = counter.analysis2(path)
         total += len(statements)
         reached += len(statements) - len(missing)
         print(
-            f"  {name:<20}{len(statements) - len(missing):5} of{len(statements):5}"
+            f"  {name:<36}{len(statements) - len(missing):5} of{len(statements):5}"
             + (f"   not: {text}" if text else "")
         )
     return reached / max(1, total)
 
 
-def cover(folder: Path) -> int:
-    """Count lines over both corpora, then look at memory."""
-    counter = coverage.Coverage(source_pkgs=["protocols.hj212"], data_file=None)
+def cover(subject: str, folder: Path) -> int:
+    """Count lines over the corpora of all targets, then look at memory."""
+    of = SUBJECTS[subject]
+    packages = sorted({name.partition(".")[0] for name in (*of.parser, *of.more)})
+    counter = coverage.Coverage(source_pkgs=packages, data_file=None)
     counter.start()
-    targets = {name: importlib.import_module(f"hj212_{name}").one_input for name in ("decoder", "sessions")}
-    found = {name: inputs(folder, name) for name in targets}
+    targets = {name: target_of(subject, name).one_input for name in of.targets}
+    found = {name: inputs(folder, f"{subject}-{name}") for name in targets}
     for name, target in targets.items():
         replay(target, found[name])
     counter.stop()
-    print(f"inputs: {', '.join(f'{len(found[name])} of the {name}' for name in targets)}")
+    print(f"inputs: {', '.join(f'{len(found[name])} of {name}' for name in targets)}")
     print("parser:")
-    parser = lines(counter, PARSER)
-    print("sessions:")
-    sessions = lines(counter, SESSIONS)
-    print(f"lines reached: parser {parser:.1%}, sessions {sessions:.1%}; wanted of the parser {LINES_MIN:.0%}")
+    parser = lines(counter, of.parser)
+    if of.more:
+        print("beside it:")
+        print(f"  lines reached: {lines(counter, of.more):.1%}")
+    print(f"lines reached: parser {parser:.1%}; wanted {LINES_MIN:.0%}")
     grown = {name: growth(target, found[name]) for name, target in targets.items()}
     print("memory left behind by one more run: " + ", ".join(f"{name} {size} bytes" for name, size in grown.items()))
     return 0 if parser >= LINES_MIN and max(grown.values()) <= GROWTH_BYTES_MAX else 1

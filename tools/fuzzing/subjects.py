@@ -1,0 +1,131 @@
+"""What can be fuzzed: each subject with its targets, whose branches lead the way, and what counts as its parser.
+
+The module `{subject}_{target}` has `seeds()`, the first inputs; `one_input(data)`, which raises where something is
+broken; and `inside(data, room, seed, mutate)`, which damages an input and repairs its outer framing, so that the damage
+gets past it. `{subject}_bugs` has the planted bugs.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Final
+
+# Short inputs mostly, of which many fit a second; every fourth slice has full ones, every eighth long ones.
+Sizes = tuple[int, int, int]
+Mutate = Callable[[bytes, int], bytes]
+
+
+@dataclass(frozen=True)
+class Target:
+    """`lead`: modules whose branches libFuzzer counts. Loops over every byte would be counted at a high price."""
+
+    lead: tuple[str, ...]
+    sizes: Sizes
+    slice_: int = 100_000
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`parser`: modules of which 95 % of the lines must be reached by what the campaigns kept; `more` is shown too."""
+
+    targets: dict[str, Target]
+    parser: tuple[str, ...]
+    more: tuple[str, ...] = ()
+
+
+def _under(package: str, *modules: str) -> tuple[str, ...]:
+    return tuple(f"{package}.{module}" for module in modules)
+
+
+SUBJECTS: Final = {
+    "hj212": Subject(
+        {
+            "decoder": Target(
+                _under("protocols.hj212", "candidate", "decoder", "frame", "message", "plain", "segment", "sm4"),
+                (320, 1100, 2560),
+            ),
+            "sessions": Target(
+                _under(
+                    "protocols.hj212", "link_commands", "outgoing", "platform", "platform_requests", "reader",
+                    "service", "session", "split", "station", "transitions", "uploads",
+                ),
+                (320, 700, 1800),
+            ),
+        },
+        _under("protocols.hj212", "candidate", "crc", "decoder", "frame", "message", "plain", "segment", "sm4"),
+        _under(
+            "protocols.hj212", "link_commands", "outgoing", "platform", "platform_requests", "reader", "service",
+            "session", "split", "station", "transitions",
+        ),
+    ),
+    "records": Subject(
+        {
+            "bodies": Target(("protocols.record", "central.shapes", "metrology.periods"), (400, 1200, 4000)),
+            "notes": Target(("protocols.tlog", "protocols.tlog_cosign", "protocols.tlog_proofs"), (400, 900, 2000)),
+        },
+        ("protocols.record", "central.shapes", "protocols.tlog_cosign"),
+        ("protocols.tlog", "protocols.tlog_proofs"),
+    ),
+    "mqtt": Subject(
+        {
+            "payloads": Target(
+                _under("protocols.mqtt", "payload", "messages", "topics", "coverage", "window"), (500, 1500, 6000)
+            ),
+        },
+        _under("protocols.mqtt", "payload", "messages", "topics", "coverage"),
+        _under("protocols.mqtt", "window"),
+    ),
+    "config": Subject(
+        {
+            "files": Target(
+                _under("host", "hjson", "hjson_scan", "document", "explain", "problems"), (400, 900, 3000), 20_000
+            ),
+        },
+        _under("host", "hjson", "hjson_scan", "document", "explain", "problems"),
+    ),
+    "drivers": Subject(
+        {
+            "polled": Target(
+                (
+                    "drivers.alicat", "drivers.bayern_hessen", "drivers.bronkhorst", "drivers.dlt645",
+                    "drivers.gill_windsonic", "drivers.licor_li850", "drivers.ma_adam", "drivers.ma_modbus",
+                    "drivers.mhz19", "drivers.picarro", "drivers.picarro_reply", "drivers.sds011",
+                    "drivers.senseair_ram", "drivers.sps30", "drivers.thermo_clink", "drivers.vaisala_gmp343",
+                    "drivers.register_map", "drivers.text_line", "drivers.values", "drivers.binary",
+                ),
+                (160, 400, 2000),
+            ),
+            "streams": Target(
+                (
+                    "drivers.lgr_gga", "drivers.licor_li7810", "drivers.licor_li850", "drivers.line_stream",
+                    "drivers.nmea_gps", "drivers.gill_windsonic", "drivers.vaisala_gmp343", "firmware_bridge.plantower",
+                ),
+                (200, 600, 3000),
+            ),
+        },
+        (
+            "drivers.alicat", "drivers.bayern_hessen", "drivers.bronkhorst", "drivers.dlt645",
+            "drivers.gill_windsonic", "drivers.lgr_gga", "drivers.licor_li7810", "drivers.licor_li850",
+            "drivers.line_stream", "drivers.ma_adam", "drivers.ma_modbus", "drivers.mhz19", "drivers.nmea_gps",
+            "drivers.picarro", "drivers.picarro_reply", "drivers.sds011", "drivers.senseair_ram", "drivers.sps30",
+            "drivers.thermo_clink", "drivers.vaisala_gmp343", "drivers.values", "drivers.binary",
+        ),
+        ("drivers.register_map", "drivers.register_table", "drivers.text_line", "agent.wires.line_modbus"),
+    ),
+    "boards": Subject(
+        {
+            "frames": Target(
+                _under("firmware_bridge", "board", "frame", "manage", "missing", "smp_line", "smp_talk"),
+                (200, 700, 2600),
+            ),
+        },
+        _under("firmware_bridge", "frame", "manage", "missing", "smp_line", "smp_talk"),
+        _under("firmware_bridge", "board"),
+    ),
+}  # fmt: skip
+
+
+def target_of(subject: str, target: str) -> ModuleType:
+    """The module of a target."""
+    return importlib.import_module(f"{subject}_{target}")
