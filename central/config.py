@@ -204,13 +204,14 @@ class Attribution(Strict):
 
 
 class Config(Strict):
-    """A whole centre. Absent ingests do not run."""
+    """A whole centre. Absent ingests do not run. `report_key`: the seed (base64) that signs reports and evidence."""
 
     store: str
     http: Http | None = None
     hj212: Hj212 | None = None
     mqtt: Broker | None = None
     witness: Witness | None = None
+    report_key: SecretRef | None = None
     stations: dict[Name, Station]
     attribution: Attribution | None = None
 

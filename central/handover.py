@@ -20,11 +20,12 @@ from central.config import Config
 from central.coverage import read_coverage
 from central.history import StoreSource
 from central.queries import open_reader
-from central.reports import signer_from_file
+from central.reports import signer_of
 from central.store import Store
 from host.hjson import load
 from host.problems import ConfigErrors
 from host.reports.make import now
+from host.secrets import SecretError
 from metrology.periods import iso
 from protocols.record import decode, encode
 from protocols.tlog import NoteError, Verifier, checkpoint_text
@@ -39,16 +40,16 @@ def handover(line: argparse.Namespace) -> int:
     try:
         config = load(line.config, Config, line.lang)
         station = config.stations[line.station]
-        signer = signer_from_file(line.key)
+        signer = signer_of(config, line.key)
         if line.vkey:
             Verifier.from_vkey(line.vkey)
         if signer is None:
-            raise ValueError("--key FILE: a handover is signed")
+            raise ValueError("--key FILE, or report_key in the configuration: a handover is signed")
         db = open_reader(config.store)
     except KeyError:
         print(f"{line.station}: one of {', '.join(sorted(config.stations))}", file=sys.stderr)
         return 2
-    except (ConfigErrors, NoteError, ValueError, OSError, apsw.Error) as error:
+    except (ConfigErrors, SecretError, NoteError, ValueError, OSError, apsw.Error) as error:
         print(error, file=sys.stderr)
         return 2
     document = _document(db, line.station, station.vkey)

@@ -19,6 +19,7 @@ from host.reports.files import EXTRA, FORMS, ExtraMissingError, write
 from host.reports.make import Asked, make, now
 from host.reports.spans import instant
 from host.reports.twin import Statement
+from host.secrets import SecretError, read_secret
 from metrology.periods import iso
 from metrology.stack.substitution import Scheme
 from protocols.tlog import NoteError, Signer, signer_from_seed
@@ -34,9 +35,9 @@ def report(line: argparse.Namespace) -> int:
     try:
         config = load(line.config, Config, line.lang)
         books = read_books(line.fuel, line.lang) if line.fuel else None
-        signer = signer_from_file(line.key)
+        signer = signer_of(config, line.key)
         since, until = instant(line.since, OFFSET_H), instant(line.until, OFFSET_H, end=True)
-    except (ConfigErrors, OSError, NoteError, ValueError) as error:
+    except (ConfigErrors, SecretError, OSError, NoteError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     out = Path(line.out or f"{line.station}-{line.kind}.html")
@@ -59,6 +60,16 @@ def report(line: argparse.Namespace) -> int:
 
 def _page(url: str) -> str:
     return url if not url or url.endswith("/") else f"{url}/"
+
+
+def signer_of(config: Config, path: str | None) -> Signer | None:
+    """The centre's key: of the file that is named, else the one of the configuration; None without either.
+
+    Raises OSError, NoteError, SecretError.
+    """
+    if path is not None or config.report_key is None:
+        return signer_from_file(path)
+    return signer_from_seed(read_secret(config.report_key).decode("ascii", "replace"), KEY_NAME)
 
 
 def signer_from_file(path: str | None) -> Signer | None:

@@ -13,7 +13,7 @@ import apsw
 from central.config import Config
 from central.evidence import Evidence, Place, wrong
 from central.queries import open_reader
-from central.reports import OFFSET_H, signer_from_file
+from central.reports import OFFSET_H, signer_of
 from host.hjson import load
 from host.problems import ConfigErrors, Lang, Sentences
 from host.reports.make import now
@@ -36,7 +36,7 @@ def verify(line: argparse.Namespace) -> int:
         since, until = instant(line.since, OFFSET_H), instant(line.until, OFFSET_H, end=True)
         station = config.stations[line.station]
         wanted = [_place(text) for text in line.record]
-        signer = signer_from_file(line.key)
+        signer = signer_of(config, line.key)
         witness = _witness(config)
         db = open_reader(config.store)
     except KeyError:

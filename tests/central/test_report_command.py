@@ -63,6 +63,20 @@ def test_a_report_of_the_store_is_signed_by_the_centre(place: Path, capsys: pyte
     assert station_main(["report", "verify", str(out), "--vkey", vkey]) == 0
     assert "plumeline/centre" in capsys.readouterr().out
 
+    other = place / "other.key"
+    other.write_text(base64.b64encode(b"\x08" * 32).decode())
+    other.chmod(0o600)
+    config = place / "central.hjson"
+    document = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps({**document, "report_key": {"file": str(key)}}), encoding="utf-8")
+    for more, told in (([], 0), (["--key", str(other)], 1)):
+        assert main([*words, "--out", str(out), *more]) == 1
+        assert station_main(["report", "verify", str(out), "--vkey", vkey]) == told, "--key overrides"
+    key.chmod(0o644)
+    assert main([*words, "--out", str(out)]) == 2, "a key that others may read signs nothing"
+    key.chmod(0o600)
+    config.write_text(json.dumps(document), encoding="utf-8")
+
     plain = place / "tower.json"
     assert main([*words, "--out", str(plain)]) == 1
     found = json.loads(plain.read_text(encoding="utf-8"))
