@@ -26,6 +26,13 @@ function control(lost) {
   return told.length ? element("span", told.join(" · "), "flagged") : texts.in_control;
 }
 
+function room(space) {
+  const days = space.days_left === null ? "–" : Math.floor(space.days_left);
+  const figures = fill(texts.room_free, { used: space.used_GB ?? "–", free: space.free_GB ?? "–", percent: space.percent ?? "–", days });
+  if (space.step === "well") { return figures; }
+  return element("span", `${texts[`room_${space.step.replaceAll("-", "_")}`]} · ${figures}`, "flagged");
+}
+
 function drawState(state) {
   const speed = document.getElementById("speed");
   put(document.getElementById("station"), lang === "zh" ? state.station.name_zh : state.station.name_en);
@@ -34,6 +41,7 @@ function drawState(state) {
   rows("state", [
     [texts.now, local(state.now)],
     [texts.log, fill(texts.records, { count: state.log.records, epoch: state.log.epoch })],
+    [texts.room, room(state.space)],
     [texts.calibration, runs(state.calibration)],
     [texts.control, control(state.calibration.out_of_control)],
     [texts.maintenance, state.maintenance.held ? element("span", lock(state.maintenance.held), "flagged") : texts.no_lock],
