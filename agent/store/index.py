@@ -58,8 +58,9 @@ class Index:
     def _opened(self) -> apsw.Connection:
         made = not self._path.exists()
         if made:
-            # A write-ahead file alone holds but the last pages of a database that is lost.
+            # A write-ahead file alone holds but the last pages of a database that is lost; it must not come back.
             self._remove()
+            sync_folder(self._path.parent)
         connection = open_database(str(self._path), exclusive=True, read_only=False)
         adopt_schema(connection, SCHEMA, SCHEMA_VERSION)
         # Derived data: a power cut may cost the last rows here, and the next start reads them from the log again.
