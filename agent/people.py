@@ -21,7 +21,7 @@ _READS: Final = (
     "status", "watch", "events", "read", "instruments", "cylinders", "cylinder", "qa-intervals", "qa-signoffs",
     "firmware-list", "board-calibration-list", "board-calibration-show", "board-drift",
     "history-tree-before", "history-ledger", "history-indexed", "history-newest", "history-numbered", "history-seq-at",
-    "history-epochs",
+    "history-epochs", "holds", "archive-days", "archive-root",
 )  # fmt: skip
 _ACTS: Final = (
     "calibrate-start", "calibrate-abort", "maintenance", "recompute", "scan", "report-sign",
@@ -30,7 +30,7 @@ _ACTS: Final = (
     "cylinder-roles", "cylinder-assign",
     "firmware-update", "firmware-stop", "board-find", "board-time", "board-setting",
     "board-calibration-set", "board-calibration-import", "board-calibration-confirm", "board-drift-accept",
-    "board-colocate", "board-colocate-accept",
+    "board-colocate", "board-colocate-accept", "hold-set", "hold-lift", "archived", "key-rotate",
 )  # fmt: skip
 REQUESTS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(_READS, "read"),
