@@ -146,7 +146,7 @@ class Line:
                                    "outlet": "main", **self._identity(), "factors": FACTORS}  # fmt: skip
         return {
             "station": {"id": STATION, "network": "faults", "name_zh": "测试", "name_en": "Faults",
-                        "simulated": True, "position": PLACE},
+                        "simulated": self.shape.host == "127.0.0.1", "position": PLACE},
             "store": {"path": str(self.store), "commit_ms": 50, "quota_GB": self.shape.quota_GB},
             "ledger": {"key": {"file": str(self.folder / "key")}},
             "buses": buses, "instruments": instruments, "uplinks": uplinks, "socket": str(self.socket),

@@ -54,20 +54,22 @@ def _records(line: Line, result: Result, bodies: dict[Key, bytes]) -> None:
     declared = {key for body in bodies.values() if b'"of_epoch"' in body for key in _declared(record.decode(body))}
     told = {(epoch, seq) for epoch, end in line.told.items() for seq in range(end)}
     _lost(result, "records said to be taken are not at the centre", sorted(told - bodies.keys() - declared))
-    count = 0
+    count = left = 0
     missing, other = [], []
     for row in of_station(line.store):
         count += 1
         found = bodies.get((row.epoch, row.seq))
-        if found is None:
+        if found is None and row.seq < line.told.get(row.epoch, 0):
             missing.append((row.epoch, row.seq))
+        elif found is None:
+            left += 1
         elif found != row.body:
             other.append((row.epoch, row.seq))
     _lost(result, "records of the log are not at the centre", [key for key in missing if key not in told])
     if other:
         result.failures.append(f"{len(other)} records differ at the centre: {other[:SHOWN]}")
     result.figures |= {"told": len(told), "records": len(bodies), "epochs": len({epoch for epoch, _ in bodies}),
-                       "declared": len(declared)}  # fmt: skip
+                       "declared": len(declared), "left_for_next_start": left}  # fmt: skip
     if not count:
         result.failures.append("the station's log is empty")
 

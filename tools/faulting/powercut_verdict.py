@@ -10,6 +10,7 @@ from pathlib import Path
 from powercut_disk import lay
 from powercut_writer import START, SIGNER, open_log
 
+from agent.store.index import Index
 from agent.store.log import Log
 from agent.store.salvaging import Salvaging
 from agent.store.segment import Record
@@ -102,6 +103,15 @@ async def _open(folder: Path, told: Told, verdict: Verdict) -> None:
     log, index = open_log(folder, ManualClock(START))
     given = (log.epoch, log.next_seq)
     task = asyncio.create_task(log.run())
+    try:
+        await _compare(folder, log, index, given, told, verdict)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    index.close()
+
+
+async def _compare(folder: Path, log: Log, index: Index, given: Key, told: Told, verdict: Verdict) -> None:
     await Salvaging(folder / "segments", log, index, START).run()
     row = await log.append("event", {"what": "after the cut"})
     rows = await _all(log)
@@ -120,9 +130,6 @@ async def _open(folder: Path, told: Told, verdict: Verdict) -> None:
         verdict.broken.append(f"numbers from {given} on are given again")
     if index.newest("event", None, 1)[0]["seq"] != row.seq:
         verdict.broken.append("the index does not hold the newest event")
-    task.cancel()
-    await asyncio.wait([task])
-    index.close()
 
 
 def _places(log: Log, told: Told, verdict: Verdict) -> None:
