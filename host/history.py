@@ -12,6 +12,7 @@ from metrology.periods import iso
 
 Fields = dict[str, Any]
 PAGE_ROWS: Final = 200
+PAGES_ALL: Final = 2**62
 # An instrument with a memory, or a poll that took long, hands over readings so long after their time.
 LATE: Final = timedelta(hours=2)
 
@@ -114,3 +115,19 @@ class History:
         """The first checkpoint whose tree holds a record; None while none was made."""
         page = self._source.numbered(epoch, seq, frozenset({"checkpoint"}), 1)
         return page[0] if page else None
+
+    def checkpoints(self, epoch: int, size: int) -> Iterator[Fields]:
+        """Checkpoints of an epoch over more than `size` records, ascending."""
+        yield from self.after(epoch, size, frozenset({"checkpoint"}), PAGES_ALL)
+
+    def after(self, epoch: int, seq: int, kinds: Collection[str], pages: int = 1) -> Iterator[Fields]:
+        """Records of an epoch behind a number, ascending, of at most so many pages."""
+        while pages and (page := self._source.numbered(epoch, seq, kinds, PAGE_ROWS)):
+            yield from page
+            seq, pages = page[-1]["seq"], pages - 1
+
+    def tree_before(self, epoch: int, seq: int) -> str | None:
+        """Frontier (base64) of the tree at some place before a record; None where the source knows none."""
+        asked = getattr(self._source, "tree_before", None)
+        found: str | None = asked(epoch, seq) if asked else None
+        return found

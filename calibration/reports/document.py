@@ -161,7 +161,10 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole report. `verdict` is the worst of all it holds; `bodies` are the records it rests on, as in the log."""
+    """A whole report. `verdict` is the worst of all it holds; `bodies` are the records it rests on, as in the log.
+
+    `ledger` proves that these lie in a signed tree (`host.reports.proofs`); None where there is none.
+    """
 
     kind: Kind
     lang: Lang
@@ -170,6 +173,7 @@ class Report:
     verdict: Verdict
     sections: tuple[Section, ...]
     bodies: Mapping[RecordId, str] = field(default_factory=dict)
+    ledger: Mapping[str, Any] | None = None
 
     def tables(self) -> Iterator[Table]:
         """All tables, in order."""

@@ -19,6 +19,7 @@ from calibration.reports.performance_charts import Recorded
 from calibration.reports.stacks import Stacks
 from calibration.reports.words import Words
 from host.history import Fields, History
+from host.reports.proofs import ledger_of
 from metrology.fuel.account import Books, Options
 from metrology.periods import EPOCH, HOUR_S, parse_iso
 from metrology.stack.substitution import Scheme
@@ -65,7 +66,8 @@ def make(history: History | None, station: str, asked: Asked, progress: Progress
     if history is None or asked.kind == "performance":
         return performance(frame, asked.judged, asked.files, asked.recorded)
     report = _built(history, frame, asked, _stacks(config), _Told(asked, progress))
-    return replace(report, bodies=_bodies(history, report.records()))
+    bodies = _bodies(history, report.records())
+    return replace(report, bodies=bodies, ledger=ledger_of(history, bodies.keys()))
 
 
 def header_of(config: Fields, station: str, asked: Asked) -> Header:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from calibration.reports.words import Words
-from host.reports import html, pdf_note
+from host.reports import html, pdf_note, proofs
 from host.reports.twin import FORM, Statement, digest64, opened, sha256, unsigned_text
 from protocols.record import RecordError, encode
 from protocols.tlog import NoteError
@@ -109,6 +109,8 @@ def _judged(note: str, twin: bytes | None, page: str | None, vkeys: Sequence[str
         return Verified("altered", stated, signers, "numbers")
     if stated.page != page:
         return Verified("altered", stated, signers, "page")
+    if twin is not None and (why := proofs.fault(json.loads(twin), vkeys)):
+        return Verified("altered", stated, signers, why)
     return Verified("verified" if vkeys else "unchecked", stated, signers)
 
 
