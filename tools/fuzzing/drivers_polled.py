@@ -82,8 +82,8 @@ def one_input(data: bytes) -> None:
     transcript = TRANSCRIPTS[data[0] % len(TRANSCRIPTS)]
     polled = driver(transcript["driver"], instrument="i", unit=transcript["unit"], options=options_of(transcript))
     answers = list(pieces(data[2:]))
-    if data[1] & 2:
-        answers = [DIGITS.sub(LONG, one, count=1) for one in answers]
+    if data[1] & 2 and answers:
+        answers[-1] = DIGITS.sub(LONG, answers[-1], count=1)
     for _ in range(POLLS):
         poll(polled, answers, bool(data[1] & 1))
 
