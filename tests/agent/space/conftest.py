@@ -14,15 +14,22 @@ from agent.space.deletion import Deletion
 from agent.store.index import Index
 from agent.store.log import Log
 from host.clock import ManualClock
-from protocols.tlog import signer_from_seed
+from metrology.periods import iso
+from metrology.reading import Reading, Scan
+from protocols.record import scan_fields
+from protocols.tlog import Signer, signer_from_seed
 
-SIGNER = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/old")
 BEGAN = datetime(2020, 3, 1, tzinfo=UTC)
 SCANS_A_DAY = 6
 
 
-def document(folder: Path, **store: Any) -> dict[str, Any]:
+def signer_of(station: str) -> Signer:
+    return signer_from_seed(base64.b64encode(bytes(range(32))).decode(), f"plumeline/{station}")
+
+
+def document(folder: Path, uplinks: dict[str, Any] | None = None, **store: Any) -> dict[str, Any]:
     return {
+        "uplinks": uplinks or {},
         "station": {
             "id": "old", "network": "n", "name_zh": "站", "name_en": "old",
             "position": {"latitude": 31, "longitude": 121, "height_m": 10, "datum": "WGS-84"},
@@ -38,12 +45,12 @@ def document(folder: Path, **store: Any) -> dict[str, Any]:
 class Life:
     """A station's log, its index and its deletion; `again` is the next start after whatever happened."""
 
-    def __init__(self, folder: Path, clock: ManualClock, **store: Any) -> None:
+    def __init__(self, folder: Path, clock: ManualClock, station: str = "old", **store: Any) -> None:
         self.folder, self.clock, self.store = folder, clock, store
         self.segments = folder / "segments"
         self.config = Config.model_validate(document(folder, **store))
         self.log = Log(
-            self.segments, clock, station_id="old", signer=SIGNER, commit_s=0,
+            self.segments, clock, station_id=station, signer=signer_of(station), commit_s=0,
             on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
         self.index = Index(folder / "station.db", self.segments, self.log.live_segment)
@@ -54,9 +61,13 @@ class Life:
         """Days with scans, an average, an event, checkpoints; the log is in a new file after each."""
         for _ in range(count):
             for number in range(SCANS_A_DAY):
-                await self.log.append("scan", {"instrument": "ndir", "at": "x", "values": {"co2": {"x": number}}})
+                at = self.clock.now()
+                scan = Scan("ndir", at, (Reading("ndir", "co2", float(number), "umol/mol", at),))
+                await self.log.append("scan", scan_fields(scan))
                 await self.clock.advance(3600)
-            await self.log.append("average", {"start": "x", "end": "x", "period_s": 3600, "rows": {}})
+            end = self.clock.now()
+            span = {"start": iso(end - timedelta(hours=1)), "end": iso(end), "period_s": 3600}
+            await self.log.append("average", {**span, "rows": {}})
             await self.log.post_checkpoint()
             await self.log.append("event", {"what": "seen", "origin": "test"})
             await self.clock.advance(86400 - SCANS_A_DAY * 3600)
@@ -87,13 +98,10 @@ async def life(tmp_path: Path) -> AsyncIterator[MakeLife]:
     """`life(**store)`: the station's first start."""
     made: list[Life] = []
 
-    def make(**store: Any) -> Life:
-        made.append(Life(tmp_path, ManualClock(BEGAN), **store))
+    def make(folder: Path = tmp_path, station: str = "old", **store: Any) -> Life:
+        made.append(Life(folder, ManualClock(BEGAN), station, **store))
         return made[-1]
 
     yield make
     for one in made:
         await one.end()
-
-
-YEARS = timedelta(days=366)

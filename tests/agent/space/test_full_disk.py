@@ -22,7 +22,8 @@ import shutil, subprocess, sys
 from pathlib import Path
 folder, filler = Path(sys.argv[1]), Path(sys.argv[1]) / "store" / "filler"
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder / "store")], check=True)
-station = subprocess.Popen([sys.executable, "-m", "agent", "--lang", "en", "run", str(folder / "station.hjson")])
+run = [sys.executable, "-m", "agent", "--lang", "en", "run", str(folder / "station.hjson")]
+station = subprocess.Popen(run)
 for line in sys.stdin:
     if line.strip() == "fill":
         with filler.open("wb", buffering=0) as file:
@@ -36,7 +37,7 @@ for line in sys.stdin:
     elif line.strip() == "kill":
         station.kill()
         station.wait()
-        station = subprocess.Popen([sys.executable, "-m", "agent", "--lang", "en", "run", str(folder / "station.hjson")])
+        station = subprocess.Popen(run)
     else:
         break
     print("done", flush=True)
