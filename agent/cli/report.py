@@ -19,9 +19,10 @@ from agent.config import Config
 from agent.history.daemon import DaemonSource
 from agent.history.opened import history_of
 from calibration.reports.document import Kind, Report
+from calibration.reports.electricity import Electricity
 from calibration.reports.performance_charts import Recorded, Turn
 from host.control import RequestError, ask_now
-from host.fuel_files import read_books
+from host.fuel_files import read_books, read_measured
 from host.history import History
 from host.hjson import load
 from host.problems import ConfigErrors
@@ -31,6 +32,7 @@ from host.reports.spans import instant
 from host.reports.twin import Statement
 from host.reports.verify import verify as verified
 from host.secrets import SecretError, read_secret
+from metrology.fuel.account import Options
 from metrology.periods import EPOCH, iso
 from protocols.tlog import NoteError, Signer, signer_from_seed
 
@@ -117,10 +119,14 @@ def account(line: argparse.Namespace) -> int:
     """Fuel beside measurement."""
     try:
         books = read_books(line.fuel, line.lang)
+        metered = read_measured(line.electricity, line.lang) if line.electricity else {}
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         return 2
-    return _made(line, "account", substitution=_scheme(line), books=books)
+    pairs = (text.rpartition("=") for text in line.meter)
+    power = Electricity({u: one.energy_kWh for u, one in metered.items()}, {unit: series for unit, _, series in pairs})
+    options = Options(idle_kWh=line.idle)
+    return _made(line, "account", substitution=_scheme(line), books=books, options=options, electricity=power)
 
 
 def performance(line: argparse.Namespace) -> int:

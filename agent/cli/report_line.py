@@ -18,6 +18,9 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "report --page": ("--page", {"metavar": "URL", "default": ""}),
     "report --substitute": ("--substitute", {"choices": SCHEMES, "default": "hj75"}),
     "report --fuel": ("--fuel", {"metavar": "FILE", "required": True}),
+    "report --electricity": ("--electricity", {"metavar": "FILE"}),
+    "report --meter": ("--meter", {"metavar": "[UNIT=]SERIES", "action": "append", "default": []}),
+    "report --idle": ("--idle", {"metavar": "KWH", "type": float}),
     "report --rules": ("--rules", {"metavar": "RULES", "required": True}),
     "report RECORDED": ("recorded", {"metavar": "FILE", "nargs": "+"}),
     "report FILE": ("file", {"metavar": "FILE"}),
@@ -32,11 +35,18 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("report calibration", f"{_REPORT}:calibration", _LIMITED),
     ("report capture", f"{_REPORT}:capture", _LIMITED),
     ("report emission", f"{_REPORT}:emission", (*_LIMITED, "report --substitute")),
-    ("report account", f"{_REPORT}:account", ("report --fuel", *_LIMITED, "report --substitute")),
+    (
+        "report account",
+        f"{_REPORT}:account",
+        (
+            "report --fuel", "report --electricity", "report --meter", "report --idle", *_LIMITED,
+            "report --substitute",
+        ),
+    ),
     ("report performance", f"{_REPORT}:performance", ("report RECORDED", "report --rules", *_WHERE)),
     (
         "report verify",
         f"{_REPORT}:verify",
         ("report FILE", "report --vkey", "report --config", "--json", "report --lang"),
     ),
-)
+)  # fmt: skip

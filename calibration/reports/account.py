@@ -1,10 +1,12 @@
 """The account report: CO2 by the books of fuel beside CO2 as measured, with both uncertainties and what explains it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from calibration.reports.document import Chart, Column, Line, Report, Row, Section, Table, Verdict
+from calibration.reports.electricity import Electricity
+from calibration.reports.electricity import section as electricity_section
 from calibration.reports.emission import Gathered
 from calibration.reports.frame import Frame, worst
 from calibration.reports.look import Fields
@@ -22,26 +24,33 @@ DAYS_SHOWN_MAX = 62
 
 def account(
     frame: Frame, records: Iterable[Fields], averages: Iterable[Fields], stacks: Stacks, books: Books, options: Options,
-    scheme: Scheme | None,
+    scheme: Scheme | None, electricity: Electricity | None = None,
 ) -> Report:  # fmt: skip
     """From the station's records as an emission report, and the books; lots beyond the period are divided by time."""
-    words = frame.words
-    found = Gathered(frame, records, averages, stacks, scheme)
+    words, power = frame.words, electricity or Electricity()
+    found = Gathered(frame, records, power.tapped(averages), stacks, scheme)
     lots = [_cut_lot(frame, one) for one in books.lots if one.start < frame.until and one.end > frame.since]
     others = [_cut_other(frame, one) for one in books.others if one.start < frame.until and one.end > frame.since]
     measured = _measured(found, {*(one.unit for one in lots), *(one.unit for one in others)})
+    measured = {unit: replace(one, energy_kWh=_held(frame, power.of(unit, measured))) for unit, one in measured.items()}
     short = (frame.until - frame.since).total_seconds() <= DAYS_SHOWN_MAX * DAY_S
     periods = replace(options, periods=("day", "month", "total") if short else ("month", "total"))
     compared = set_beside(Books(lots, others), measured, periods)
     verdicts = [_verdict(frame, row) for row in compared.rows if row.period == "total"]
+    verdicts += [words.verdict(one.what) for several in compared.contradictions.values() for one in several]
     sections = [
         Section(
             words("section.account"), () if measured else (words("note.no-rates"),), (_table(frame, compared, "total"),)
         ),
         *(_unit(frame, compared, unit) for unit in dict.fromkeys(row.unit for row in compared.rows)),
+        electricity_section(frame, measured, compared.contradictions, options.idle_kWh),
         Section(words("section.lots"), (), (_lots(frame, lots, others),)),
     ]
     return frame.report("account", worst(verdicts, words), sections)
+
+
+def _held(frame: Frame, energy: Mapping[datetime, float]) -> dict[datetime, float]:
+    return {at: value for at, value in energy.items() if frame.holds(at)}
 
 
 def _part(frame: Frame, one: FuelLot | OtherCarbon) -> float:

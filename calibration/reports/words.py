@@ -26,6 +26,7 @@ def _sources() -> dict[str, str]:
 LEVELS: dict[str, Level] = {
     "pass": "good", "warning": "warn", "adjust": "bad", "fail": "bad", "out-of-control": "bad", "unjudged": "none",
     "no-limit": "none", "not-tested": "none", "suspect": "warn", "agrees": "good", "disagrees": "bad",
+    "stack-stopped-meter-running": "bad", "stack-running-meter-stopped": "bad",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from calibration.reports.calibration import calibration
 from calibration.reports.capture import capture
 from calibration.reports.document import Header, Kind, Lang, RecordId, Report
 from calibration.reports.drift import drift
+from calibration.reports.electricity import Electricity
 from calibration.reports.emission import LOOK_BACK, emission
 from calibration.reports.frame import Frame
 from calibration.reports.performance import performance
@@ -36,8 +37,8 @@ Progress = Callable[[float], None]
 class Asked:
     """What is asked for. `made` and `made_by`: when, by whom; `page`: address of the page that traces numbers.
 
-    `books` belongs to an account, `judged`, `files` (name, SHA-256) and `recorded` to a performance test;
-    `substitution` fills hours as a layer of its own.
+    `books`, `options` and `electricity` belong to an account, `judged`, `files` (name, SHA-256) and `recorded` to a
+    performance test; `substitution` fills hours as a layer of its own.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Asked:
     page: str = ""
     books: Books | None = None
     options: Options | None = None
+    electricity: Electricity | None = None
     substitution: Scheme | None = None
     judged: Sequence[Judged] = ()
     files: Sequence[tuple[str, str]] = ()
@@ -142,8 +144,9 @@ def _built(history: History, frame: Frame, asked: Asked, stacks: Stacks, told: _
         case "account":
             assert asked.books is not None, "asked with its books"
             return account(
-                frame, checks(), hours(), stacks, asked.books, asked.options or Options(), asked.substitution
-            )
+                frame, checks(), hours(), stacks, asked.books, asked.options or Options(), asked.substitution,
+                asked.electricity,
+            )  # fmt: skip
         case "performance":
             raise AssertionError("made of files, and before")
 

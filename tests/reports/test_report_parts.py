@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from agent.reports import handlers
 from calibration.reports.document import Line
+from calibration.reports.electricity import Electricity
 from calibration.reports.hours import Standings, State, hours
 from calibration.reports.thin import thinned
 from calibration.reports.words import Words
@@ -150,3 +151,29 @@ def test_every_source_of_a_limit_is_told_in_both_languages(root: Path) -> None:
     assert len(sources) > 50
     assert [one for one in sorted(sources) if known.source(one) == one] == []
     assert known.source("configuration: contract 7") == "configuration: contract 7"
+
+
+def test_a_meter_of_the_station_gives_its_hours() -> None:
+    def average(hour: int, **rows: dict[str, Any]) -> dict[str, Any]:
+        named = {name.replace("__", "."): row for name, row in rows.items()}
+        return {"start": iso(START + timedelta(hours=hour)), "rows": named}
+
+    def counter(low: float, high: float) -> dict[str, Any]:
+        return {"u": "kWh", "mean": (low + high) / 2, "min": low, "max": high}
+
+    power = Electricity({"two": {START: 7.0}}, {"": "meter.active_energy", "two": "meter.active_power"})
+    passed = list(
+        power.tapped(
+            [
+                average(0, meter__active_energy=counter(100, 149), meter__active_power={"u": "W", "mean": 2000.0}),
+                average(1, meter__active_energy=counter(150, 190), other__co2={"u": "%", "mean": 1.0}),
+                average(2, meter__active_energy={"u": "kWh", "mean": None, "min": None, "max": None}),
+                average(3, meter__active_energy=counter(5, 9)),
+            ]
+        )
+    )
+    assert len(passed) == 4
+    hours = [START + timedelta(hours=at) for at in range(4)]
+    assert power.of("one", ["one"]) == {hours[0]: 50, hours[1]: 40, hours[3]: 4}, "a counter may begin anew"
+    assert power.of("one", ["one", "two"]) == {}, "whose meter it is must be said where there are two"
+    assert power.of("two", ["one", "two"]) == {hours[0]: 7.0}, "a file stands before the meter"

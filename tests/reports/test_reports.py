@@ -149,6 +149,34 @@ def test_account_judges_only_with_uncertainties_on_both_sides(report: Made) -> N
     assert sum(row["cells"][5] for row in days) == pytest.approx(whole["cells"][5])
 
 
+def test_a_stopped_stack_with_a_running_meter_is_told(report: Made, tmp_path: Path) -> None:
+    start = SINCE.timestamp()
+    rows = ["unit,start,energy_kWh"]
+    for hour in range(720):
+        at = datetime.fromtimestamp(start + 3600 * hour, UTC)
+        # The station stood still from its 577th hour on, for 30; the meter went on for the first ten of them.
+        rows.append(f"main,{iso(at)},{300 if 586 <= hour < 606 else 21000}")
+    readings = tmp_path / "electricity.csv"
+    readings.write_text("\n".join(rows), encoding="utf-8")
+    path, code = report("account", "json", "en", "--electricity", str(readings), "--idle", "500")
+    document = twin(path)
+    (counted,) = table(document, "What the meters counted")["rows"]
+    assert counted["cells"] == ["main", 700 * 21000 + 20 * 300, 720, 10 * 21000 + 20 * 300, 30]
+    (found,) = table(document, "Stack and meter contradict each other")["rows"]
+    begin = datetime.fromtimestamp(start + 3600 * 576, UTC)
+    assert (found["cells"][1]["word"], found["cells"][2], found["cells"][4:]) == (
+        "stack-stopped-meter-running", iso(begin), [10, 210000]
+    )  # fmt: skip
+    assert (code, document["verdict"]["level"]) == (1, "bad")
+    (chart,) = [one for part in document["sections"] for one in part.get("charts", ()) if "Electricity" in one["title"]]
+    assert (len(chart["spans"]), chart["spans"][0]["start"]) == (1, iso(begin))
+    # What the plant uses at rest must be given: without it nothing is judged.
+    path, _ = report("account", "json", "zh", "--electricity", str(readings))
+    assert "烟囱与电表矛盾" not in path.read_text(encoding="utf-8")
+    (part,) = [one for one in twin(path)["sections"] if one["title"] == "用电与烟囱对照"]
+    assert "--idle" in part["notes"][1]
+
+
 def test_a_workbook_holds_numbers_and_sums_as_formulas(report: Made) -> None:
     path, _ = report("emission", "xlsx", "zh")
     formulas, values = (openpyxl.load_workbook(path, data_only=cached) for cached in (False, True))
