@@ -207,7 +207,8 @@ class MqttUplink:
                 # Records are delivered without it; only what the centre asks or tells there does not come.
                 logger.warning("%s: %s", self._name, error)
         await self._denials.publish(link, self._topic("up", "state"), self._state(online=True), retain=True)
-        birth = self._birth.model_copy(update={"epoch": self._log.epoch, "t": iso(self._clock.now())}).fitted()
+        now = {"epoch": self._log.epoch, "vkey": self._log.vkey, "t": iso(self._clock.now())}
+        birth = self._birth.model_copy(update=now).fitted()
         if birth.series_left_out:
             logger.warning("%s: the birth has no room for %d series", self._name, birth.series_left_out)
         await self._denials.publish(link, self._topic("up", "birth"), build_message(birth))
@@ -246,11 +247,9 @@ class MqttUplink:
         if self._denials.reason:
             return self._denials.reason
         # What a broker does not deliver to us it does not tell; nor, in MQTT 3.1.1, what it does not take.
-        topics = [self._topic("down", "ack")]
-        topics += (
-            [self._topic("up", kind) for kind in self._config.kinds] if self._brokers.current.version != "5" else []
-        )
-        return f"the centre does not acknowledge; where it runs, see whether the broker allows {', '.join(topics)}"
+        down, up = self._topic("down", "ack"), self._topic("up", "state").removesuffix("state") + "#"
+        topics = down if self._brokers.current.version == "5" else f"{down} and {up}"
+        return f"the centre does not acknowledge; where it runs, see whether the broker allows {topics}"
 
     @property
     def _client_id(self) -> str:

@@ -16,6 +16,7 @@ from metrology.clock import Clock
 from protocols.mqtt.coverage import Coverage
 from protocols.mqtt.messages import Ack, parse_message
 from protocols.mqtt.payload import BATCH_BYTES, Refusal, build_payload, runs
+from protocols.mqtt.topics import BACKLOG
 from protocols.mqtt.window import OPEN, Batch, SendWindow
 
 ROWS_MAX: Final = 500
@@ -23,7 +24,7 @@ LAG_BATCHES_MAX: Final = 2
 SAVE_WALL_S: Final = 1.0
 
 Publish = Callable[[str, bytes], Awaitable[bool]]
-"""Returns when the broker has the payload of a kind (True) or denies its topic (False)."""
+"""Returns when the broker has the payload under a leaf of `up/` (True) or denies its topic (False)."""
 
 
 class Sender:
@@ -116,11 +117,11 @@ class Sender:
             rows = await self._rows(epoch, window, prev, last)
             if not rows:
                 self._nothing_there(epoch, window, prev, last)
-            for batch, payload, kind in self._batches(prev, rows):
+            for batch, payload, _ in self._batches(prev, rows, mixed=True):
                 await self._until_room(window, backfill=True)
                 began = self._clock.wall_monotonic()
                 window.sent(batch, began)
-                await self._publish(window, batch, publish(kind, payload))
+                await self._publish(window, batch, publish(BACKLOG, payload))
                 took = self._clock.wall_monotonic() - began
                 await self._clock.sleep_wall(max(took, batch.count / self._backfill_per_s))
 
@@ -155,9 +156,10 @@ class Sender:
             self._windows.pop(epoch, None)
         self._stir()
 
-    def _batches(self, prev: int, rows: list[Record]) -> Iterator[tuple[Batch, bytes, str]]:
+    def _batches(self, prev: int, rows: list[Record], *, mixed: bool = False) -> Iterator[tuple[Batch, bytes, str]]:
         at = 0
-        for count in runs(((row.kind, row.body) for row in rows), self._limit, BATCH_BYTES):
+        named = ((BACKLOG if mixed else row.kind, row.body) for row in rows)
+        for count in runs(named, self._limit, BATCH_BYTES):
             part = rows[at : at + count]
             epoch = part[0].epoch
             # What lies before the first record that is meant for the centre is no hole to it.

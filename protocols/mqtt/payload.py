@@ -1,7 +1,7 @@
 """The payload of `up/{kind}`: an envelope line, then 1..n record bodies byte for byte as they lie in the log.
 
-Lines end with LF except the last. All bodies are of the topic's kind and, among the records meant for this peer,
-consecutive; `prev` is the number of the one before the first of them, -1 at the start.
+Lines end with LF except the last. All bodies are of the topic's kind (on `up/backlog` of any) and, among the records
+meant for this peer, consecutive; `prev` is the number of the one before the first of them, -1 at the start.
 """
 
 import itertools
@@ -12,7 +12,8 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from protocols import record
-from protocols.mqtt.topics import Topic
+from protocols.mqtt.topics import BACKLOG, Topic
+from protocols.record import KINDS
 
 ENVELOPE_BYTES_MAX: Final = 1024
 PAYLOAD_BYTES_MAX: Final = record.BODY_BYTES_MAX + ENVELOPE_BYTES_MAX
@@ -112,8 +113,9 @@ def _mismatch(topic: Topic, envelope: Envelope, rows: Sequence[Row]) -> str | No
     seqs = [envelope.prev, *(row.seq for row in rows)]
     if any(later <= earlier for earlier, later in itertools.pairwise(seqs)) or seqs[-1] > SEQ_MAX:
         return "sequence numbers do not ascend from prev"
+    kinds = KINDS if topic.leaf == BACKLOG else {topic.leaf}
     for row in rows:
-        if row.fields["epoch"] != envelope.epoch or row.fields["kind"] != topic.leaf:
+        if row.fields["epoch"] != envelope.epoch or row.fields["kind"] not in kinds:
             return f"record {row.seq} is of another epoch or kind"
     return None
 

@@ -12,8 +12,10 @@ from protocols.record import KINDS
 
 Direction = Literal["up", "down"]
 
+# Records of any kind, of what lies open from before: packed without regard to their kinds.
+BACKLOG: Final = "backlog"
 LEAVES: Final[dict[Direction, frozenset[str]]] = {
-    "up": KINDS | {"state", "birth", "challenge"},
+    "up": KINDS | {BACKLOG, "state", "birth", "challenge"},
     "down": frozenset({"ack", "witness", "challenge", "command", "config"}),
 }
 UP_FILTER: Final = "plumeline/v1/+/+/up/+"
