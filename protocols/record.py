@@ -35,6 +35,8 @@ _QUICK: Final = json.JSONEncoder(
 )
 # A number below this is written in another way by Python than by RFC 8785.
 _SMALLEST: Final = 1e-4
+# From here on RFC 8785 writes a double with an exponent.
+_WHOLE_MAX: Final = 10**21
 
 
 def _plain(value: object) -> bool:
@@ -64,12 +66,24 @@ def _plain(value: object) -> bool:
     return isinstance(value, int) and -_EXACT < value < _EXACT
 
 
+def _as_written(value: Any) -> Any:
+    """The same with the doubles that a reader took for whole numbers, since RFC 8785 writes large ones without a point."""
+    if isinstance(value, Mapping):
+        return {name: _as_written(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_written(inner) for inner in value]
+    if not isinstance(value, int) or -_EXACT < value < _EXACT or abs(value) >= _WHOLE_MAX:
+        return value
+    number = float(value)
+    return number if rfc8785.dumps(number) == str(value).encode() else value
+
+
 def encode(fields: Fields) -> bytes:
     """Canonical bytes of a body, no line end. Raises RecordError for NaN, infinities and other non-JSON values."""
     members = dict(fields)
     try:
         # The library writes every form; the interpreter's own encoder is five times as fast where both agree.
-        return _QUICK.encode(members).encode() if _plain(members) else rfc8785.dumps(members)
+        return _QUICK.encode(members).encode() if _plain(members) else rfc8785.dumps(_as_written(members))
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise RecordError(f"no canonical form: {error}") from error
 

@@ -121,6 +121,13 @@ def test_a_kind_of_any_type_is_refused_and_never_crashes(kind: bytes) -> None:
         decode(b'{"v":1,"epoch":1,"seq":0,"kind":' + kind + b"}")
 
 
+@pytest.mark.parametrize("number", [9.223372036854776e15, 2.0**53, -1.2345678901234567e20, 1e21, 1.7e308])
+def test_a_large_double_goes_and_comes_again_and_again(number: float) -> None:
+    body = encode({"v": 1, "epoch": 1, "seq": 0, "kind": "event", "x": [number]})
+    assert encode(decode(body)) == body
+    assert float(decode(body)["x"][0]) == number
+
+
 def test_a_number_too_long_to_be_read_is_refused() -> None:
     with pytest.raises(RecordError):
         decode(b'{"v":1,"epoch":1,"seq":0,"kind":"scan","x":' + b"9" * 5000 + b"}")
