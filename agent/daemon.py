@@ -202,7 +202,7 @@ class Daemon:
 
     async def _begin(self) -> None:
         """First records of a run: what was missed, what was damaged, and the configuration in force."""
-        await self.keys.begin(self.log)
+        await self.keys.begin(self.log, self.index)
         self.salvaging.begin(self.event)
         await self.space.begin()
         await write_gap(self.log, self.clock.now(), self.averager.closed_until)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
+from agent.store.index import Index
 from agent.store.log import Log, Record
 from agent.store.segment import Segment, segment_name, segment_numbers
 from host.control import Handler, RequestError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from agent.daemon import Daemon
 
 EVENTS_READ: Final = 5_000
+KEYS_MAX: Final = 100
 VERIFIED: Final = 2_000
 
 logger = logging.getLogger(__name__)
@@ -39,8 +41,10 @@ class StationKeys:
         self.ring = Keyring(signer)
         self._lost = _prepare(segments, signer)
 
-    async def begin(self, log: Log) -> None:
-        """The first record of an epoch that begins because a key was lost."""
+    async def begin(self, log: Log, index: Index | None = None) -> None:
+        """The first record of an epoch that begins because a key was lost; former keys as the index has them."""
+        rows = index.newest("event", "key-rotated", KEYS_MAX) if index else []
+        log.vkeys += [row["former"] for row in rows if row["former"] not in log.vkeys]
         if self._lost is not None:
             await log.append("event", self._lost)
             self._lost = None
@@ -51,6 +55,7 @@ class StationKeys:
         # Nothing may come between: the next checkpoint is the one of both keys.
         self.ring.rotate(new)
         log.vkey = new.vkey
+        log.vkeys.insert(0, new.vkey)
         checkpoint = log.post_checkpoint()
         return await said, await checkpoint
 

@@ -145,10 +145,7 @@ class Walk:
                 yield Finding("raw-removed", epoch, first, {**span, "copy": where, "root": told["root"]}, told=True)
 
     def _orphans(self) -> Iterator[Finding]:
-        """Damage the log speaks of explains the beginning of an epoch; without it an epoch begins for no reason.
-
-        The epochs of a station whose hardware was replaced lie at the centre.
-        """
+        """Epochs that begin for no reason the log tells; those before new hardware lie at the centre."""
         if self._skipped is not None:
             told = self._replaced == self._skipped.detail["to"]
             yield Finding("epochs-missing", self._skipped.epoch, None, self._skipped.detail, told)

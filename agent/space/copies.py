@@ -85,7 +85,7 @@ class Copies:
 
     def _believed(self, root: Root, line: str, witness: WitnessKey) -> bool:
         try:
-            signed = open_checkpoint(str(root.checkpoint["note"]), [self._log.vkey])
+            signed = open_checkpoint(str(root.checkpoint["note"]), self._log.vkeys)
             return witness.seen(checkpoint_text(signed.origin, signed.size, signed.root), line) is not None
         except NoteError:
             return False

@@ -95,7 +95,7 @@ class Deletion:
         if root is None:
             return "no-signed-root"
         try:
-            await asyncio.to_thread(proven, day.path, root, [self._log.vkey])
+            await asyncio.to_thread(proven, day.path, root, self._log.vkeys)
         except UnprovenError as error:
             logger.error("log: raw stays: %s", error)
             return "not-as-signed"

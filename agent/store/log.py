@@ -59,8 +59,8 @@ class Log:
         """
         self._clock = clock
         self._station_id = station_id
-        # `vkey` is what its checkpoints are verified by, `places` how far each uplink is.
-        self._signer, self.vkey = signer, signer.vkey
+        # `vkey` verifies its checkpoints, `vkeys` those before too; `places` is how far each uplink is.
+        self._signer, self.vkey, self.vkeys = signer, signer.vkey, [signer.vkey]
         self._commit_s = commit_s
         self.simulated = simulated
         self._executor = executor or ThreadPoolExecutor(1, "log")
