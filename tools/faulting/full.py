@@ -1,0 +1,58 @@
+"""The disk under the store is full for a while, again and again, then has room (tmpfs in a mount namespace).
+
+    tools/faults full [--minutes 5] [--state DIR] [--seed N] [--quick]
+
+What was said to be taken must be at the centre; answers of the time without room may come to nothing only where a
+record says so.
+"""
+
+import random
+import sys
+import time
+from pathlib import Path
+
+import line as line_module
+from campaign import Campaign, Result, main
+from line import Line, Shape
+from line_storm import storm
+from mounts import enter, fill, needs, run, tmpfs
+
+FILLS, QUICK_FILLS = 4, 1
+FULL_S, QUICK_FULL_S = (5.0, 120.0), (4.0, 4.0)
+CALM_S = (2.0, 6.0)
+
+
+def all_needs() -> None:
+    """Mounts and a broker."""
+    needs()
+    line_module.needs()
+
+
+def one(seed: int, folder: Path, quick: bool) -> Result:
+    """A line on a small disk."""
+    disk = folder / "disk"
+    tmpfs(disk, "24m")
+    alarms: list[str] = []
+
+    def fault(line: Line, dice: random.Random) -> None:
+        at, words = time.time(), len(line.words())
+        filler = fill(disk)
+        time.sleep(dice.uniform(*(QUICK_FULL_S if quick else FULL_S)))
+        filler.unlink()
+        line.back()
+        line.excuse(at)
+        said = [word for word in line.words()[words:] if "full" in word or "commit failed" in word]
+        alarms.append(said[0] if said else "")
+
+    shape = Shape(units=20, store=disk / "store")
+    result = storm(fault, seed, folder, QUICK_FILLS if quick else FILLS, shape, CALM_S)
+    run("umount", "-l", disk)
+    result.figures["alarms_said"] = sum(map(bool, alarms))
+    if not all(alarms):
+        result.failures.append("a full disk was not said")
+    return result
+
+
+if __name__ == "__main__":
+    enter()
+    sys.exit(main(Campaign("full", "fills", 50, one, all_needs), __doc__))
