@@ -62,7 +62,7 @@ def test_old_tls_and_plain_http_are_refused(secure: tuple[int, Path]) -> None:
     port, certificate = secure
     old = ssl.create_default_context(cafile=certificate)
     old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises((ssl.SSLError, ConnectionError)):
         connection(port, old).connect()
