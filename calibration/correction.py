@@ -35,7 +35,8 @@ class Coefficients:
     """A correction of one series from an instant on (aware UTC); before it, `previous` holds.
 
     With `beta` (powers of the indication, low to high) that is what corrects; of a line, `zero` and `slope` say the
-    same, of a parabola they say nothing. With `density` indications are brought to it first.
+    same, of a parabola they say nothing. With `density` indications are brought to it first. `expired` are numbers of
+    cylinders that had expired when they were read.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Coefficients:
     terms: tuple[Term, ...] = ()
     beta: tuple[float, ...] = ()
     density: AtDensity | None = None
+    expired: tuple[str, ...] = ()
 
     @property
     def is_line(self) -> bool:
@@ -87,10 +89,21 @@ def of_curve(name: str, series: str, beta: tuple[float, ...], valid_from: dateti
 def coefficients_of(fields: Mapping[str, Any]) -> Coefficients:
     """Those of a `coefficients` record of a run, older ones too."""
     name, series, valid_from = fields["id"], fields["series"], parse_iso(fields["from"])
-    density = at_density_of(fields.get("density"))
+    density, expired = at_density_of(fields.get("density")), expired_among(fields.get("gases", ()))
     if beta := fields.get("beta"):
-        return replace(of_curve(name, series, tuple(beta), valid_from), density=density)
-    return Coefficients(name, series, fields["zero"], fields["slope"], valid_from, density=density)
+        return replace(of_curve(name, series, tuple(beta), valid_from), density=density, expired=expired)
+    return Coefficients(name, series, fields["zero"], fields["slope"], valid_from, density=density, expired=expired)
+
+
+def expired_among(gases: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Numbers (names where there is none) of the cylinders behind coefficients that had expired."""
+    return tuple(str(one.get("number") or one["gas"]) for one in gases if "expired" in (one.get("cautions") or ()))
+
+
+def doubted(reading: Reading, expired: Iterable[str]) -> Reading:
+    """A reading whose value rests on cylinders that had expired: valid, and said to."""
+    marks = [Mark(Cause.EXPIRED, f"cylinder {number}", reading.at) for number in expired]
+    return replace(reading, quality=reading.quality.plus(marks)) if marks else reading
 
 
 def succeed(coefficients: Iterable[Coefficients]) -> Coefficients | None:
@@ -122,7 +135,7 @@ def apply(reading: Reading, coefficients: Coefficients | None, scan: Iterable[Re
             if found is None:
                 return lacking(reading, term.measurand, valid.id)
             value += term.per_unit * (found - term.centre)
-    return Measurement(reading, value, valid.id)
+    return Measurement(doubted(reading, valid.expired), value, valid.id)
 
 
 def brought(reading: Reading, density: AtDensity | None, scan: Iterable[Reading]) -> float | None:

@@ -25,11 +25,13 @@ class Cause(StrEnum):
     MARK = "mark"
     STALE = "stale"
     CLOCK_DOUBTFUL = "clock_doubtful"
+    # The value rests on a cylinder that had expired when it was read (design, section 13.6): used, and said.
+    EXPIRED = "expired"
 
 
 _NO_CAUSES: frozenset[Cause] = frozenset()
 # Causes that leave a value valid: it counts in averages, the cause is shown beside it.
-VALID_CAUSES = frozenset({Cause.CLOCK_DOUBTFUL, Cause.MARK})
+VALID_CAUSES = frozenset({Cause.CLOCK_DOUBTFUL, Cause.EXPIRED, Cause.MARK})
 
 # HJ 212-2017 table 8; the order is ours: the standard gives none. A cause that is absent here is sent as N.
 LETTERS: tuple[tuple[str, frozenset[Cause]], ...] = (

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from agent.analysis.corrections import AsMeasured
 from agent.analysis.dated import Dated, Filed
-from calibration.correction import Coefficients, apply, brought, coefficients_of, lacking, of_curve
+from calibration.correction import Coefficients, apply, brought, coefficients_of, doubted, lacking, of_curve
 from calibration.density import AtDensity
 from calibration.fit.linear import FitError
 from calibration.fit.polynomial import Pair, fit
@@ -171,7 +171,7 @@ class ByPlan:
         # It holds wherever it is nearest, before its own time too.
         return Coefficients(
             nearest.id, nearest.series, nearest.zero, nearest.slope, min(nearest.valid_from, reading.at),
-            beta=nearest.beta, density=nearest.density,
+            beta=nearest.beta, density=nearest.density, expired=nearest.expired,
         )  # fmt: skip
 
     def _density(self, reading: Reading) -> AtDensity | None:
@@ -193,7 +193,8 @@ class ByPlan:
         indication = brought(reading, self._density(reading), scan.readings)
         if indication is None:
             return lacking(reading, "cell pressure and temperature", name)
-        return Measurement(reading, curve.correct(indication), name)
+        expired = {one for row in self._rows[reading.series] if row.id in curve.ids for one in row.expired}
+        return Measurement(doubted(reading, sorted(expired)), curve.correct(indication), name)
 
 
 def _responses(rows: Sequence[Coefficients]) -> Responses:
@@ -223,7 +224,7 @@ class _Again:
     def fitted(self, fields: Fields) -> Coefficients:
         """The coefficients of a record; of one whose cylinders were corrected, made again of its points."""
         known = coefficients_of(fields)
-        return replace(self._fitted(known, fields), density=known.density)
+        return replace(self._fitted(known, fields), density=known.density, expired=known.expired)
 
     def _fitted(self, known: Coefficients, fields: Fields) -> Coefficients:
         measurand = fields["series"].partition(".")[2]

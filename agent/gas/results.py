@@ -11,7 +11,7 @@ from agent.gas.outcome import Purpose
 from agent.gas.readings import Settled, usable
 from agent.store.log import Log
 from agent.values.intake import Intake, Range
-from calibration.correction import Coefficients, brought, of_curve
+from calibration.correction import Coefficients, brought, expired_among, of_curve
 from calibration.density import AtDensity
 from calibration.evaluate import FitError, Point, SpanPoint, TargetPoint, UnknownPoint, ZeroPoint, doubts, two_point
 from calibration.response import curve, doubts_of, is_curve
@@ -239,13 +239,14 @@ class Results:
     async def _put_in_force(self, new: Coefficients, **members: Any) -> str:
         previous = self._intake.coefficients.get(new.series)
         density = self._density.of(new.series.partition(".")[2]) if self._density else None
-        new = replace(new, density=density)
+        standards = self._standards(new.series)
+        new = replace(new, density=density, expired=expired_among(standards))
         recorded = {
             **({"density": density.fields()} if density else {}),
             "id": new.id,
             "series": new.series,
             "replaces": previous.id if previous else None,
-            "gases": self._standards(new.series),
+            "gases": standards,
             **new.fields(),
             **{**members, "from": iso(new.valid_from)},
         }

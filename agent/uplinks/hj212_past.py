@@ -10,6 +10,7 @@ from agent.store.index import Index
 from agent.store.log import Log
 from agent.values.averaging import several_minutes
 from metrology.periods import HOUR_S, MINUTE_S, iso, parse_iso, period_start
+from metrology.quality import VALID_CAUSES
 from metrology.reading import Average
 from protocols.record import averages_of
 
@@ -154,7 +155,7 @@ class Past:
 def _above(row: Mapping[str, Any], bound: float | None) -> bool:
     mean = row["mean"]
     if bound is None:
-        return mean is not None and not row.get("q")
+        return mean is not None and not any(cause not in VALID_CAUSES for cause, *_ in row.get("q", ()))
     return mean is not None and mean > bound
 
 

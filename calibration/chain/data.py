@@ -109,6 +109,7 @@ CAUSES: Final[Mapping[Flag, Cause]] = {
     Flag.LEAK: Cause.FAULT,
     Flag.OUT_OF_CONTROL: Cause.OUT_OF_CONTROL,
     Flag.INCOMPLETE: Cause.INCOMPLETE,
+    Flag.EXPIRED: Cause.EXPIRED,
 }
 
 

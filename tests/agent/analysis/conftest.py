@@ -117,8 +117,8 @@ class Past:
         while self.log.pending:
             await asyncio.sleep(0)
 
-    async def calibrate(self, name: str, zero: float, slope: float) -> str:
-        """The records of a run with two gases, and its coefficients in force."""
+    async def calibrate(self, name: str, zero: float, slope: float, *cautions: str) -> str:
+        """The records of a run with two gases, and its coefficients in force; `cautions` against the span gas."""
         run = f"daily-{name}"
         head = {"run": run, "sequence": "daily", "instrument": "ndir"}
         gases = [{"gas": gas, "number": number, "certificate": f"C-{number}", "expired": False, "port": gas}
@@ -134,7 +134,9 @@ class Past:
             await self.log.append("calibration", point)
         known = self.intake.coefficients.get("ndir.co2")
         fields = {"what": "coefficients", **head, "id": f"{run}.ndir.co2", "series": "ndir.co2", "zero": zero,
-                  "slope": slope, "from": now, "replaces": known.id if known else None}  # fmt: skip
+                  "slope": slope, "from": now, "replaces": known.id if known else None,
+                  "gases": [{"gas": gas, "number": number, "cautions": list(cautions) if gas == "span" else []}
+                            for gas, number, _ in GASES]}  # fmt: skip
         future = self.log.post("calibration", fields)
         self.intake.coefficients["ndir.co2"] = replace(coefficients_of(fields), previous=known)
         await future

@@ -13,6 +13,7 @@ from agent.analysis.tree import tree
 from agent.history.files import FileSource
 from host.control import RequestError
 from metrology.periods import iso, parse_iso
+from metrology.quality import letter
 
 SERIES = "ndir.co2"
 BEGIN = datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
@@ -294,6 +295,27 @@ async def test_later_revisions_say_what_they_are_uncertain_by_as_the_first_do(pa
     assert between["unc"][2] == pytest.approx(first["unc"][2], rel=0.02)
     hour = rows(one, 3600)[iso(BEGIN), 1]["rows"][SERIES]
     assert hour["unc"][2] == pytest.approx(first["unc"][2], rel=0.02)
+
+
+async def test_values_of_an_expired_cylinder_are_valid_and_say_so_until_another_is_used(past: Any) -> None:
+    one = await past()
+    await one.calibrate("a", 2.0, 1.01, "expired")
+    await one.run(60)
+    await one.calibrate("b", 4.0, 1.01)
+    await one.run(65)
+    [first, second] = [row["rows"][SERIES] for row in rows(one, 3600).values()]
+    assert [(cause, origin) for cause, origin, _ in first["q"]] == [("expired", "cylinder N2")]
+    assert first["n"] == 360
+    assert "q" not in second
+    assert letter(cause for cause, *_ in first["q"]) == "N"
+    # Between both it is half of it.
+    await asked(one, await worked(one))
+    between = rows(one, 60)[iso(BEGIN + timedelta(minutes=50)), 1]["rows"][SERIES]
+    assert [cause for cause, *_ in between["q"]] == ["expired"]
+    await one.stop()
+    found = Tracer(FileSource(one.folder)).trace(Question(SERIES, BEGIN + timedelta(minutes=30), 3600, 0))
+    assert found["agrees"] is True
+    assert found["marks"][0]["cause"] == "expired"
 
 
 async def test_a_line_that_somebody_gave_has_no_uncertainty_on_record(past: Any) -> None:
