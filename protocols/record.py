@@ -67,7 +67,7 @@ def _plain(value: object) -> bool:
 
 
 def _as_written(value: Any) -> Any:
-    """The same with the doubles that a reader took for whole numbers, since RFC 8785 writes large ones without a point."""
+    """The same with the doubles a reader took for whole numbers: RFC 8785 writes large ones without a point."""
     if isinstance(value, Mapping):
         return {name: _as_written(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -44,7 +44,7 @@ def damaged(value: Any, rng: random.Random) -> Any:
                 parent[key] = other
             case 3 if isinstance(parent, list):
                 parent.insert(key, json.loads(json.dumps(parent[key])))
-            case 4 if isinstance(parent[key], int | float) and abs(parent[key]) < 2**63 and parent[key] not in (True, False):
+            case 4 if type(parent[key]) in (int, float) and abs(parent[key]) < 2**63:
                 parent[key] = parent[key] * rng.choice((-1, 0, 10, 1e9)) + rng.choice((0, 1, -1))
             case _:
                 parent[key] = json.loads(json.dumps(rng.choice(VALUES)))
