@@ -16,9 +16,9 @@ from host.control import Control
 class Running:
     """What of a daemon is asked."""
 
-    def __init__(self, log: Any) -> None:
+    def __init__(self, log: Any, folder: Path) -> None:
         self.log = log
-        self.index: Index | None = None
+        self.index: Index | None = Index(folder / "station.db", folder / "segments", log.live_segment)
 
 
 async def test_a_running_station_is_walked(
@@ -30,7 +30,7 @@ async def test_a_running_station_is_walked(
     socket = tmp_path / "agent.sock"
     tasks = [
         asyncio.create_task(again.log.run()),
-        asyncio.create_task(Control(socket, handlers(Running(again.log))).run()),
+        asyncio.create_task(Control(socket, handlers(Running(again.log, tmp_path))).run()),
     ]
     async with asyncio.timeout(10):
         while not socket.exists():
