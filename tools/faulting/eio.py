@@ -38,7 +38,7 @@ def one(seed: int, folder: Path, quick: bool) -> Result:
     failed: list[bool] = []
 
     def fault(line: Line, dice: random.Random) -> None:
-        at, words = time.time(), len(line.words())
+        words = len(line.words())
         filler = disk.fail()
         time.sleep(2.0 if quick else dice.uniform(*BROKEN_S))
         failed.append(any("commit failed" in word for word in line.words()[words:]))
@@ -47,7 +47,6 @@ def one(seed: int, folder: Path, quick: bool) -> Result:
         disk.repair()
         line.start("agent")
         line.back()
-        line.excuse(at)
 
     try:
         shape = Shape(units=20, store=folder / "disk" / "store")

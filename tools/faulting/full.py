@@ -31,20 +31,19 @@ def all_needs() -> None:
 def one(seed: int, folder: Path, quick: bool) -> Result:
     """A line on a small disk."""
     disk = folder / "disk"
-    tmpfs(disk, "24m")
+    tmpfs(disk, "512m")
     alarms: list[str] = []
 
     def fault(line: Line, dice: random.Random) -> None:
-        at, words = time.time(), len(line.words())
+        words = len(line.words())
         filler = fill(disk)
         time.sleep(dice.uniform(*(QUICK_FULL_S if quick else FULL_S)))
         filler.unlink()
         line.back()
-        line.excuse(at)
-        said = [word for word in line.words()[words:] if "full" in word or "commit failed" in word]
+            said = [word for word in line.words()[words:] if "full" in word or "commit failed" in word]
         alarms.append(said[0] if said else "")
 
-    shape = Shape(units=20, store=disk / "store")
+    shape = Shape(units=20, store=disk / "store", quota_GB=0.5)
     result = storm(fault, seed, folder, QUICK_FILLS if quick else FILLS, shape, CALM_S)
     run("umount", "-l", disk)
     result.figures["alarms_said"] = sum(map(bool, alarms))

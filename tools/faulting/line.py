@@ -68,7 +68,7 @@ class Line:
         self.journal, self.central = folder / "answers", folder / "central" / "store.sqlite"
         self.socket, self.config = folder / "socket", folder / "station.hjson"
         self.told: dict[int, int] = {}
-        # (from, to) in unix time within which an answer may come to nothing: the daemon was not there to take it.
+        # (from, to) in unix time within which an answer may come to nothing without a word: the daemon stood still.
         self.excused: list[tuple[float, float]] = []
         self._asking = threading.Event()
 

@@ -13,11 +13,12 @@ from agent.store.segment import Record, Segment
 from metrology.periods import MINUTE_S, parse_iso
 from protocols import record
 
-# An answer that came so shortly before the daemon was killed may not have been committed, and nobody was told it was.
+# How long an answer is on its way, and how far the journal's clock and the records' may be apart.
 IN_FLIGHT_S = 2.0
 SHOWN = 5
 
 Key = tuple[int, int]
+Span = tuple[float, float]
 
 
 def of_station(store: Path) -> Iterator[Record]:
@@ -35,9 +36,12 @@ def account(line: Line, result: Result) -> None:
     centre = apsw.Connection(str(line.central), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         bodies = {(epoch, seq): body for epoch, seq, body in centre.execute("SELECT epoch, seq, body FROM record")}
+        fields = [record.decode(body) for _, body in sorted(bodies.items())]
+        gaps = [(parse_iso(one["from"]).timestamp(), parse_iso(one["to"]).timestamp())
+                for one in fields if one["kind"] == "gap"]  # fmt: skip
         _records(line, result, bodies)
-        _readings(line, result, centre)
-        _periods(result, bodies)
+        _readings(line, result, centre, gaps)
+        _periods(result, fields, gaps)
         result.figures["alarms"] = centre.execute("SELECT count(*) FROM event WHERE what LIKE 'ledger%'").get
     finally:
         centre.close()
@@ -79,7 +83,7 @@ def _declared(fields: dict[str, Any]) -> Iterator[Key]:
         yield from ((fields["of_epoch"], seq) for seq in range(fields["first"], fields["last"] + 1))
 
 
-def _readings(line: Line, result: Result, centre: apsw.Connection) -> None:
+def _readings(line: Line, result: Result, centre: apsw.Connection, gaps: list[Span]) -> None:
     """Each answer of each unit once, in the order in which it was given."""
     stored: dict[str, list[int]] = defaultdict(list)
     query = "SELECT instrument, value FROM raw WHERE measurand = 'dust' AND value IS NOT NULL ORDER BY epoch, seq"
@@ -94,24 +98,20 @@ def _readings(line: Line, result: Result, centre: apsw.Connection) -> None:
         answers += 1
         if int(count) not in there.get(f"dev{int(unit):03d}", set()):
             missing.append((f"dev{int(unit):03d}", int(count), float(at)))
-    excused = [(since - IN_FLIGHT_S, until) for since, until in line.excused]
-    late = [one for one in missing if not any(since <= one[2] <= until for since, until in excused)]
-    _lost(result, "answers given long before a fault are not at the centre", late)
-    result.figures |= {"answers": answers, "not_taken": len(missing) - len(late)}
+    away = [(since - IN_FLIGHT_S, until + IN_FLIGHT_S) for since, until in [*line.excused, *gaps]]
+    silent = [one for one in missing if not any(since <= one[2] <= until for since, until in away)]
+    _lost(result, "answers are neither at the centre nor in a gap", silent)
+    result.figures |= {"answers": answers, "in_gaps": len(missing) - len(silent)}
 
 
-def _periods(result: Result, bodies: dict[Key, bytes]) -> None:
+def _periods(result: Result, records: list[dict[str, Any]], gaps: list[Span]) -> None:
     """Minutes between the first and the last average: each has one, or lies in a gap; none of them twice."""
     starts: dict[tuple[str, int], int] = defaultdict(int)
-    gaps = []
-    for _, body in sorted(bodies.items()):
-        fields = record.decode(body)
+    for fields in records:
         if fields["kind"] == "average" and fields["period_s"] == MINUTE_S:
             at = int(parse_iso(fields["start"]).timestamp()) // MINUTE_S
             for series, row in fields["rows"].items():
                 starts[f"{series} {row['rev']}", at] += 1
-        elif fields["kind"] == "gap":
-            gaps.append((parse_iso(fields["from"]).timestamp(), parse_iso(fields["to"]).timestamp()))
     result.doubled = (result.doubled or 0) + sum(count - 1 for count in starts.values())
     minutes = {at for _, at in starts}
     every = range(min(minutes), max(minutes)) if minutes else range(0)
