@@ -83,24 +83,13 @@ class Daemon:
         segments = store / "segments"
         segments.mkdir(parents=True, exist_ok=True)
         station = config.station
-        simulated = station.simulated or clock.rate != 1.0
         offset_s = int(station.day_start_utc_offset_h * HOUR_S)
         self.keys = StationKeys(
             segments, signer_from_seed(read_secret(config.ledger.key).decode(), f"plumeline/{station.id}")
         )
         self.index: Index | None = None
         self.space = Keeper(self)
-        self.log = Log(
-            segments,
-            clock,
-            station_id=station.id,
-            signer=self.keys.ring,
-            commit_s=config.store.commit_ms / 1000,
-            simulated=simulated,
-            day_offset_s=offset_s,
-            on_commit=lambda rows: self.index.add(rows) if self.index else None,
-            on_failure=self.space.failed,
-        )
+        self.log = self._log_in(segments, offset_s)
         self.index = Index(store / "station.db", segments, self.log.live_segment)
         self.salvaging = Salvaging(segments, self.log, self.index, self.started)
         self.specs = series_of(config)
@@ -129,6 +118,20 @@ class Daemon:
                 self.log.vkey, self.serials, make_link,
             )
         )  # fmt: skip
+
+    def _log_in(self, segments: Path, offset_s: int) -> Log:
+        station = self.config.station
+        return Log(
+            segments,
+            self.clock,
+            station_id=station.id,
+            signer=self.keys.ring,
+            commit_s=self.config.store.commit_ms / 1000,
+            simulated=station.simulated or self.clock.rate != 1.0,
+            day_offset_s=offset_s,
+            on_commit=lambda rows: self.index.add(rows) if self.index else None,
+            on_failure=self.space.failed,
+        )
 
     @property
     def signer(self) -> Signer:

@@ -20,7 +20,7 @@ from host.table import table
 
 
 def copy(line: argparse.Namespace) -> int:
-    """Copy what the medium lacks, verify it, have it recorded; 1 where a day was refused, 2 where nothing can be done."""
+    """Copy what the medium lacks, verify it, have it recorded; 1 where one is refused, 2 where nothing can be done."""
     try:
         config = load(line.config, Config, line.lang)
         folder = Path(line.dest)
@@ -52,7 +52,7 @@ def _one(config: Config, folder: Path, day: dict[str, Any], station: dict[str, A
         if told is None:
             print(say("archive.waiting", lang, file=path.name), file=sys.stderr)
             return "waiting"
-        one = copied(path, folder, station["station"], Root.of(told), station["vkey"])
+        one = copied(path, folder, station["station"], Root.of(told), station["vkeys"])
         members = {"size": one.proven.size, "root": one.proven.root, "sha256": one.sha256, "medium": one.medium}
         _ask(config, "archived", file=path.name, who=who, **members)
     except (UnprovenError, RequestError, OSError, apsw.Error) as error:

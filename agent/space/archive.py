@@ -46,7 +46,7 @@ def medium_of(folder: Path) -> str:
     return name
 
 
-def copied(day: Path, folder: Path, station: str, root: Root, vkey: str) -> Copy:
+def copied(day: Path, folder: Path, station: str, root: Root, vkeys: Sequence[str]) -> Copy:
     """Copy a closed day to a medium, where it is not there yet, and verify what lies there.
 
     Raises UnprovenError where the copy is not what was signed: it stays, and is never taken for one. Raises OSError and
@@ -58,21 +58,21 @@ def copied(day: Path, folder: Path, station: str, root: Root, vkey: str) -> Copy
     if not (target.exists() and note.exists()):
         target.parent.mkdir(exist_ok=True)
         _copy(day, target)
-        _write(note, {"v": 1, "station": station, "vkey": vkey, "sha256": _sha256(target), **root.fields()})
-    return verified(target, medium, [vkey])
+        _write(note, {"v": 1, "station": station, "vkeys": [*vkeys], "sha256": _sha256(target), **root.fields()})
+    return verified(target, medium, vkeys)
 
 
 def verified(target: Path, medium: str, vkeys: Sequence[str]) -> Copy:
-    """Verify a copy by what lies beside it; without `vkeys` by the key that is told there. Raises UnprovenError."""
+    """Verify a copy by what lies beside it; without `vkeys` by the keys told there. Raises UnprovenError."""
     try:
         note = json.loads(target.with_name(target.name + ".json").read_bytes())
-        root, told, sha256 = Root.of(note), str(note["vkey"]), str(note["sha256"])
+        root, told, sha256 = Root.of(note), [str(one) for one in note["vkeys"]], str(note["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnprovenError(f"{target.name}: what proves it cannot be read: {error}") from error
     _forget(target)
     if _sha256(target) != sha256:
         raise UnprovenError(f"{target.name}: its bytes are not those that were copied")
-    return Copy(target, medium, sha256, proven(target, root, vkeys or [told], still=True))
+    return Copy(target, medium, sha256, proven(target, root, vkeys or told, still=True))
 
 
 def listed(folder: Path) -> Iterator[Path]:

@@ -11,8 +11,15 @@ if TYPE_CHECKING:
     from agent.daemon import Daemon
 
 
-def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) -> dict[str, Handler]:
+Text = Callable[[Mapping[str, Any], str], str]
+
+
+def handlers(daemon: "Daemon", text: Text) -> dict[str, Handler]:
     """Handlers by name; `text` takes a text out of a request, or refuses."""
+    return {**_of_holds(daemon, text), **_of_archives(daemon, text)}
+
+
+def _of_holds(daemon: "Daemon", text: Text) -> dict[str, Handler]:
     keeper = daemon.space
 
     async def _hold(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -28,12 +35,18 @@ def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) ->
     async def _holds(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         yield {"holds": [one.fields() for one in await keeper.deletion.holds.now()]}
 
+    return {"hold-set": _hold, "hold-lift": _lift, "holds": _holds}
+
+
+def _of_archives(daemon: "Daemon", text: Text) -> dict[str, Handler]:
+    keeper = daemon.space
+
     async def _days(_: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         rows = await keeper.deletion.copies.archived()
         known = {(row["of_epoch"], row["first"], row["medium"]) for row in rows}
         days = await keeper.deletion.days.closed()
         yield {
-            "vkey": daemon.log.vkey,
+            "vkeys": daemon.log.vkeys,
             "station": daemon.config.station.id,
             "days": [
                 {
@@ -72,11 +85,4 @@ def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) ->
         )
         yield {"record": [row.epoch, row.seq]}
 
-    return {
-        "hold-set": _hold,
-        "hold-lift": _lift,
-        "holds": _holds,
-        "archive-days": _days,
-        "archive-root": _root,
-        "archived": _archived,
-    }
+    return {"archive-days": _days, "archive-root": _root, "archived": _archived}

@@ -23,12 +23,12 @@ async def test_a_day_is_copied_once_and_proven_from_the_medium_alone(
     made = []
     for day in await one.deletion.days.closed():
         root = await one.deletion.days.root(day)
-        made.append(copied(day.path, medium, "old", root, one.log.vkey))
+        made.append(copied(day.path, medium, "old", root, one.log.vkeys))
         assert (made[-1].proven.first, made[-1].proven.last) == (day.first, day.next_seq - 1)
         assert made[-1].proven.root == root.checkpoint["root"]
         # Again: what is there is verified, not copied.
         before = made[-1].path.stat().st_mtime_ns
-        assert copied(day.path, medium, "old", root, one.log.vkey) == made[-1]
+        assert copied(day.path, medium, "old", root, one.log.vkeys) == made[-1]
         assert made[-1].path.stat().st_mtime_ns == before
     assert len({copy.medium for copy in made}) == 1
     assert main(["--lang", "en", "archive", "verify", str(medium), "--json"]) == 0
@@ -48,12 +48,12 @@ async def test_a_flipped_byte_is_refused(life: Callable[..., Life], tmp_path: Pa
     await one.days(1)
     [day] = await one.deletion.days.closed()
     root = await one.deletion.days.root(day)
-    copy = copied(day.path, medium, "old", root, one.log.vkey)
+    copy = copied(day.path, medium, "old", root, one.log.vkeys)
     data = bytearray(copy.path.read_bytes())
     data[int(place * len(data))] ^= 0x10
     copy.path.write_bytes(data)
     with pytest.raises(UnprovenError, match=r"\.db"):
-        copied(day.path, medium, "old", root, one.log.vkey)
+        copied(day.path, medium, "old", root, one.log.vkeys)
     assert main(["--lang", "en", "archive", "verify", str(medium)]) == 1
 
 
@@ -70,7 +70,7 @@ async def test_a_copy_altered_with_its_note_is_refused_by_the_signature(
     one, medium = life(), tmp_path / "medium"
     await one.days(1)
     [day] = await one.deletion.days.closed()
-    copy = copied(day.path, medium, "old", await one.deletion.days.root(day), one.log.vkey)
+    copy = copied(day.path, medium, "old", await one.deletion.days.root(day), one.log.vkeys)
     db = apsw.Connection(str(copy.path))
     body = db.execute("SELECT body FROM rec WHERE seq = 1").get.replace(b'"x":1', b'"x":7')
     db.execute("UPDATE rec SET body = ?, leaf = ? WHERE seq = 1", (body, leaf_hash(body)))
@@ -90,7 +90,7 @@ async def test_a_copy_that_was_cut_short_is_made_again(life: Callable[..., Life]
     (medium / "old").mkdir()
     shutil.copyfile(day.path, medium / "old" / day.path.name)
     (medium / "old" / (day.path.name + ".part")).write_bytes(b"half")
-    copy = copied(day.path, medium, "old", await one.deletion.days.root(day), one.log.vkey)
+    copy = copied(day.path, medium, "old", await one.deletion.days.root(day), one.log.vkeys)
     assert copy.path.read_bytes() == day.path.read_bytes()
 
 
