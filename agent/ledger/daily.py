@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 # After a start the station has other things to do; then once a day from there on.
 FIRST_S: Final = 1800.0
 SHOWN_MAX: Final = 20
+# Findings remembered as told; what is beyond is told again.
+TOLD_MAX: Final = 10_000
 NICE: Final = 19
+WALK_FAILED: Final = "walk-failed"
 # Files removed since the last daily walk are few; a first one after a big clean-up may be many.
 DELETIONS_MAX: Final = 10_000
 # A walk of five years takes some hours on a small machine.
@@ -38,19 +41,22 @@ async def walks(daemon: "Daemon") -> None:
     while True:
         await daemon.clock.sleep(pause)
         pause = DAY_S
-        found = await walk_once(Path(daemon.config.store.path) / "segments", daemon.signer.vkey)
-        new = [one for one in found["findings"] if _key(one) not in told and not await _removed_today(daemon, one)]
-        told.update(_key(one) for one in new)
+        found = await walk_once(Path(daemon.config.store.path) / "segments", daemon.log.vkeys)
+        new = [one for one in found["findings"] if _key(one) not in told and not await _explained(daemon, one)]
+        told.update(_key(one) for one in new[: TOLD_MAX - len(told)])
         if new:
             detail = {"findings": new[:SHOWN_MAX], "count": found["count"], "records": found["records"]}
             daemon.event("ledger-broken", {"origin": "ledger", **detail})
 
 
-async def _removed_today(daemon: "Daemon", finding: dict[str, Any]) -> bool:
-    """Whether raw that is gone is on record in the file that is still being written, which the walk does not see."""
-    if finding["what"] != "raw-missing" or daemon.index is None:
+async def _explained(daemon: "Daemon", finding: dict[str, Any]) -> bool:
+    """Whether the file still being written, which the walk does not see, tells why; or a key of an epoch is lost."""
+    if daemon.index is None or finding["what"] not in ("raw-missing", "checkpoint-signature"):
         return False
-    span, epoch = finding["detail"], finding["epoch"]
+    epoch, span = finding["epoch"], finding["detail"]
+    if finding["what"] == "checkpoint-signature":
+        rows = await daemon.log.call(daemon.index.newest, "event", "key-lost", DELETIONS_MAX)
+        return any(row["epoch"] > epoch for row in rows)
     rows = await daemon.log.call(daemon.index.newest, "event", "raw-deleted", DELETIONS_MAX)
     return any(row["of_epoch"] == epoch and row["first"] <= span["from"] <= span["to"] <= row["last"] for row in rows)
 
@@ -59,9 +65,9 @@ def _key(finding: dict[str, Any]) -> str:
     return f"{finding['what']} {finding['epoch']} {finding['seq']}"
 
 
-async def walk_once(folder: Path, vkey: str) -> dict[str, Any]:
+async def walk_once(folder: Path, vkeys: Sequence[str]) -> dict[str, Any]:
     """What a walk over the closed files found: `findings`, their `count`, how many `records`; or `failed`, why."""
-    line = (sys.executable, "-m", "agent.ledger.daily", str(folder), vkey)
+    line = (sys.executable, "-m", "agent.ledger.daily", str(folder), *vkeys)
     process = await asyncio.create_subprocess_exec(
         *line, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -71,7 +77,7 @@ async def walk_once(folder: Path, vkey: str) -> dict[str, Any]:
         return dict(json.loads(out))
     except (TimeoutError, ValueError):
         why = "not done in time" if process.returncode is None else said.decode(errors="replace")[-300:]
-        return {"findings": [{"what": "walk-failed", "epoch": 0, "seq": None, "why": why}], "count": 1, "records": 0}
+        return {"findings": [{"what": WALK_FAILED, "epoch": 0, "seq": None, "why": why}], "count": 1, "records": 0}
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -79,8 +85,8 @@ async def walk_once(folder: Path, vkey: str) -> dict[str, Any]:
             await process.wait()
 
 
-def _found(folder: Path, vkey: str) -> dict[str, Any]:
-    walk = Walk([vkey])
+def _found(folder: Path, vkeys: Sequence[str]) -> dict[str, Any]:
+    walk = Walk(vkeys)
     # The newest checkpoint of a closed day lies before its end: what is behind it is judged tomorrow.
     findings = [one for one in _all(walk, folder) if not one.told]
     shown = [{"what": f.what, "epoch": f.epoch, "seq": f.seq, "detail": dict(f.detail)} for f in findings[:1000]]
@@ -100,10 +106,10 @@ def main() -> None:
     """The process: prints what it found as JSON."""
     parser = argparse.ArgumentParser(prog="agent.ledger.daily")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("vkey")
+    parser.add_argument("vkeys", nargs="+")
     line = parser.parse_args()
     os.nice(NICE)
-    print(json.dumps(_found(line.folder, line.vkey)))
+    print(json.dumps(_found(line.folder, line.vkeys)))
 
 
 if __name__ == "__main__":

@@ -71,19 +71,19 @@ async def test_what_a_person_would_ask_about_is_signed_within_a_second(log: Log,
 async def test_the_daily_walk_tells_of_what_was_altered_in_a_closed_day(
     copied: Any, keys: tuple[str, str], honest: Path
 ) -> None:
-    assert (await walk_once(honest, keys[0]))["findings"] == []
+    assert (await walk_once(honest, [keys[0]]))["findings"] == []
     forger = copied("daily")
     seq = forger.first("scan")
     forger.put(seq, {**forger.bodies()[seq], "instrument": "other"})
     # Only closed days are walked: what lies in the newest file is.
     shutil.copy(sorted(forger.folder.glob("log-*.db"))[-1], forger.folder / "log-0001-000000999999.db")
-    found = await walk_once(forger.folder, keys[0])
+    found = await walk_once(forger.folder, [keys[0]])
     assert [(one["what"], one["seq"]) for one in found["findings"] if one["what"] == "altered"] == [("altered", seq)]
     told: list[Any] = []
     clock = ManualClock(datetime(2026, 3, 2, tzinfo=UTC))
     daemon: Any = SimpleNamespace(
         config=SimpleNamespace(store=SimpleNamespace(path=str(forger.folder.parent))), clock=clock,
-        signer=SimpleNamespace(vkey=keys[0]), event=lambda what, detail: told.append((what, detail)),
+        log=SimpleNamespace(vkeys=[keys[0]]), index=None, event=lambda what, detail: told.append((what, detail)),
     )  # fmt: skip
     (forger.folder.parent / "segments").rename(forger.folder.parent / "honest")
     forger.folder.rename(forger.folder.parent / "segments")
