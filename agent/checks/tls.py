@@ -14,9 +14,8 @@ from host.tls import client_context
 SOON: Final = timedelta(days=30)
 
 
-def check_tls(name: str, tls: Tls, wall: datetime, find: Findings) -> None:
-    """Check the files of one uplink; `wall` is real time, by which peers judge certificates."""
-    path = ("uplinks", name, "tls")
+def check_tls(path: tuple[str | int, ...], tls: Tls, wall: datetime, find: Findings) -> None:
+    """Check the files of the block at `path`; `wall` is real time, by which peers judge certificates."""
     good = [check_file((*path, key), getattr(tls, key), wall, find) for key in ("ca", "certificate")]
     try:
         key = path_of(tls.key)
@@ -29,7 +28,7 @@ def check_tls(name: str, tls: Tls, wall: datetime, find: Findings) -> None:
             find.error("certificate-key", *path, "key", file=tls.certificate)
 
 
-def check_file(path: tuple[str, ...], file: str, wall: datetime, find: Findings) -> bool:
+def check_file(path: tuple[str | int, ...], file: str, wall: datetime, find: Findings) -> bool:
     """Tell whether the file holds certificates, and note where it does not or where they end."""
     try:
         ends = _ends(file)

@@ -25,7 +25,10 @@ def check_uplinks(config: Config, infos: Mapping[str, DriverInfo], wall: datetim
     for name, uplink in config.uplinks.items():
         if isinstance(uplink, MqttUplink):
             if uplink.tls:
-                check_tls(name, uplink.tls, wall, find)
+                check_tls(("uplinks", name, "tls"), uplink.tls, wall, find)
+            for number, broker in enumerate(uplink.brokers):
+                if broker.tls:
+                    check_tls(("uplinks", name, "brokers", number, "tls"), broker.tls, wall, find)
             continue
         outlet, other = outlet_of_mn.setdefault(uplink.mn, (uplink.outlet, name))
         if outlet != uplink.outlet:
