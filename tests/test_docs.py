@@ -16,6 +16,7 @@ from metrology.quality import Cause
 from protocols.hj212.commands import commands
 from protocols.hj212.profile import Edition
 from protocols.record import KINDS, decode, encode
+from web.words import table
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -116,6 +117,27 @@ def test_every_event_described_is_written_by_a_program() -> None:
     rows = re.findall(r"^\| `([a-z0-9]+(?:-[a-z0-9]+)+)` \|", text_of("docs/records.md"), re.MULTILINE)
     assert len(rows) > 30
     assert set(rows) - written - {"hj-stack", "hj-ambient"} == set()
+
+
+def told(text: str) -> set[str]:
+    """First cells of the tables of things that happen: those whose first column is `what`."""
+    tables = re.findall(r"^\| `what` \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return {name for rows in tables for name in re.findall(r"^\| `([a-z0-9-]+)`", rows, re.MULTILINE)}
+
+
+def test_pages_have_words_in_both_languages_for_whatever_happens() -> None:
+    text = text_of("docs/records.md")
+    described = told(text)
+    assert {"bus-lost", "board-drifting", "recompute-finished", "run-aborted", "source-persists"} <= described
+    # The centre shows what happened at its stations; a station shows nothing of the centre.
+    of_stations = told(text.partition("## What the centre adds")[0])
+    for page, wanted in (("central", described), ("agent", of_stations)):
+        shown = table(page)
+        missing = {name for name in wanted | {"cylinder", "adjustment"} if f"event_{name}" not in shown}
+        assert (page, missing) == (page, set())
+        chinese = re.compile("[\u4e00-\u9fff]")
+        texts = [shown[f"event_{name}"] for name in wanted]
+        assert [one for one in texts if not chinese.search(one["zh"]) or chinese.search(one["en"])] == []
 
 
 def test_every_verdict_kind_and_cause_is_described() -> None:
