@@ -79,7 +79,7 @@ def check_file(path: str | Path, *, now: datetime, wall: datetime | None = None,
     return Checked(None if any(problem.severity == "error" for problem in problems) else config, problems)
 
 
-def secret_places(config: Config) -> Iterator[tuple[tuple[str, ...], SecretRef]]:
+def secret_places(config: Config) -> Iterator[tuple[tuple[str | int, ...], SecretRef]]:
     """Every secret of a configuration: where it is named, and where it lies."""
     yield ("ledger", "key"), config.ledger.key
     if config.page and config.page.tls:
@@ -92,8 +92,12 @@ def secret_places(config: Config) -> Iterator[tuple[tuple[str, ...], SecretRef]]
             yield ("uplinks", name, "pw"), uplink.pw
             if uplink.sm4_key:
                 yield ("uplinks", name, "sm4_key"), uplink.sm4_key
-        elif uplink.tls:
+            continue
+        if uplink.tls:
             yield ("uplinks", name, "tls", "key"), uplink.tls.key
+        for number, broker in enumerate(uplink.brokers):
+            if broker.tls:
+                yield ("uplinks", name, "brokers", number, "tls", "key"), broker.tls.key
 
 
 def _secrets(config: Config, find: Findings) -> None:
