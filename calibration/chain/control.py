@@ -6,9 +6,13 @@ section 13.10). A check is judged as found, by the calibrations made before it; 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from calibration.chain.data import Check, Finding, Flag
+from calibration.qa import control as qa
+from calibration.qa.checks import Check as Judged
+from calibration.qa.rules import CONFIGURED, Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +25,35 @@ class Interval:
 
 
 def out_of_control(checks: Sequence[Check], begin_s: float, end_s: float) -> list[Interval]:
-    """Intervals by the checks in order of time: suspect before a failed check, out of control from it on."""
-    found: list[Interval] = []
-    last_passed, failed = begin_s, None
-    for check in checks:
-        if check.passed:
-            if failed is not None:
-                found.append(Interval(failed, check.at_s, Flag.OUT_OF_CONTROL))
-            last_passed, failed = check.at_s, None
-        elif failed is None:
-            found.append(Interval(last_passed, check.at_s, Flag.SUSPECT))
-            failed = check.at_s
-    if failed is not None:
-        found.append(Interval(failed, end_s, Flag.OUT_OF_CONTROL))
-    return found
+    """Intervals by the checks in order of time: suspect before a failed check, out of control from it on.
+
+    By the fold that judges a station's own checks (`calibration.qa.control`): each is a run of its own here.
+    """
+    fold, found = qa.Control(), list[qa.Interval]()
+    seconds = {_instant(check.at_s): check.at_s for check in checks}
+    for number, check in enumerate(checks):
+        told = [*fold.checked(_judged(check, number)), *fold.finished(str(number), _instant(check.at_s), (0, number))]
+        found += [one for one in told if isinstance(one, qa.Interval) and one.end is not None]
+    intervals = []
+    for one in sorted([*found, *fold.open.values()], key=lambda one: one.start):
+        start, end = seconds[one.start], end_s if one.end is None else seconds[one.end]
+        since = begin_s if one.suspect_from is None else seconds[one.suspect_from]
+        intervals += [Interval(since, start, Flag.SUSPECT), Interval(start, end, Flag.OUT_OF_CONTROL)]
+    return intervals
+
+
+def _judged(check: Check, number: int) -> Judged:
+    """A check of the chain as one of a station: by its limit alone, where it has one."""
+    limit = check.limit
+    rules = None if limit is None else Judgement(CONFIGURED, CONFIGURED, True, passes=limit, out=limit)
+    return Judged(
+        _instant(check.at_s), (0, number), str(number), "chain.target", "target", check.tank.label, check.bias, 0.0,
+        None, "", True, rules,
+    )  # fmt: skip
+
+
+def _instant(at_s: float) -> datetime:
+    return datetime.fromtimestamp(at_s, UTC)
 
 
 def trusted(checks: Sequence[Check], intervals: Sequence[Interval]) -> list[Check]:

@@ -108,13 +108,13 @@ class Control:
         """
         check = check_of(fields)
         if check is not None:
-            yield from self._checked(check)
+            yield from self.checked(check)
         elif fields["what"] == "coefficients" and "run" in fields:
             self._adopted.setdefault(fields["run"], set()).add(fields["series"])
         elif fields["what"] == "adjustment":
             self._adjusted(fields["series"])
         elif fields["what"] == "run-finished":
-            yield from self._finished(fields)
+            yield from self.finished(fields["run"], parse_iso(fields["t"]), (fields["epoch"], fields["seq"]))
         elif fields["what"] == "run-aborted":
             self._runs.pop(fields["run"], None)
             self._adopted.pop(fields["run"], None)
@@ -125,7 +125,8 @@ class Control:
     def _of(self, series: str) -> Iterator[_Role]:
         return (role for key, role in self._roles.items() if key[0] == series)
 
-    def _checked(self, check: Check) -> Iterator[Finding | Interval]:
+    def checked(self, check: Check) -> Iterator[Finding | Interval]:
+        """Take a check: gives what it came to, and the interval it opened or adds to."""
         finding = self._found(check)
         self._runs.setdefault(check.run, []).append(finding)
         yield finding
@@ -176,10 +177,10 @@ class Control:
         for role in self._of(series):
             role.chart, role.beyond = None, 0
 
-    def _finished(self, fields: Mapping[str, Any]) -> Iterator[Interval]:
-        found = self._runs.pop(fields["run"], [])
-        adopted = self._adopted.pop(fields["run"], set())
-        at, by = parse_iso(fields["t"]), (fields["epoch"], fields["seq"])
+    def finished(self, run: str, at: datetime, by: RecordId) -> Iterator[Interval]:
+        """A run is complete (`by` its record): gives the intervals that its good checks end."""
+        found = self._runs.pop(run, [])
+        adopted = self._adopted.pop(run, set())
         by_role: dict[_Key, list[Finding]] = {}
         for finding in found:
             by_role.setdefault(_key(finding.check), []).append(finding)
