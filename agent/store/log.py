@@ -112,15 +112,8 @@ class Log:
         size, root = self._assigned, self._frontier.root()
         note = make_checkpoint(f"plumeline/{self._station_id}/{self.epoch}", size, root, self._signer)
         leaves, self._leaves = b"".join(self._leaves), []
-        return self.post(
-            "checkpoint",
-            {
-                "size": size,
-                "root": base64.b64encode(root).decode(),
-                "note": note,
-                "leaves": base64.b64encode(leaves).decode(),
-            },
-        )
+        encoded = {"root": base64.b64encode(root).decode(), "leaves": base64.b64encode(leaves).decode()}
+        return self.post("checkpoint", {"size": size, "note": note, **encoded})
 
     async def append(self, kind: str, fields: Mapping[str, Any]) -> Record:
         """Write a record and wait for its commit."""
@@ -167,7 +160,7 @@ class Log:
             async with asyncio.timeout(LAST_COMMITS_WALL_S):
                 while self._pending:
                     await self._commit()
-                await self.call(self._close)
+                await self.call(lambda: self._segments.live.close())
 
     async def _commit(self) -> None:
         # The batch stays pending until it is durable: a cancellation meanwhile leaves it to the last commits.
@@ -190,9 +183,6 @@ class Log:
     async def beat(self) -> bool:
         """Whether the disk takes a commit; for a watchdog, while no record is due."""
         return await self.call(self._segments.takes_commits)
-
-    def _close(self) -> None:
-        self._segments.live.close()
 
     async def _durably(self, rows: list[Record], frontier: Frontier) -> None:
         broken = False
@@ -238,19 +228,28 @@ class Log:
         end = self.next_seq if before is None else min(before, self.next_seq)
         if epoch in (None, self.epoch) and (found := self._tail.read(after, kinds, limit, end)) is not None:
             return found
-        return await self.call(self._segments.read, after, kinds, limit, before, self.epoch if epoch is None else epoch)
+        of = self.epoch if epoch is None else epoch
+        return await self._looked_up(self._segments.read, after, kinds, limit, before, of)
+
+    async def _looked_up(self, function: Callable[..., T], *args: object) -> T:
+        """As `call`, for what only reads: it waits while a failing disk does not let the file be opened again."""
+        while True:
+            try:
+                return await self.call(function, *args)
+            except (apsw.ConnectionClosedError, apsw.CantOpenError, apsw.IOError):
+                await self._clock.sleep_wall(RETRY_WALL_S)
 
     async def seq_at(self, epoch: int, at: str) -> int:
         """First number of an epoch written at or after a time (ISO text)."""
-        return await self.call(self._segments.seq_at, epoch, at)
+        return await self._looked_up(self._segments.seq_at, epoch, at)
 
     async def tree_before(self, epoch: int, seq: int) -> Frontier | None:
         """The tree at the start of the file that holds a record, for a proof that it is in a later one."""
-        return await self.call(self._segments.tree_before, epoch, seq)
+        return await self._looked_up(self._segments.tree_before, epoch, seq)
 
     async def epochs(self) -> list[int]:
         """Epochs that have segments here, ascending, and those being salvaged."""
-        return sorted({*await self.call(self._segments.epochs), *self._salvaging})
+        return sorted({*await self._looked_up(self._segments.epochs), *self._salvaging})
 
     def claim(self, next_seq: int) -> None:
         """A centre holds numbers below `next_seq` of this epoch, more than we have: the next start begins a new one."""

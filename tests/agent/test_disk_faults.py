@@ -181,6 +181,27 @@ async def test_a_full_or_failing_disk_is_waited_for(tmp_path: Path, disk: Disk, 
     await whole(tmp_path, reported)
 
 
+async def test_who_reads_waits_too_while_the_file_cannot_be_opened_again(tmp_path: Path, disk: Disk) -> None:
+    """What an uplink has to send lies in a file that a failed commit closed: that ends no uplink, and no daemon."""
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    reported = [await log.append("event", {"what": str(i)}) for i in range(3)]
+    await stop(task)
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    disk.write = refuse(apsw.IOError)
+    waiting = log.post("event", {"what": "during"})
+    assert await log.beat() is False
+    reading = asyncio.create_task(log.read(-1, kinds=record.KINDS, limit=10))
+    assert await log.beat() is False
+    assert not reading.done()
+    disk.write = lambda: None
+    reported.append(await asyncio.wait_for(waiting, 5))
+    assert [row.seq for row in await asyncio.wait_for(reading, 5)][:3] == [0, 1, 2]
+    await stop(task)
+    await whole(tmp_path, reported)
+
+
 async def test_a_file_system_that_turns_read_only_is_waited_for(tmp_path: Path, disk: Disk) -> None:
     log = make_log(tmp_path)
     task = asyncio.create_task(log.run())
