@@ -126,14 +126,13 @@ def _signed(db: apsw.Connection, tree: Tree, size: int, enrolled: str) -> str:
 def _refuse(db: apsw.Connection, tree: Tree, size: int, why: str) -> None:
     """Another key: one that the station claims and nobody has confirmed waits for a person, any other is an event."""
     body, vkey = _body(db, tree, size), keys.claimed(db, *tree)
-    verdict = "bad-signature"
-    if vkey is not None:
-        with contextlib.suppress(NoteError):
+    with contextlib.suppress(NoteError):
+        if vkey is not None:
             open_checkpoint(body.note, [vkey])
-            verdict = "unconfirmed"
-    if verdict == "bad-signature":
-        _accuse(db, tree, size, body, "checkpoint-bad-signature", {"why": why})
-    _set_verdict(db, tree, size, verdict)
+            _set_verdict(db, tree, size, "unconfirmed")
+            return
+    _accuse(db, tree, size, body, "checkpoint-bad-signature", {"why": why})
+    _set_verdict(db, tree, size, "bad-signature")
 
 
 def _set_verdict(db: apsw.Connection, tree: Tree, size: int, verdict: str) -> None:

@@ -43,10 +43,10 @@ def signed_by(text: str, *signers: Signer) -> str:
 
 
 def rotation_fields(station_id: str, epoch: int, former: Signer, new: Signer, who: str, reason: str) -> dict[str, Any]:
-    """Members of the event that says so."""
+    """Members of the event `key-rotated` beside its name."""
     note = signed_by(_text(station_id, epoch, former.vkey, new.vkey), former, new)
     return {
-        "what": "key-rotated", "origin": who, "who": who, "reason": reason, "former": former.vkey, "vkey": new.vkey,
+        "origin": who, "who": who, "reason": reason, "former": former.vkey, "vkey": new.vkey,
         "statement": note,
     }  # fmt: skip
 

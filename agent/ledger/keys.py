@@ -51,7 +51,8 @@ class StationKeys:
 
     async def rotate(self, log: Log, station_id: str, new: Signer, who: str, reason: str) -> tuple[Record, Record]:
         """Change to `new`; gives the record that says so and the checkpoint that both keys signed."""
-        said = log.post("event", rotation_fields(station_id, log.epoch, self.ring.signer, new, who, reason))
+        fields = rotation_fields(station_id, log.epoch, self.ring.signer, new, who, reason)
+        said = log.post("event", {"what": "key-rotated", **fields})
         # Nothing may come between: the next checkpoint is the one of both keys.
         self.ring.rotate(new)
         log.vkey = new.vkey
