@@ -32,7 +32,7 @@ from agent.uplinks.hj212_selection import Selection
 from agent.uplinks.hj212_terms import Secrets, Terms
 from agent.uplinks.hj212_treatment import Treatment
 from agent.uplinks.outage import Outage
-from agent.uplinks.since import first_place
+from agent.uplinks.since import place_of
 from host.address import is_loopback
 from host.hj212 import Link, keep_connected, until_first_ends, wait_first
 from metrology.clock import Clock
@@ -124,7 +124,7 @@ class Hj212Uplink:
             await asyncio.Event().wait()
         if self._kept.damaged:
             self._acts.post("link-state-unreadable")
-        place = await self._log.load_place(self._name) or await first_place(self._log, self._config.since)
+        place = await place_of(self._log, self._name, self._config.since)
         outbox = self._outbox = Outbox(place, self._config.backfill_per_s)
         for one in self._present.of_start(self._started, self._kept):
             outbox.put_fleeting(one)

@@ -23,7 +23,11 @@ async def beginning(log: Log, since: Since) -> tuple[int, int]:
     return log.epoch, await log.seq_at(log.epoch, at)
 
 
-async def first_place(log: Log, since: Since) -> Place:
-    """Place just before that record."""
-    epoch, first = await beginning(log, since)
-    return Place(epoch, first - 1)
+async def place_of(log: Log, uplink: str, since: Since) -> Place:
+    """Where an uplink is; a new one is just before the record it begins with, from now on."""
+    place = await log.load_place(uplink)
+    if place is None:
+        epoch, first = await beginning(log, since)
+        place = Place(epoch, first - 1)
+        await log.save_place(uplink, place)
+    return place

@@ -269,3 +269,18 @@ async def test_what_an_older_epoch_still_owes_goes_up_too(hj: Any, platform: Any
         place = await log.load_place("gov")
         assert place is not None
         assert (place.epoch, place.through) == (first + 1, log.next_seq - 1)
+
+
+async def test_an_uplink_that_is_added_later_begins_where_it_is_told(hj: Any, platform: Any) -> None:
+    async with hj.logging() as log:
+        for n in range(3):
+            await log.append("average", hj.minute(n))
+        async with hj.running(hj.uplink(await platform.start(), since="now")) as uplink:
+            await hj.until(lambda: uplink.status()["connected"])
+            await log.append("average", hj.minute(3))
+            await hj.until(lambda: platform.minutes == [3])
+        # It has a place of its own now: the key counts no more.
+        async with hj.running(hj.uplink(platform.port, since="beginning")) as uplink:
+            await log.append("average", hj.minute(4))
+            await hj.until(lambda: platform.minutes == [3, 4])
+            assert (await log.load_place("gov")).above == ()
