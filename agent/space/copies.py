@@ -1,5 +1,6 @@
 """Where a closed day lies a second time, verified by root hash: at the centre, or on a removable medium."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -15,7 +16,7 @@ from protocols.tlog_cosign import WitnessKey
 
 # A centre that was away is given so long to cosign a day after its end; a checkpoint later than that proves it no more.
 COSIGNED_WITHIN: Final = timedelta(days=60)
-COSIGNED_ROWS: Final = 2_000
+COSIGNED_ROWS: Final = 200
 ARCHIVED_MAX: Final = 100_000
 
 
@@ -27,6 +28,13 @@ class Copies:
         self._log = log
         self._index = index
         self._days = days
+        self._media: dict[tuple[int, int, int], list[Mapping[str, Any]]] = {}
+
+    async def look(self) -> None:
+        """Read once for all days that are asked for next what lies on media."""
+        self._media = defaultdict(list)
+        for row in await self.archived():
+            self._media[row["of_epoch"], row["first"], row["last"]].append(row)
 
     async def of(self, day: Day) -> tuple[dict[str, Any], Root] | None:
         """What is told of the second copy in the record of a deletion, and the root it was verified by."""
@@ -41,9 +49,7 @@ class Copies:
         return [*await self._log.call(self._index.newest, "event", "archived", ARCHIVED_MAX)]
 
     async def _on_a_medium(self, day: Day) -> tuple[dict[str, Any], Root] | None:
-        for row in await self.archived():
-            if (row["of_epoch"], row["first"], row["last"]) != (day.epoch, day.first, day.next_seq - 1):
-                continue
+        for row in self._media.get((day.epoch, day.first, day.next_seq - 1), ()):
             root = await self._days.root(day, row["size"])
             if root is not None and root.checkpoint["root"] == row["root"]:
                 told = {"at": "medium", "medium": row["medium"], "size": row["size"], "root": row["root"]}
@@ -67,9 +73,7 @@ class Copies:
 
     async def _cosigned(self, day: Day, origin: str, witness: WitnessKey) -> tuple[int, list[int], Root] | None:
         until = iso(day.until + COSIGNED_WITHIN)
-        rows = await self._log.call(
-            self._index.told, "event", ["cosigned"], iso(day.until - timedelta(days=1)), until, COSIGNED_ROWS
-        )
+        rows = await self._log.call(self._index.told, "event", ["cosigned"], iso(day.until - timedelta(minutes=1)), until, COSIGNED_ROWS)
         told = [
             (row["checkpoint"]["size"], row)
             for row in rows

@@ -69,6 +69,7 @@ class Deletion:
         blocked: Counter[str] = Counter()
         async with self.guard:
             holds = await self.holds.now()
+            await self.copies.look()
             for day in await self.days.closed():
                 age = now - day.until
                 if age < self._config.store.keep_raw_years * YEAR:

@@ -30,6 +30,8 @@ LOOK_FULL_WALL_S: Final = 1.0
 # While raw is not written, a gap record so often; at the end of it one more.
 TOLD_EVERY: Final = timedelta(hours=1)
 DAYS_AVERAGED: Final = 7
+# Where nothing may go, years of days are not gone through again at once.
+TRY_AGAIN: Final = timedelta(minutes=10)
 # A disk with less than this is full, whatever its errors are called.
 FULL_BYTES: Final = 64 * 1024
 MB: Final = 1_000_000
@@ -60,6 +62,7 @@ class Keeper:
         self.room: Room | None = None
         self._full = False
         self._told_at = daemon.clock.now()
+        self._in_vain: datetime | None = None
         self._bytes_a_day: float | None = None
         self._deletion: Deletion | None = None
         if _disk_free(self._folder) < FULL_BYTES and self.ballast.release():
@@ -151,8 +154,13 @@ class Keeper:
         return True
 
     async def _make_room(self, now: datetime) -> None:
+        if self._in_vain is not None and abs(now - self._in_vain) < TRY_AGAIN:
+            return
         try:
-            while self.step >= Step.WARNING and await self.deletion.one(now):
+            while self.step >= Step.WARNING:
+                if not await self.deletion.one(now):
+                    self._in_vain = now
+                    return
                 await self._measure()
         except (apsw.Error, OSError) as error:
             logger.error("space: raw was not removed: %s", error)
