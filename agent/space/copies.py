@@ -73,7 +73,9 @@ class Copies:
 
     async def _cosigned(self, day: Day, origin: str, witness: WitnessKey) -> tuple[int, list[int], Root] | None:
         until = iso(day.until + COSIGNED_WITHIN)
-        rows = await self._log.call(self._index.told, "event", ["cosigned"], iso(day.until - timedelta(minutes=1)), until, COSIGNED_ROWS)
+        rows = await self._log.call(
+            self._index.told, "event", ["cosigned"], iso(day.until - timedelta(minutes=1)), until, COSIGNED_ROWS
+        )
         told = [
             (row["checkpoint"]["size"], row)
             for row in rows
