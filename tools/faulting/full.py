@@ -40,7 +40,7 @@ def one(seed: int, folder: Path, quick: bool) -> Result:
         time.sleep(dice.uniform(*(QUICK_FULL_S if quick else FULL_S)))
         filler.unlink()
         line.back()
-            said = [word for word in line.words()[words:] if "full" in word or "commit failed" in word]
+        said = [word for word in line.words()[words:] if "full" in word or "commit failed" in word]
         alarms.append(said[0] if said else "")
 
     shape = Shape(units=20, store=disk / "store", quota_GB=0.5)

@@ -16,7 +16,7 @@ from line import Line, Shape, needs
 from line_storm import storm
 
 KILLS, QUICK_KILLS = 20, 2
-CALM_S = (0.1, 2.0)
+CALM_S, QUICK_CALM_S = (0.2, 4.0), (0.2, 1.0)
 
 
 def fault(line: Line, dice: random.Random) -> None:
@@ -34,7 +34,7 @@ def fault(line: Line, dice: random.Random) -> None:
 def one(seed: int, folder: Path, quick: bool) -> Result:
     """A line, killed so many times."""
     shape = Shape(units=20) if quick else Shape()
-    return storm(fault, seed, folder, QUICK_KILLS if quick else KILLS, shape, CALM_S)
+    return storm(fault, seed, folder, QUICK_KILLS if quick else KILLS, shape, QUICK_CALM_S if quick else CALM_S)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,10 @@ def needs() -> None:
 
 @dataclass(frozen=True)
 class Shape:
-    """`station`, `centre`: what stands before the commands of either side (a network namespace), and where it listens."""
+    """`station`, `centre`: what stands before the commands of either side (a network namespace), and where it listens.
+
+    `before` is called before anything of the product is started.
+    """
 
     units: int = 50
     poll_s: float = 1.0
@@ -56,6 +59,7 @@ class Shape:
     host: str = "127.0.0.1"
     hj212: bool = True
     quota_GB: float = 10_000
+    before: "Callable[[Line], None] | None" = None
 
 
 class Line:
@@ -77,6 +81,8 @@ class Line:
         self.ports = {"mqtt": free_port(), "hj212": free_port()}
         self._units = self._spoken()
         self._write()
+        if self.shape.before:
+            self.shape.before(self)
         self.start("broker")
         self.start("centre")
         self.start("agent")

@@ -30,6 +30,8 @@ def storm(fault: Fault, seed: int, folder: Path, faults: int, shape: Shape, calm
             else:
                 account(line, result)
             result.figures["line_s"] = round(time.monotonic() - began, 1)
+            rate = 20 * result.figures.get("answers", 0) / result.figures["line_s"]
+            result.figures["readings_per_s"] = round(rate)
     except StartError as error:
         result.failures.append(f"the line did not start: {error}")
     return result
