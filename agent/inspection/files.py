@@ -33,8 +33,8 @@ def secrets(subject: Subject) -> Iterator[Finding]:
             continue
         mode = _mode(Path(ref.file))
         if mode is not None and mode & _OTHERS_ANY:
-            yield Finding("secret-open", {"key": ".".join(place), "path": ref.file, "mode": f"{mode:04o}"})
-        yield Finding("secret-file", {"key": ".".join(place), "path": ref.file})
+            yield Finding("secret-open", {"key": ".".join(map(str, place)), "path": ref.file, "mode": f"{mode:04o}"})
+        yield Finding("secret-file", {"key": ".".join(map(str, place)), "path": ref.file})
 
 
 def store_mode(subject: Subject) -> Iterator[Finding]:
