@@ -1,4 +1,4 @@
-"""A broker in memory: QoS 1 as brokers really keep it. It may forget what it took, repeat, refuse, hang, and be away."""
+"""A broker in memory: QoS 1 as brokers really keep it. It may forget, repeat, refuse, hang, and be away."""
 
 import asyncio
 from collections import deque

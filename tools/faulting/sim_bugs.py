@@ -5,16 +5,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sim_world import World
 
-BUGS = {
-    "acknowledged-before-commit": "a record counts as taken before its commit returned",
-    "place-before-acknowledgement": "an uplink's place moves when a message goes out, not when the centre has it",
-    "missing-fsync": "the disk never syncs what SQLite asks it to",
-    "synchronous-normal": "the log commits without a sync",
-    "valve-not-homed": "nobody brings the inlet home after a start",
-    "gap-not-written": "a start does not say what was missed",
-    "centre-acknowledges-early": "the centre acknowledges messages before they are committed",
-    "averages-forgotten": "a start does not know which minutes were written",
-}
+CUTS = ("power-cut-at-write", "power-cut")
+LOSSES = {"I1", "I2", "I3"}
+
+# What is wrong, the rules of which one must then break, and the faults that bring it out.
+BUGS: dict[str, tuple[str, set[str], tuple[str, ...]]] = {
+    "acknowledged-before-commit": ("a record counts as taken before its commit", LOSSES, CUTS),
+    "place-before-acknowledgement": (
+        "a place moves when a message goes out", {"I1", "I2"}, ("broker-forgets", "kill", "broker-hangs"),
+    ),
+    "missing-fsync": ("what SQLite asks to be synced is not", LOSSES, CUTS),
+    "synchronous-normal": ("the log commits without a sync", LOSSES, CUTS),
+    "valve-not-homed": ("nobody brings the inlet home after a start", {"I8"}, ("power-cut-in-calibration",)),
+    "gap-not-written": ("a start does not say what was missed", {"I5"}, ("outage",)),
+    "centre-acknowledges-early": ("the centre acknowledges before its commit", LOSSES, ("centre-killed",)),
+    "averages-forgotten": ("a start does not know which minutes were written", {"I5"}, ("kill", "power-cut")),
+}  # fmt: skip
 
 
 def plant(bug: str) -> None:
@@ -45,7 +51,7 @@ def _acknowledged_first() -> None:
         if not batch:
             return
         rows = [row for row, _ in batch]
-        self._keep(rows)
+        self._tail.keep(rows)
         self.next_seq = rows[-1].seq + 1
         for row, future in batch:
             if not future.done():
@@ -104,6 +110,7 @@ def _no_gap() -> None:
 def _centre_early() -> None:
     import asyncio
 
+    from central.coverage import read_coverage
     from central.ingest_mqtt import MqttIngest
     from protocols.mqtt.coverage import Coverage
 
@@ -111,14 +118,13 @@ def _centre_early() -> None:
 
     def early(self: Any, letters: Any) -> Any:
         letters = list(letters)
-        found = [one for letter in letters if (one := self._read(*letter)) is not None]
         covered: dict[Any, Coverage] = {}
-        for one in found:
-            covered[one.tree] = covered.get(one.tree, self._unacknowledged.get(one.tree, Coverage())).add(
-                one.prev, one.last
-            )
-        asyncio.get_running_loop().call_later(2.0, commit, self, letters)
-        return covered
+        for letter in letters:
+            if (one := self._read(*letter, {})) is not None:
+                before = covered.get(one.tree) or read_coverage(self._store.db, *one.tree)
+                covered[one.tree] = before.add(one.prev, one.last)
+        asyncio.get_running_loop().call_later(5.0, commit, self, letters)
+        return covered, {}
 
     MqttIngest._commit = early  # type: ignore[method-assign]
 

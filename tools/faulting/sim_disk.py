@@ -40,7 +40,7 @@ class Disk(apsw.VFS):
         self.without_sync = False
         self.unsynced: dict[str, list[tuple[int, bytes, bytes, int]]] = {}
 
-    def xOpen(self, name: Any, flags: list[int]) -> Any:
+    def xOpen(self, name: Any, flags: list[int]) -> Any:  # noqa: N802
         path = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
         if not path.startswith(self._folder):
             return super().xOpen(name, flags)
@@ -50,7 +50,7 @@ class Disk(apsw.VFS):
             flags[0] |= apsw.SQLITE_OPEN_READONLY
         return File(self, name, path, flags)
 
-    def xDelete(self, name: str, sync: bool) -> None:
+    def xDelete(self, name: str, sync: bool) -> None:  # noqa: N802
         if name.startswith(self._folder):
             self.alive(self.boot)
             self.unsynced.pop(name, None)
@@ -100,7 +100,7 @@ class Disk(apsw.VFS):
 
 def _settled(data: bytearray, writes: list[tuple[int, bytes, bytes, int]], dice: Random) -> int:
     """Undo all, then do again what the dice keep, sector by sector where a write is torn; gives the bytes lost."""
-    for offset, before, after, size in reversed(writes):
+    for offset, before, _, size in reversed(writes):
         data[offset : offset + len(before)] = before
         del data[size:]
     mode, lost = dice.choice(("all", "none", "some", "first", "torn")), 0
@@ -127,7 +127,7 @@ class File(apsw.VFSFile):
         super().__init__(disk.base, name, flags)
         self.disk, self.path, self.boot = disk, path, disk.boot
 
-    def xLock(self, level: int) -> None:
+    def xLock(self, level: int) -> None:  # noqa: N802
         try:
             super().xLock(level)
         except apsw.IOError:
@@ -135,11 +135,11 @@ class File(apsw.VFSFile):
             # any other kind would be raised to the program, which the system's own file layer never does.
             raise apsw.BusyError from None
 
-    def xRead(self, amount: int, offset: int) -> bytes:
+    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
         self.disk.alive(self.boot)
         return super().xRead(amount, offset)
 
-    def xWrite(self, data: Any, offset: int) -> None:
+    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
         disk = self.disk
         disk.touch(self.boot)
         if disk.read_only:
@@ -155,13 +155,13 @@ class File(apsw.VFSFile):
         disk.keep(self.path, offset, before, data, size)
         super().xWrite(data, offset)
 
-    def xTruncate(self, size: int) -> None:
+    def xTruncate(self, size: int) -> None:  # noqa: N802
         self.disk.touch(self.boot)
         # SQLite truncates only behind a sync, or before it begins anew: what was there is settled.
         self.disk.unsynced.pop(self.path, None)
         super().xTruncate(size)
 
-    def xSync(self, flags: int) -> None:
+    def xSync(self, flags: int) -> None:  # noqa: N802
         disk = self.disk
         disk.touch(self.boot)
         if disk.eio_sync and disk.dice.random() < disk.eio_sync:

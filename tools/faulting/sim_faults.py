@@ -1,9 +1,11 @@
-"""What goes wrong, when and for how long: drawn from the seed, one fault independent of the others, so that any may be
-left out of a replay."""
+"""What goes wrong, when and for how long: drawn from the seed, and each independent of the others.
+
+So any of them may be left out of a replay.
+"""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from sim_world import World
 
 A_DAY = 40.0
+PORTS = (PLC, CRDS, PLATFORM)
+HOW = ("dead", "nonsense", "wrong", "stuck", "slow")
 
 
 @dataclass(frozen=True)
@@ -42,23 +46,36 @@ def _short(dice: random.Random) -> float:
     return min(10 ** dice.uniform(0.3, 4.0), 6 * 3600)
 
 
+def _again(dice: random.Random) -> int:
+    return dice.choice((0, 0, dice.randrange(1, 60)))
+
+
+def _sync_error(dice: random.Random) -> dict[str, Any]:
+    return {"share": dice.choice((0.05, 0.3, 1.0)), "forgets": dice.random() < 0.5}
+
+
+def _slow(dice: random.Random) -> dict[str, Any]:
+    return {"extra_s": round(10 ** dice.uniform(-2, 0.5), 3), "bytes_per_s": round(10 ** dice.uniform(2, 5))}
+
+
 # Kind, how often beside the others, and what else is drawn.
 KINDS: dict[str, tuple[int, Draw]] = {
     "kill": (4, lambda d: (d.uniform(0.5, 120), {})),
     "power-cut": (4, lambda d: (d.uniform(0.5, 600), {})),
-    "power-cut-at-write": (8, lambda d: (0, {"write": d.randrange(1, 400), "again": d.choice((0, 0, d.randrange(1, 60)))})),
-    "power-cut-in-calibration": (3, lambda d: (d.uniform(1, 200), {"after": round(d.uniform(1, 230), 1)})),
+    "outage": (1, lambda d: (d.uniform(2.2, 5) * 3600, {})),
+    "power-cut-at-write": (8, lambda d: (0, {"write": d.randrange(1, 400), "again": _again(d)})),
+    "power-cut-in-calibration": (3, lambda d: (d.uniform(1, 200), {"after": round(d.uniform(5, 170), 1)})),
     "disk-full": (3, lambda d: (_short(d), {})),
     "disk-read-only": (1, lambda d: (min(_short(d), 900), {})),
     "disk-write-error": (2, lambda d: (min(_short(d), 1800), {"share": d.choice((0.02, 0.3, 1.0))})),
-    "disk-sync-error": (3, lambda d: (min(_short(d), 1800), {"share": d.choice((0.05, 0.3, 1.0)), "forgets": d.random() < 0.5})),
+    "disk-sync-error": (3, lambda d: (min(_short(d), 1800), _sync_error(d))),
     "disk-slow": (2, lambda d: (_short(d), {"seconds": round(10 ** d.uniform(-2, 0.3), 3)})),
-    "instrument": (5, lambda d: (_short(d), {"port": d.choice((PLC, CRDS)), "how": d.choice(("dead", "nonsense", "wrong", "stuck", "slow"))})),
-    "line-cut": (3, lambda d: (0, {"port": d.choice((PLC, CRDS, PLATFORM))})),
-    "line-half-closed": (2, lambda d: (0, {"port": d.choice((PLC, CRDS, PLATFORM))})),
-    "line-refused": (3, lambda d: (_short(d), {"port": d.choice((PLC, CRDS, PLATFORM))})),
-    "line-silent": (3, lambda d: (min(_short(d), 1200), {"port": d.choice((PLC, CRDS, PLATFORM))})),
-    "line-slow": (3, lambda d: (_short(d), {"port": d.choice((PLC, CRDS, PLATFORM)), "extra_s": round(10 ** d.uniform(-2, 0.5), 3), "bytes_per_s": 10 ** d.uniform(2, 5)})),
+    "instrument": (5, lambda d: (_short(d), {"port": d.choice((PLC, CRDS)), "how": d.choice(HOW)})),
+    "line-cut": (3, lambda d: (0, {"port": d.choice(PORTS)})),
+    "line-half-closed": (2, lambda d: (0, {"port": d.choice(PORTS)})),
+    "line-refused": (3, lambda d: (_short(d), {"port": d.choice(PORTS)})),
+    "line-silent": (3, lambda d: (min(_short(d), 1200), {"port": d.choice(PORTS)})),
+    "line-slow": (3, lambda d: (_short(d), {"port": d.choice(PORTS), **_slow(d)})),
     "broker-disconnects": (3, lambda d: (0, {})),
     "broker-forgets": (3, lambda d: (_short(d), {"share": d.choice((0.05, 0.5, 1.0)), "all": d.random() < 0.5})),
     "broker-repeats": (2, lambda d: (_short(d), {"share": 0.5})),
@@ -72,10 +89,11 @@ KINDS: dict[str, tuple[int, Draw]] = {
 }  # fmt: skip
 
 
-def drawn(seed: int, days: float, per_day: float = A_DAY) -> list[Fault]:
-    """The faults of a seed, in the order of their time."""
+def drawn(seed: int, days: float, per_day: float = A_DAY, only: Sequence[str] = ()) -> list[Fault]:
+    """The faults of a seed, in the order of their time; `only` of some kinds, where given."""
     dice = random.Random(f"{seed}/faults")
-    kinds, weights = list(KINDS), [weight for weight, _ in KINDS.values()]
+    kinds = [kind for kind in KINDS if kind in only or not only]
+    weights = [KINDS[kind][0] for kind in kinds]
     times = sorted(
         dice.uniform(120, days * 86400) for _ in range(max(1, round(days * per_day * dice.uniform(0.4, 1.6))))
     )
@@ -98,7 +116,7 @@ async def play(world: "World", faults: list[Fault]) -> None:
 async def _one(world: "World", fault: Fault, began: float) -> None:
     await asyncio.sleep(fault.at - (world.loop.time() - began))
     world.told("fault", number=fault.number, kind=fault.kind, lasts=fault.lasts, more=fault.more)
-    disturbs = fault.kind.startswith(("disk", "instrument", "power", "kill", "clock")) or (
+    disturbs = fault.kind.startswith(("disk", "instrument", "power", "kill", "outage", "clock")) or (
         fault.more.get("port") in (PLC, CRDS)
     )
     world.checks.disturbed(disturbs, +1)
@@ -141,6 +159,7 @@ async def _cut_in_calibration(world: "World", fault: Fault) -> None:
         port = world.field.valve.open
         world.told("cut-in-calibration", port=port)
         world.crashed(power=True, why=f"power cut with the valve at {port}", away_s=fault.lasts)
+        await asyncio.sleep(fault.lasts)
 
 
 def _disk(**values: Any) -> Callable[["World", Fault], Awaitable[None]]:
@@ -262,6 +281,7 @@ def all_well(world: "World") -> None:
 ACTS: dict[str, Callable[["World", Fault], Awaitable[None]]] = {
     "kill": _kill,
     "power-cut": _kill,
+    "outage": _kill,
     "power-cut-at-write": _cut_at_write,
     "power-cut-in-calibration": _cut_in_calibration,
     "disk-full": _disk(full=True),

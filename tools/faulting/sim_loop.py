@@ -146,6 +146,10 @@ def _carry_out(future: "asyncio.Future[Any]", func: Callable[..., Any], args: tu
     except Exception as error:  # it goes to whoever waits, as from a thread
         if not future.cancelled():
             future.set_exception(error)
+    except BaseException:
+        process = PROCESS.get()
+        if process is None or process.alive:
+            raise
     else:
         if not future.cancelled():
             future.set_result(result)

@@ -130,6 +130,7 @@ class World:
     def crashed(self, *, power: bool, why: str, away_s: float) -> None:
         """The daemon is gone: settle the disk, break its links, and start it again after `away_s`."""
         process = self.station.process
+        self.checks.disturbed(True, +1)
         self.station.die()
         lost = self.disk.crash(self._reboots, power=power)
         if power and self._reboots.random() < 0.5:
@@ -142,6 +143,7 @@ class World:
         self.loop.call_later(away_s, self._boot, context=self.net.context)
 
     def _boot(self) -> None:
+        self.checks.disturbed(True, -1)
         if not self.station.up and not self.lost:
             self.told("boot")
             self.station.start()
@@ -191,7 +193,7 @@ class World:
     async def _settle(self) -> None:
         """All faults are over: within four hours everything is delivered."""
         until = self.loop.time() + DRAIN_S
-        await asyncio.sleep(600)
+        await asyncio.sleep(180)
         while self.loop.time() < until and not self.checks.drained() and not self.lost:
             await asyncio.sleep(60)
         if not self.checks.drained():
