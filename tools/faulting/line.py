@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,11 +76,23 @@ class Line:
         self.excused: list[tuple[float, float]] = []
         self._asking = threading.Event()
 
-    def __enter__(self) -> "Line":
+    @contextlib.contextmanager
+    def instruments(self) -> Iterator[None]:
+        """The instruments alone, and the configurations of all."""
+        self._prepare()
+        try:
+            yield
+        finally:
+            self.silence()
+
+    def _prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ports = {"mqtt": free_port(), "hj212": free_port()}
         self._units = self._spoken()
         self._write()
+
+    def __enter__(self) -> "Line":
+        self._prepare()
         if self.shape.before:
             self.shape.before(self)
         self.start("broker")
