@@ -14,6 +14,7 @@ from agent.daemon import Daemon
 from agent.page import Page
 from host.clock import RealClock
 
+
 @pytest.fixture
 async def daemon(tmp_path: Path, config_for: Any) -> AsyncIterator[Daemon]:
     """Three gases, one of which has expired."""
@@ -138,7 +139,13 @@ WRONG = [
     ("revalue", PAPER | {"row-0.scale": "mine"}, "row-0.scale", "&#34;mine&#34;", "mine"),
     ("revalue", PAPER | {"row-0.value": ""}, "row-0.value", "value", "value"),
     ("revalue", PAPER | {"row-0.measurand": "CO2 gas"}, "row-0.measurand", "as co2", "如 co2"),
-    ("revalue", PAPER | {"row-1.measurand": "co2"}, "row-1.measurand", "Each measurand once", "只填一行"),
+    (
+        "revalue",
+        PAPER | {"row-1.measurand": "co2", "row-1.value": "1"},
+        "row-1.measurand",
+        "Each measurand once",
+        "只填一行",
+    ),
     ("revalue", PAPER | {"certificate.expires": "soon"}, "certificate.expires", "soon", "soon"),
     ("revalue", {"certificate.number": "K"}, "row-0.measurand", "at least 1", "至少"),
     ("install", {"install.place": "no place!"}, "install.place", "no place!", "no place!"),
