@@ -7,9 +7,9 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,16 +25,13 @@ from agent.checks.space import check_space
 from agent.checks.stacks import check_stacks
 from agent.checks.uplinks import check_uplinks
 from agent.checks.wires import check_wires
-from agent.config import Config, Instrument
+from agent.config import Config
 from agent.config_hj212 import Hj212Uplink
 from agent.config_wires import MqttWire
 from host.hjson import read, validate
 from host.problems import ConfigErrors, Lang, Problem
 from host.secrets import SecretError, SecretRef, read_secret
-from metrology.declaration import DriverInfo
-from metrology.reading import Reading, Scan
 from protocols.hj212.session import PW_FORM
-from protocols.record import encode, scan_fields
 
 KEY_BYTES: Final = 32
 SM4_KEY_BYTES: Final = 16
