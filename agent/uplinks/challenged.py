@@ -45,7 +45,7 @@ class Challenges:
             return None
         self._answered.append(now)
         row = await self._at_rest(asked.epoch, asked.seq)
-        body = base64.b64encode(row.body).decode() if row else None
+        body = _encoded(row.body) if row else None
         gone = None if row else await self._deletion(asked.epoch, asked.seq)
         answer = Challenged(station_id=self._station_id, epoch=asked.epoch, seq=asked.seq, body=body, gone=gone)
         return LEAF, build_message(answer)
@@ -80,6 +80,11 @@ class Challenges:
     def status(self) -> dict[str, Any]:
         """For people."""
         return {"challenges_answered": len(self._answered), "challenges_refused": self.refused}
+
+
+def _encoded(body: object) -> str:
+    # Whoever altered a row may have put text, or anything, where bytes belong.
+    return base64.b64encode(body if isinstance(body, bytes) else str(body).encode()).decode()
 
 
 def _deletes(fields: dict[str, Any], epoch: int, seq: int) -> tuple[int, int] | None:
