@@ -8,7 +8,7 @@ from agent.store.log import Log
 from agent.values.averaging import Averager
 from agent.values.budgets import Budgets
 from metrology.clock import Clock
-from metrology.periods import iso
+from metrology.periods import MINUTE_S, iso
 from metrology.quality import Cause, Mark
 from protocols.record import averages_fields
 
@@ -48,6 +48,10 @@ class ClockWatch:
         now = self._clock.now()
         self._averager.mark_open(Mark(Cause.CLOCK_DOUBTFUL, f"clock stepped {offset - before:+.3f} s", now))
         self._log.post("event", {"what": "clock-step", "origin": "clock", "step_s": offset - before, "at": iso(now)})
+        if offset - before >= MINUTE_S:
+            # Minutes that never were: the averager does not walk through all of a long step.
+            since = now - timedelta(seconds=offset - before)
+            self._log.post("gap", {"from": iso(since), "to": iso(now), "reason": "clock stepped"})
 
 
 class PeriodWriter:

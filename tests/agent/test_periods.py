@@ -100,6 +100,26 @@ async def test_the_hour_is_written_with_its_last_minute(station: Station) -> Non
     assert {row["n"] for row in hour["rows"].values()} == {3}
 
 
+async def test_minutes_that_a_long_step_leaves_out_are_a_gap(station: Station) -> None:
+    """More of them than are written as empty minutes."""
+    await station.clock.advance(90)
+    await station.speak("a", "b")
+    stepped = station.clock.now()
+    station.clock.step(5 * 3600)
+    for _ in range(10):
+        await station.clock.advance(30)
+        await station.speak("a", "b")
+    [gap] = await station.records("gap")
+    since, until = (datetime.fromisoformat(gap[name]) for name in ("from", "to"))
+    assert (gap["reason"], until - since) == ("clock stepped", timedelta(hours=5))
+    assert abs(since - stepped) <= timedelta(seconds=1)
+    starts = {datetime.fromisoformat(row["start"]) for row in await station.records("average") if row["period_s"] == 60}
+    every = [START + timedelta(minutes=i) for i in range(int((max(starts) - START).total_seconds()) // 60)]
+    lacking = [at for at in every if at not in starts]
+    assert lacking
+    assert [at for at in lacking if not since < at + timedelta(minutes=1) <= until + timedelta(minutes=1)] == []
+
+
 @pytest.mark.parametrize("step_s", [-150.0, -20.0, 20.0, 150.0])
 async def test_a_step_is_a_record_and_no_period_goes_out_twice(station: Station, step_s: float) -> None:
     for i in range(96):
