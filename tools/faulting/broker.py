@@ -1,4 +1,4 @@
-"""SIGKILL of a broker that keeps nothing, with messages on their way, and of the centre, which is the HJ 212 platform too.
+"""SIGKILL of a broker that keeps nothing, and of the centre, which is the HJ 212 platform too.
 
     tools/faults broker [--minutes 5] [--state DIR] [--seed N] [--quick]
 

@@ -9,7 +9,6 @@ twice, no minute without an average or a `gap` record.
 
 import asyncio
 import random
-
 import sys
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A whole line of real processes for the fault campaigns: instruments, the daemon, a broker that keeps nothing, the centre.
+"""A whole line of real processes for the fault campaigns: instruments, daemon, a broker that keeps nothing, centre.
 
 The centre takes both ways: MQTT, and HJ 212 as a platform. What the daemon says it has taken is asked over its socket
 all the time, so that a kill can be held against the last answer before it.
@@ -20,18 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TOOLS = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(TOOLS.parent), str(TOOLS), str(TOOLS / "benches")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benches"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from campaign import ROOT, SkippedError
 from demo_keys import random_seed
 from demo_processes import Processes, StartError
 from demo_setup import free_port
 from gateway_driver import NAME
 
-from campaign import ROOT, SkippedError
 from host.control import RequestError, ask
 from protocols.tlog import signer_from_seed
 
+TOOLS = ROOT / "tools"
 STATION, PORTS, ASK_S, START_S = "faults-01", 5, 0.2, 40.0
 PLACE = {"latitude": 31.2, "longitude": 121.5, "height_m": 10, "datum": "WGS-84"}
 FACTORS = {"a34013": {"series": "dev001.static_pressure", "decimals": 3}}

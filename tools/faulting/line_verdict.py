@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import apsw
 from campaign import Result
-from line import STATION, Line
+from line import Line
 
 from agent.store.segment import Record, Segment
 from metrology.periods import MINUTE_S, parse_iso
@@ -90,7 +91,7 @@ def _readings(line: Line, result: Result, centre: apsw.Connection, gaps: list[Sp
     for instrument, value in centre.execute(query):
         stored[instrument].append(round(value * 10_000))
     result.doubled = sum(len(counts) - len(set(counts)) for counts in stored.values())
-    result.out_of_order = sum(a > b for counts in stored.values() for a, b in zip(counts, counts[1:], strict=False))
+    result.out_of_order = sum(a > b for counts in stored.values() for a, b in pairwise(counts))
     there = {instrument: set(counts) for instrument, counts in stored.items()}
     answers, missing = 0, []
     for row in line.journal.read_text().splitlines():

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent.parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from campaign import Campaign, Result, SkippedError, main
 from powercut_disk import Disk, lay

@@ -1,4 +1,4 @@
-"""System calls of the writer, as strace tells them, turned into what they do to files; and the calls `say` stood for."""
+"""System calls of the writer, as strace tells them, turned into what they do to files, and what the writer said."""
 
 import re
 import subprocess

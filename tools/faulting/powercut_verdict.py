@@ -1,14 +1,14 @@
 """What a start finds behind a power cut, held against what callers had been told before it."""
 
 import asyncio
-import base64
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from powercut_disk import lay
-from powercut_writer import START, SIGNER, open_log
+from powercut_writer import SIGNER, START, open_log
 
 from agent.store.index import Index
 from agent.store.log import Log
@@ -121,7 +121,7 @@ async def _compare(folder: Path, log: Log, index: Index, given: Key, told: Told,
     verdict.declared = sum(key in declared for key in missing)
     verdict.lost = len(missing) - verdict.declared
     verdict.doubled = len(rows) - len(there)
-    verdict.out_of_order = sum(a.seq >= b.seq for a, b in zip(rows, rows[1:], strict=False) if a.epoch == b.epoch)
+    verdict.out_of_order = sum(a.seq >= b.seq for a, b in pairwise(rows) if a.epoch == b.epoch)
     if other := [key for key, leaf in told.leaves.items() if there.get(key, leaf) != leaf]:
         verdict.broken.append(f"record {other[0]} is not what was acknowledged")
     verdict.broken += _tree(rows)

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent.parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from campaign import SkippedError
 from powercut import needs, replay

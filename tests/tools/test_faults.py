@@ -1,0 +1,99 @@
+"""The fault campaigns themselves: the model of the disk, the cumulative file, and planted bugs that must be found."""
+
+import logging
+import random
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "tools" / "faulting"
+sys.path.insert(0, str(FOLDER))
+
+from campaign import Result, keep, lines, table, totals  # noqa: E402
+from powercut import replay  # noqa: E402
+from powercut_bugs import BUGS  # noqa: E402
+from powercut_disk import Disk  # noqa: E402
+from powercut_trace import Event, whole  # noqa: E402
+
+CUTS = 200
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def outcomes(*events: Event, folders_synced: bool = True) -> set[tuple[tuple[str, bytes], ...]]:
+    """All that cuts after these events have left."""
+    disk = Disk({"old": b"before"}, folders_synced=folders_synced)
+    for event in events:
+        disk.take(event)
+    dice = random.Random(1)
+    return {tuple(sorted(disk.cut(dice).items())) for _ in range(CUTS)}
+
+
+def test_what_was_synced_with_its_name_survives_every_cut() -> None:
+    found = outcomes(
+        Event("create", "new"), Event("write", "new", b"data", 0), Event("sync", "new"), Event("syncdir", ".")
+    )
+    assert found == {(("new", b"data"), ("old", b"before"))}
+
+
+def test_a_name_is_lost_whose_folder_was_not_synced() -> None:
+    events = Event("create", "new"), Event("write", "new", b"data", 0), Event("sync", "new")
+    kept, gone = (("new", b"data"), ("old", b"before")), (("old", b"before"),)
+    assert outcomes(*events) == {kept, gone}
+    assert outcomes(*events, Event("syncdir", "."), folders_synced=False) == {kept, gone}
+
+
+def test_writes_are_dropped_reordered_and_torn_at_sectors() -> None:
+    found = outcomes(Event("write", "old", b"a" * 1024, 0), Event("write", "old", b"b" * 1024, 1024))
+    contents = {dict(one)["old"] for one in found}
+    assert {
+        b"before",
+        b"a" * 1024,
+        b"a" * 1024 + b"b" * 1024,
+        b"before".ljust(1024, b"\0") + b"b" * 1024,
+    } <= contents
+    assert b"a" * 512 in contents
+    assert b"a" * 1024 + b"b" * 512 in contents
+
+
+def test_a_removal_and_a_new_name_are_not_durable_before_the_folder() -> None:
+    assert outcomes(Event("unlink", "old")) == {(("old", b"before"),), ()}
+    assert outcomes(Event("rename", "old", other="new")) == {(("old", b"before"),), (("new", b"before"),)}
+    assert outcomes(Event("rename", "old", other="new"), Event("syncdir", ".")) == {(("new", b"before"),)}
+
+
+def test_halves_of_a_call_are_joined(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    trace.write_text(
+        '7 pwrite64(3, "\\x61", 1, 0 <unfinished ...>\n8 fsync(4) = 0\n7 <... pwrite64 resumed>) = 1\n'
+        "7 fdatasync(3) = -1 EIO (Input/output error)\n+++ exited with 0 +++\n"
+    )
+    assert list(whole(trace)) == [("fsync", "(4", 0), ("pwrite64", '(3, "\\x61", 1, 0 ', 1), ("fdatasync", "(3", -1)]
+
+
+def test_results_add_up_over_slices_and_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
+    keep(tmp_path, "kill", 1, 2.0, Result(points=20, periods_missing=0))
+    keep(tmp_path, "kill", 2, 2.0, Result(points=20, lost=1, failures=["one"], periods_missing=0))
+    with (tmp_path / "results.jsonl").open("a") as file:
+        file.write('{"campaign": "kill", "se')
+    found = lines(tmp_path)
+    assert [line["held"] for line in found] == [True, False]
+    sums = totals(found)
+    assert sums["kill"]["failures"] == ["seed 2: one"]
+    assert table(sums).splitlines()[-1] == "| kill | 40 | 1 | 0 | 0 | 0 | – |"
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize("bug", ["", *BUGS])
+def test_a_planted_bug_is_found_and_nothing_without_one(tmp_path: Path, quiet: None, bug: str) -> None:
+    result = replay(1, tmp_path, (15,), 0.2, bug)
+    assert result.points > 20
+    assert result.held == (not bug), result.failures[:3]
