@@ -17,9 +17,9 @@ from metrology.reading import Scan, StreamFault
 
 TRANSCRIPTS: Final = transcripts("stream")
 # The longest line of any of them, and what is made of it.
-HELD_MAX: Final = 4096 + 512
+HELD_MAX: Final = 17 * 1024 + 512
 REPEATED: Final = 128
-REPEATS: Final = 6
+REPEATS: Final = 24
 WORDS: Final = (
     b"\r\n",
     b"\x02",
