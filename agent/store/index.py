@@ -22,6 +22,14 @@ CREATE TABLE entry(epoch INTEGER, seq INTEGER, kind TEXT, what TEXT, at TEXT, pe
 CREATE INDEX entry_kind ON entry(kind, what, at);
 CREATE INDEX entry_period ON entry(period_s, at) WHERE period_s IS NOT NULL;
 """
+# In memory, and only once the file took something not: a view of the table's own name, which reading finds first.
+ASIDE: Final = """
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE IF NOT EXISTS late(epoch, seq, kind, what, at, period_s, body, UNIQUE(epoch, seq));
+CREATE TEMP VIEW IF NOT EXISTS entry AS SELECT * FROM main.entry AS e WHERE NOT EXISTS
+    (SELECT 1 FROM late WHERE late.epoch = e.epoch AND late.seq = e.seq) UNION ALL SELECT * FROM late;
+"""
+ASIDE_ROWS_MAX: Final = 20_000
 INDEXED: Final = frozenset({"average", "calibration", "event", "config", "gap"})
 CATCH_UP_ROWS: Final = 500
 
@@ -99,12 +107,24 @@ class Index:
         built = (rows[-1].epoch, rows[-1].seq + 1)
         try:
             with self._db:
-                self._db.executemany("INSERT OR REPLACE INTO entry VALUES(?, ?, ?, ?, ?, ?, ?)", entries)
+                self._db.executemany("INSERT OR REPLACE INTO main.entry VALUES(?, ?, ?, ?, ?, ?, ?)", entries)
                 if not self._holes:
                     self._db.execute("INSERT OR REPLACE INTO built VALUES(1, ?, ?)", built)
         except apsw.Error as error:
             self._holes = True
             logger.warning("station database: %s; the next start completes it from the log", error)
+            self._keep_aside(entries)
+
+    def _keep_aside(self, entries: list[tuple[object, ...]]) -> None:
+        """Have answers know what the file does not take: a start on a full disk would write its minutes twice."""
+        try:
+            self._db.execute(ASIDE)
+            self._db.executemany("INSERT OR REPLACE INTO late VALUES(?, ?, ?, ?, ?, ?, ?)", entries)
+            self._db.execute("DELETE FROM late WHERE rowid <= (SELECT max(rowid) FROM late) - ?", (ASIDE_ROWS_MAX,))
+        except apsw.Error as error:
+            logger.warning(
+                "station database: %s; nothing is known of %d rows until the next start", error, len(entries)
+            )
 
     def adopt(self, segment: Segment) -> None:
         """Index a closed file of an earlier epoch; repeats are harmless. How far the log is indexed stays as it is."""
@@ -113,7 +133,7 @@ class Index:
             after = rows[-1].seq
             with self._db:
                 self._db.executemany(
-                    "INSERT OR REPLACE INTO entry VALUES(?, ?, ?, ?, ?, ?, ?)", [entry(row) for row in rows]
+                    "INSERT OR REPLACE INTO main.entry VALUES(?, ?, ?, ?, ?, ?, ?)", [entry(row) for row in rows]
                 )
 
     def averages(self, period_s: int, since: str, until: str) -> Iterator[dict[str, Any]]:

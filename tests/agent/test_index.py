@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from agent.store.index import Index
@@ -54,6 +55,28 @@ class Station:
             "coefficients": self.index.newest("calibration", "coefficients", 100),
             "events": self.index.newest("event", None, 100),
         }
+
+
+class FullFor(apsw.VFS):
+    """A disk with no room for one file and what lies beside it, while `full`."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.full, self.base = name, True, apsw.vfs_names()[0]
+        super().__init__("full-for", self.base, makedefault=True)
+
+    def xOpen(self, name: Any, flags: list[int]) -> "apsw.VFSFile":  # noqa: N802
+        return FullFile(self, name, flags)
+
+
+class FullFile(apsw.VFSFile):
+    def __init__(self, disk: FullFor, name: Any, flags: list[int]) -> None:
+        super().__init__(disk.base, name, flags)
+        self.disk, self.own = disk, disk.name in (name.filename() if isinstance(name, apsw.URIFilename) else name or "")
+
+    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
+        if self.own and self.disk.full:
+            raise apsw.FullError
+        super().xWrite(data, offset)
 
 
 @pytest.fixture
@@ -158,3 +181,24 @@ async def test_periods_and_records_are_found_page_by_page(station: Station) -> N
         after = page[-1]["t"]
     assert found == [str(i) for i in range(20)]
     assert station.index.told("calibration", ("drift",), "", "9", 7) == []
+
+
+async def test_a_disk_without_room_for_it_hides_nothing_of_what_the_log_took(tmp_path: Path) -> None:
+    """Minutes written while the disk was full are known at once, and to an index opened while it is still full."""
+    station = Station(tmp_path)
+    await station.write(0, 4)
+    disk = FullFor("station.db.2")
+    disk.full = False
+    # One that knows nothing of the log yet: it was made beside an empty folder.
+    Index(tmp_path / "station.db.2", tmp_path / "none", station.log.live_segment).close()
+    disk.full = True
+    try:
+        index = Index(tmp_path / "station.db.2", tmp_path / "segments", station.log.live_segment)
+        last = index.last_average(60, "2026-03-01", "2026-03-02")
+        assert last is not None
+        assert last["start"] == "2026-03-01T08:03:00.000Z"
+        assert [row["n"] for row in index.newest("event", None, 100)] == [3, 2, 1, 0]
+    finally:
+        disk.full = False
+        await station.close()
+        disk.unregister()

@@ -1,4 +1,4 @@
-"""An event loop in simulated time: never sleeps, runs executors in its own thread, and lets whole processes die at once.
+"""An event loop in simulated time: it never sleeps, runs executors itself, and lets whole processes die at once.
 
 Timers due at one instant run in an order drawn from the seed. Whatever is scheduled belongs to the process in whose
 context it was scheduled; of a dead process nothing runs any more, not even what stands in a `finally`.

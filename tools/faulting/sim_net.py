@@ -1,4 +1,4 @@
-"""TCP in memory: ordered bytes with a latency drawn from the seed, cut anywhere, and links that fail as real ones do."""
+"""TCP in memory: ordered bytes with a latency drawn from the seed, and links that fail as real ones do."""
 
 import asyncio
 from collections import deque

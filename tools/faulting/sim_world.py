@@ -165,7 +165,7 @@ class World:
         except StalledError as error:
             self.violation("stalled", str(error))
         finally:
-            self.verdict.figures = {**self.checks.figures(), **{k: v for k, v in sorted(self.counts.items())}}
+            self.verdict.figures = {**self.checks.figures(), **dict(sorted(self.counts.items()))}
             self.verdict.digest = self._digest.hexdigest()
         return self.verdict
 

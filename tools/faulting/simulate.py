@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT)]
 
 from campaign import COUNTS, SLICE_MINUTES_MAX, Campaign, Result, keep, lines, table, totals
 
-DAYS, QUICK_DAYS, QUICK_SEEDS = 365 / 200, 0.08, (1, 2, 3)
+DAYS, QUICK_DAYS, QUICK_SEEDS = 365 / 200, 0.05, (1, 2, 3)
 GOAL_HOURS, GOAL_SEEDS = 365 * 24, 200
 PROVE_DAYS, PROVE_SEEDS, TRIALS_MAX = 0.04, 6, 60
 WALL_S_MAX = 3600
@@ -50,7 +50,8 @@ def carry_out(request: Request) -> Request:
         with os.fdopen(read) as file:
             said = file.read()
     if not said:
-        return {**request, "faults": [], "violations": [f"harness {done.stderr.strip()[-1500:]}"], "figures": {}, "digest": ""}
+        broke = f"harness {done.stderr.strip()[-1500:]}"
+        return {**request, "faults": [], "violations": [broke], "figures": {}, "digest": ""}
     return dict(json.loads(said))
 
 
@@ -59,12 +60,15 @@ def rules(verdict: Request) -> set[str]:
     return {text.partition(" ")[0] for text in verdict["violations"]}
 
 
-def shrink(request: Request, verdict: Request, say: Callable[[str], None]) -> Request:
-    """Leave faults out as long as one of the same rules breaks (delta debugging); gives the smallest failing run."""
+def shrink(request: Request, verdict: Request, say: Callable[[str], None], ends: float = float("inf")) -> Request:
+    """Leave faults out as long as one of the same rules breaks (delta debugging); gives the smallest failing run.
+
+    No replay begins after `ends` (of the monotonic clock).
+    """
     wanted, best = rules(verdict), verdict
     numbers = [fault["number"] for fault in verdict["faults"]]
     parts, trials = 2, 0
-    while len(numbers) > 1 and trials < TRIALS_MAX:
+    while len(numbers) > 1 and trials < TRIALS_MAX and time.monotonic() < ends:
         size = -(-len(numbers) // parts)
         pieces = [numbers[at : at + size] for at in range(0, len(numbers), size)]
         for piece in pieces:
@@ -107,14 +111,14 @@ def report(verdict: Request, seconds: float) -> None:
     figures = verdict["figures"]
     told = ", ".join(f"{figures.get(name, 0)} {name}" for name in ("records", "boots", "checkpoints", "minutes"))
     state = "BROKEN" if verdict["violations"] else "held"
-    print(f"seed {verdict['seed']}: {verdict['days']:.2f} days, {len(verdict['faults'])} faults, {told} in {seconds:.1f} s:"
-          f" {state} {verdict['digest'][:16]}", flush=True)  # fmt: skip
+    size = f"{verdict['days']:.2f} days, {len(verdict['faults'])} faults"
+    print(f"seed {verdict['seed']}: {size}, {told} in {seconds:.1f} s: {state} {verdict['digest'][:16]}", flush=True)
     for text in verdict["violations"][:SHOWN]:
         print(f"  {text}", flush=True)
 
 
-def _smallest(request: Request, verdict: Request) -> None:
-    small = shrink(request, verdict, lambda text: print(text, flush=True))
+def _smallest(request: Request, verdict: Request, ends: float = float("inf")) -> None:
+    small = shrink(request, verdict, lambda text: print(text, flush=True), ends)
     numbers = ",".join(str(fault["number"]) for fault in small["faults"])
     command = f"tools/faults simulate --seed {request['seed']} --days {request['days']:g} --faults {numbers} --trace"
     print(f"  smallest list: {len(small['faults'])} of {len(verdict['faults'])} faults")
@@ -147,9 +151,10 @@ def prove() -> int:
 
 def campaign(seeds: Iterable[int], days: float, state: Path | None, minutes: float, jobs: int, *, small: bool) -> int:
     """Run seeds that have no result yet until the slice ends; gives the exit code."""
-    done = {line["seed"] for line in lines(state) if line["campaign"] == "simulate"} if state else set()
+    before = [line for line in lines(state) if line["campaign"] == "simulate"] if state else []
+    done = {(line["seed"], line["figures"].get("days")) for line in before}
     ends, broken, made = time.monotonic() + 60 * minutes, False, []
-    waiting = iter([seed for seed in seeds if seed not in done])
+    waiting = iter([seed for seed in seeds if (seed, days) not in done])
 
     def work(_: int) -> None:
         nonlocal broken
@@ -162,13 +167,14 @@ def campaign(seeds: Iterable[int], days: float, state: Path | None, minutes: flo
             if verdict["violations"]:
                 broken = True
                 if small and not rules(verdict) & {"harness"}:
-                    _smallest(request, verdict)
+                    _smallest(request, verdict, ends)
             if time.monotonic() > ends:
                 return
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(work, range(jobs)))
-    print(table(totals([*lines(state)] if state else made)))
+    print(table(totals(made)))
+    print(f"{sum(line['points'] for line in [*before, *made])} of {GOAL_HOURS} simulated hours")
     return 1 if broken else 0
 
 
@@ -202,7 +208,7 @@ def main() -> int:
     if chosen.prove:
         return prove()
     if chosen.quick:
-        return campaign(QUICK_SEEDS, QUICK_DAYS, chosen.state, 1.0, max(2, chosen.jobs), small=not chosen.no_shrink)
+        return campaign(QUICK_SEEDS, QUICK_DAYS, chosen.state, 1.0, max(2, chosen.jobs), small=False)
     if chosen.seed is None:
         first, _, last = chosen.seeds.partition("-")
         seeds = range(int(first), int(last or first) + 1)
