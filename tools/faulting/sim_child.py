@@ -11,7 +11,7 @@ import warnings
 from dataclasses import asdict
 from pathlib import Path
 
-import sim_faults
+import sim_kinds
 import sim_world
 
 MEMORY = Path("/dev/shm")
@@ -24,9 +24,9 @@ def main() -> None:
     logging.disable(logging.NOTSET if trace else logging.CRITICAL)
     warnings.simplefilter("ignore")
     gc.disable()
-    faults = sim_faults.drawn(seed, days, request.get("a_day") or sim_faults.A_DAY, request.get("kinds") or ())
+    faults = sim_kinds.drawn(seed, days, request.get("a_day") or sim_kinds.A_DAY, request.get("kinds") or ())
     if request.get("list"):
-        faults = [sim_faults.Fault(number, *one, f"{seed}/{number}") for number, one in enumerate(request["list"])]
+        faults = [sim_kinds.Fault(number, *one, f"{seed}/{number}") for number, one in enumerate(request["list"])]
     if request.get("only") is not None:
         faults = [fault for fault in faults if fault.number in request["only"]]
     with tempfile.TemporaryDirectory(prefix="faults-simulate-", dir=MEMORY if MEMORY.is_dir() else None) as name:

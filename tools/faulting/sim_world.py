@@ -18,8 +18,8 @@ import sim_faults
 from sim_broker import Broker
 from sim_centre import Centre
 from sim_disk import Disk, plain_os, room
-from sim_faults import Fault
 from sim_field import Field
+from sim_kinds import Fault
 from sim_loop import PROCESS, SimClock, SimLoop, StalledError, run
 from sim_net import Net
 from sim_station import PACES, Station, prepare
