@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -267,15 +266,9 @@ class Line:
         return path.read_text(errors="replace").splitlines() if path.exists() else []
 
 
-def meets(host: str, port: int) -> bool:
-    """Whether somebody listens."""
-    with socket.socket() as one:
-        return one.connect_ex((host, port)) == 0
-
-
 def last_words(line: Line, names: Iterable[str] = ("agent", "centre", "broker")) -> list[str]:
     """Ends of the logs, for a failure."""
     return [f"{name}: {word}" for name in names for word in line.words(name)[-4:]]
 
 
-__all__ = ["Line", "Shape", "StartError", "last_words", "meets", "needs"]
+__all__ = ["Line", "Shape", "StartError", "last_words", "needs"]
