@@ -58,7 +58,8 @@ class Centre:
         )
         store.db.pragma("synchronous", "OFF")  # its power never fails here
         parts = (config.stations, store, Writer(), clock)
-        assert config.mqtt and config.hj212, "both are configured"
+        assert config.mqtt is not None, "configured"
+        assert config.hj212 is not None, "configured"
         mqtt, hj212 = MqttIngest(config.mqtt, *parts), Hj212Ingest(config.hj212, *parts)
         mqtt._client = self.broker.client  # type: ignore[method-assign,assignment]
         self.graves.append((mqtt, hj212, store))

@@ -40,7 +40,7 @@ async def create(program: str, *line: str, **_: Any) -> Child:
             runpy.run_module(line[1], run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         return Child(int(ended.code or 0), out.getvalue().encode(), b"")
-    except Exception as error:  # what a child says when it fails
+    except Exception as error:  # noqa: BLE001  what a child says when it fails
         return Child(1, out.getvalue().encode(), f"{type(error).__name__}: {error}".encode())
     finally:
         sys.argv, os.nice = arguments, nice

@@ -143,7 +143,7 @@ def _task(loop: Any, coro: Any, **more: Any) -> SimTask:
 def _carry_out(future: "asyncio.Future[Any]", func: Callable[..., Any], args: tuple[Any, ...]) -> None:
     try:
         result = func(*args)
-    except Exception as error:  # it goes to whoever waits, as from a thread
+    except Exception as error:  # noqa: BLE001  it goes to whoever waits, as from a thread
         if not future.cancelled():
             future.set_exception(error)
     except BaseException:

@@ -131,7 +131,7 @@ class Station:
             self.daemon = context.run(self._made)
         except PowerCut:
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  told as the end of the daemon
             where = traceback.extract_tb(error.__traceback__)[-1]
             self._told("start-failed", error=f"{type(error).__name__}: {error}", at=f"{where.name} {where.lineno}")
             if process.alive:
