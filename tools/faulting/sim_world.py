@@ -133,7 +133,7 @@ class World:
         self.checks.disturbed(True, +1)
         self.station.die()
         lost = self.disk.crash(self._reboots, power=power)
-        if power and self._reboots.random() < 0.5:
+        if power and random.Random(f"{self.seed}/relays/{self.station.boots}").random() < 0.5:
             for coil in (1, 2):  # relays of the same supply fall off
                 self.field.valve.write(1, coil, 0)
         self.net.cut(process=process, after_s=self._reboots.uniform(0, 20) if power else 0.0)
