@@ -6,12 +6,15 @@ means that the body was altered after it was written, or the checkpoint was.
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
 
 from host.history import History, Ledger, Source
+from metrology.periods import EPOCH
 from protocols.record import encode
 from protocols.tlog import Frontier, NoteError, leaf_hash, open_checkpoint, split_hashes
+from protocols.tlog_keys import read_rotation
 from protocols.tlog_proofs import Grown, verify_inclusion
 
 Fields = Mapping[str, Any]
@@ -20,6 +23,7 @@ Seal = Literal["kept", "altered", "open"]
 LISTS_MAX: Final = 64
 # Leaves of one file of the log: a day of sixty records a second.
 LEAVES_MAX: Final = 6_000_000
+ALWAYS: Final = datetime(9999, 1, 1, tzinfo=UTC)
 CHECKPOINT: Final = frozenset({"checkpoint"})
 
 
@@ -80,21 +84,41 @@ def position(source: Kept, history: History, fields: Fields) -> dict[str, Any]:
         "size": checkpoint["size"],
         "root": checkpoint["root"],
         "note": checkpoint["note"],
-        **_signature(checkpoint, source.vkey()),
+        **_signature(checkpoint, _vkeys(source.vkey(), history), history),
     }
     return {**found, **_proof(source, checkpoint, seq, leaf)}
 
 
-def _signature(checkpoint: Fields, vkey: str | None) -> dict[str, Any]:
-    """The key that is said to have signed, and whether it did; None where its public half is not known here."""
+def _vkeys(vkey: str | None, history: History) -> list[str]:
+    """The key of today and those before it, back through the changes of key that both keys signed."""
+    if vkey is None:
+        return []
+    found = [vkey]
+    rotated = {fields["vkey"]: fields for fields in history.told("event", EPOCH, ALWAYS, ("key-rotated",))}
+    while len(found) <= len(rotated) and (change := rotated.get(found[-1])) is not None:
+        former = str(change["former"])
+        try:
+            read_rotation(change, former.partition("+")[0].removeprefix("plumeline/"), former)
+        except NoteError:
+            break
+        found.append(former)
+    return found
+
+
+def _signature(checkpoint: Fields, vkeys: Sequence[str], history: History) -> dict[str, Any]:
+    """The key that is said to have signed, and whether it did; None where its public half is not known here.
+
+    That of an epoch that ended because its key was lost is not known.
+    """
     line = checkpoint["note"].rstrip("\n").rsplit("\n", 1)[-1].split(" ")
     key = line[1] if len(line) > 1 else None
-    if vkey is None:
+    if not vkeys:
         return {"key": key, "signature": None}
     try:
-        opened = open_checkpoint(checkpoint["note"], [vkey])
+        opened = open_checkpoint(checkpoint["note"], vkeys)
     except NoteError:
-        return {"key": key, "signature": False}
+        lost = (fields["of_epoch"] for fields in history.told("event", EPOCH, ALWAYS, ("key-lost",)))
+        return {"key": key, "signature": None if max(lost, default=-1) >= checkpoint["epoch"] else False}
     same = (opened.size, base64.b64encode(opened.root).decode()) == (checkpoint["size"], checkpoint["root"])
     return {"key": key, "signature": same}
 

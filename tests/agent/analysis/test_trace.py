@@ -1,6 +1,7 @@
 """From a number back to its cylinder: everything behind an average is told, and what was altered is found."""
 
 import asyncio
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from agent.analysis.tree import tree
 from agent.history.daemon import DaemonSource
 from agent.history.files import FileSource
 from metrology.quality import Cause, Mark
+from protocols.tlog import signer_from_seed
+from protocols.tlog_keys import rotation_fields
 
 SERIES = "ndir.co2"
 
@@ -198,3 +201,19 @@ async def test_what_stands_in_a_text_is_no_markup(past: Any) -> None:
     found = ask(FileSource(one.folder), one.clock.now().replace(hour=0, minute=0))
     assert "<script>" not in page(tree(found, "en"), "en")
     assert "\x1b" not in text(tree(found, "en"))
+
+
+async def test_what_a_former_key_signed_is_as_good_as_what_the_key_of_today_did(past: Any) -> None:
+    one = await calibrated(past)
+    begin = one.clock.now().replace(hour=0, minute=0)
+    old, new, stranger = (
+        signer_from_seed(base64.b64encode(seed).decode(), f"plumeline/{one.config.station.id}")
+        for seed in (bytes(range(32)), b"n" * 32, b"s" * 32)
+    )
+    await one.log.append(
+        "event",
+        {"what": "key-rotated", **rotation_fields(one.config.station.id, one.log.epoch, old, new, "li", "yearly")},
+    )
+    await one.stop()
+    for vkey, signed in ((new.vkey, True), (old.vkey, True), (stranger.vkey, False), (None, None)):
+        assert ask(FileSource(one.folder, vkey), begin)["ledger"]["checkpoint"]["signature"] is signed, vkey
