@@ -17,9 +17,11 @@ from host.hjson import load
 from host.problems import ConfigErrors
 from host.reports.files import EXTRA, FORMS, ExtraMissingError, write
 from host.reports.make import Asked, make, now
+from host.reports.power import electricity
 from host.reports.spans import instant
 from host.reports.twin import Statement
 from host.secrets import SecretError, read_secret
+from metrology.fuel.account import Options
 from metrology.periods import iso
 from metrology.stack.substitution import Scheme
 from protocols.tlog import NoteError, Signer, signer_from_seed
@@ -35,6 +37,7 @@ def report(line: argparse.Namespace) -> int:
     try:
         config = load(line.config, Config, line.lang)
         books = read_books(line.fuel, line.lang) if line.fuel else None
+        power = electricity(line.electricity, line.meter, line.lang)
         signer = signer_of(config, line.key)
         since, until = instant(line.since, OFFSET_H), instant(line.until, OFFSET_H, end=True)
     except (ConfigErrors, SecretError, OSError, NoteError, ValueError) as error:
@@ -50,10 +53,11 @@ def report(line: argparse.Namespace) -> int:
     if said := [text for is_wrong, text in wrong if is_wrong]:
         print("\n".join(said), file=sys.stderr)
         return 2
-    substitution: Scheme | None = "hj75" if line.kind in ("emission", "account") else None
+    fills: Scheme | None = None if line.substitute == "none" else line.substitute
+    series = tuple(one for one in line.series.split(",") if one)
     asked = Asked(
-        line.kind, since, until, line.lang, now(), line.who or getpass.getuser(), page=_page(line.page), books=books,
-        substitution=substitution,
+        line.kind, since, until, line.lang, now(), line.who or getpass.getuser(), series, _page(line.page), books,
+        Options(idle_kWh=line.idle), power, fills if line.kind in ("emission", "account") else None,
     )  # fmt: skip
     return _written(config, line.station, asked, out, signer)
 

@@ -19,15 +19,15 @@ from agent.config import Config
 from agent.history.daemon import DaemonSource
 from agent.history.opened import history_of
 from calibration.reports.document import Kind, Report
-from calibration.reports.electricity import Electricity
 from calibration.reports.performance_charts import Recorded, Turn
 from host.control import RequestError, ask_now
-from host.fuel_files import read_books, read_measured
+from host.fuel_files import read_books
 from host.history import History
 from host.hjson import load
 from host.problems import ConfigErrors
 from host.reports.files import EXTRA, FORMS, ExtraMissingError, write
 from host.reports.make import Asked, make, now
+from host.reports.power import electricity
 from host.reports.spans import instant
 from host.reports.twin import Statement
 from host.reports.verify import verify as verified
@@ -119,12 +119,10 @@ def account(line: argparse.Namespace) -> int:
     """Fuel beside measurement."""
     try:
         books = read_books(line.fuel, line.lang)
-        metered = read_measured(line.electricity, line.lang) if line.electricity else {}
+        power = electricity(line.electricity, line.meter, line.lang)
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         return 2
-    pairs = (text.rpartition("=") for text in line.meter)
-    power = Electricity({u: one.energy_kWh for u, one in metered.items()}, {unit: series for unit, _, series in pairs})
     options = Options(idle_kWh=line.idle)
     return _made(line, "account", substitution=_scheme(line), books=books, options=options, electricity=power)
 

@@ -21,8 +21,14 @@ from agent.history.files import FileSource
 from calibration.qa.checks import check_of
 from calibration.qa.control import out_of_control
 from calibration.reports.words import Words
+from central.__main__ import main as central_main
+from central.config import Station
+from central.entries import Delivery, Entry
+from central.store import Store
 from host.history import History
+from host.shapes import Position
 from metrology.periods import iso
+from protocols import record
 
 Made = Callable[..., tuple[Path, int]]
 KINDS = ("drift", "calibration", "capture", "emission", "account")
@@ -423,3 +429,45 @@ def test_the_daemon_imports_no_renderer(made_station: ModuleType) -> None:
     script = "import sys, agent.daemon; print([m for m in sys.modules if m in ('fpdf', 'xlsxwriter', 'fontTools')])"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_the_centre_sets_electricity_beside_the_stack_as_the_station_does(
+    report: Made, station: Path, tmp_path: Path, made_station: ModuleType
+) -> None:
+    start = SINCE.timestamp()
+    rows = ["unit,start,energy_kWh"]
+    rows += [f"main,{iso(datetime.fromtimestamp(start + 3600 * hour, UTC))},21000" for hour in range(720)]
+    readings, out = tmp_path / "electricity.csv", tmp_path / "centre.json"
+    readings.write_text("\n".join(rows), encoding="utf-8")
+    known = Station(
+        network="net", name_zh="烟囱", name_en="Stack", vkey=made_station.signer().vkey,
+        position=Position(latitude=34.75, longitude=113.62, height_m=3, datum="WGS-84"),
+    )  # fmt: skip
+    store = Store(str(tmp_path / "store.db"), {"stack-01": known}, lambda: 1000.0)
+    store.add([Delivery("stack-01", 1, -1, tuple(Entry.of(record.encode(one), one) for one in everything(station)))])
+    store.close()
+    config = tmp_path / "central.hjson"
+    stations = {"stack-01": known.model_dump(mode="json")}
+    config.write_text(json.dumps({"store": str(tmp_path / "store.db"), "stations": stations}), encoding="utf-8")
+    words = ["--fuel", str(station / "fuel.csv"), "--electricity", str(readings), "--idle", "500", "--out", str(out)]
+    span = ["--station", "stack-01", "--from", "2026-06", "--to", "2026-06"]
+    assert central_main(["report", "account", str(config), *span, *words]) == 1
+    own, _ = report("account", "json", "en", "--electricity", str(readings), "--idle", "500")
+    for title in ("What the meters counted", "Stack and meter contradict each other"):
+        assert [one["cells"] for one in table(twin(out), title)["rows"]] == [
+            one["cells"] for one in table(twin(own), title)["rows"]
+        ]
+    for scheme, filled in (("hj75", True), ("none", False)):
+        out.unlink()
+        line = [*span, "--series", "main.co2_rate", "--substitute", scheme, "--out", str(out)]
+        central_main(["report", "emission", str(config), *line])
+        (row,) = table(twin(out), "Amounts of the period")["rows"]
+        assert (row["cells"][8] > 0) is filled
+
+
+def everything(station: Path) -> list[dict[str, Any]]:
+    source = FileSource(station)
+    found: list[dict[str, Any]] = []
+    while page := source.numbered(1, len(found) - 1, record.KINDS, 500):
+        found += page
+    return found
