@@ -18,7 +18,8 @@
 
   function draw(box, chart) {
     const isTime = (chart.x ?? "time") === "time";
-    const joined = uPlot.join(chart.lines.map(line => [line.x, line.y]));
+    // 2: a break of a line reaches to its own neighbours, over the stamps that only other lines have.
+    const joined = uPlot.join(chart.lines.map(line => [line.x, line.y]), chart.lines.map(() => [2, 2]));
     const ink = () => printed.matches || !dark.matches ? "#5b6877" : "#9aa8b7";
     const grid = () => printed.matches || !dark.matches ? "rgba(120,135,150,.22)" : "rgba(150,165,180,.2)";
     const limits = chart.limits ?? [], spans = chart.spans ?? [];

@@ -77,3 +77,42 @@ def test_a_report_opens_with_its_charts_and_asks_nobody(
 INKED = """return [...document.querySelectorAll('.plot canvas')].map(one => {
   const data = one.getContext('2d').getImageData(0, 0, one.width, one.height).data;
   let count = 0; for (let at = 3; at < data.length; at += 4) count += data[at] > 0; return count; })"""
+
+
+def test_a_certified_value_is_not_drawn_across_the_flush_between_two_gases(browser: Any, tmp_path: Path) -> None:
+    from agent.__main__ import main
+
+    rows = ["time,so2"]
+    start = datetime(2026, 6, 15, tzinfo=UTC).timestamp()
+    for second in range(0, 3600, 5):
+        at = datetime.fromtimestamp(start + second, UTC)
+        rows.append(f"{at:%Y-%m-%dT%H:%M:%SZ},{0.4 if second < 1800 else 80.9}")
+    (tmp_path / "run.csv").write_text("\n".join(rows), encoding="utf-8")
+    (tmp_path / "rules.hjson").write_text(RULES, encoding="utf-8")
+    page = tmp_path / "performance.html"
+    main(["report", "performance", str(tmp_path / "run.csv"), "--rules", str(tmp_path / "rules.hjson"), "--out",
+          str(page)])  # fmt: skip
+    browser.get(page.as_uri())
+    assert browser.execute_script("return document.body.dataset.ready") == "yes"
+    by_third = browser.execute_script(CERTIFIED)
+    assert by_third[0] > 100, "80 mg/m3 is drawn"
+    assert by_third[2] > 100, "0 mg/m3 is drawn"
+    assert by_third[1] == 0, "and nothing between them"
+
+
+RULES = """{
+  standard: "hj76"
+  series: { so2: { unit: "mg/m3", full_scale: 100 } }
+  gases: [
+    { gas: "zero", assigned: { so2: 0 }, from: "2026-06-15T00:00:00Z", to: "2026-06-15T00:30:00Z", flush_s: 60 }
+    { gas: "span", assigned: { so2: 80.2 }, from: "2026-06-15T00:30:00Z", to: "2026-06-15T01:00:00Z", flush_s: 600 }
+  ]
+}
+"""
+# Pixels in the colour of the second line, by thirds of the first chart from above.
+CERTIFIED = """const one = document.querySelector('.plot canvas'), found = [0, 0, 0];
+  const data = one.getContext('2d').getImageData(0, 0, one.width, one.height).data;
+  for (let at = 0; at < data.length; at += 4)
+    if (Math.abs(data[at] - 217) + Math.abs(data[at + 1] - 130) + Math.abs(data[at + 2] - 43) < 30)
+      found[Math.floor(at / 4 / one.width / one.height * 3)]++;
+  return found;"""
