@@ -7,6 +7,7 @@ moment goes on behind its last finished seed.
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -80,7 +81,8 @@ def keep(state: Path | None, name: str, seed: int, seconds: float, result: Resul
     """Give the line of one seed, and append it to the file of results."""
     line = {
         "campaign": name, "seed": seed, "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1), **asdict(result), "failures": result.failures[:FAILURES_MAX],
+        "commit": os.environ.get("PLUMELINE_FAULTS_COMMIT", ""), "seconds": round(seconds, 1), **asdict(result),
+        "failures": result.failures[:FAILURES_MAX],
         "held": result.held,
     }  # fmt: skip
     if state is not None:
@@ -94,8 +96,10 @@ def totals(found: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Sums by campaign, with its seeds, dates and seconds."""
     sums: dict[str, dict[str, Any]] = {}
     for line in found:
-        one = sums.setdefault(line["campaign"], {"seeds": [], "failures": [], "seconds": 0.0})
+        one = sums.setdefault(line["campaign"], {"seeds": [], "failures": [], "seconds": 0.0, "commits": []})
         one["seeds"].append(line["seed"])
+        if (commit := line.get("commit") or "not told") not in one["commits"]:
+            one["commits"].append(commit)
         one["at"] = line["at"]
         one["seconds"] += line["seconds"]
         one["failures"] += [f"seed {line['seed']}: {what}" for what in line["failures"]]

@@ -19,9 +19,10 @@ def seeds(numbers: list[int]) -> str:
 
 def dates(sums: dict[str, dict[str, Any]]) -> str:
     """Campaign, seeds, time and date."""
-    rows = ["| campaign | seeds | minutes | last run |", "| --- | --- | --- | --- |"]
+    rows = ["| campaign | seeds | minutes | commits | last run |", "| --- | --- | --- | --- | --- |"]
     for name, one in sums.items():
-        rows.append(f"| {name} | {seeds(one['seeds'])} | {one['seconds'] / 60:.1f} | {one['at'][:16]}Z |")
+        spent, commits = f"{one['seconds'] / 60:.1f}", ", ".join(one["commits"])
+        rows.append(f"| {name} | {seeds(one['seeds'])} | {spent} | {commits} | {one['at'][:16]}Z |")
     return "\n".join(rows)
 
 
