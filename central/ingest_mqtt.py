@@ -48,6 +48,8 @@ BATCH_MESSAGES_MAX: Final = 500
 QUEUE_MESSAGES_MAX: Final = 5000
 SESSION_EXPIRY_S: Final = 7 * 86400
 KEEPALIVE_S: Final = 30
+# How many epochs, the newest ones, a station hears of when it connects.
+EPOCHS_TOLD: Final = 50
 BACKOFF_MIN_S: Final = 0.5
 BACKOFF_MAX_S: Final = 5.0
 
@@ -85,6 +87,8 @@ class MqttIngest:
         self._tls = _tls(broker)
         self._unacknowledged: dict[Tree, Coverage] = {}
         self._refused: Refusals = {}
+        self._opening = f"{int(store.wall() * 1e6):x}"
+        self._born: set[Tree] = set()
         self._untold: dict[Tree, Witnessed] = {}
         self._told: dict[Tree, Witnessed] = {}
         self._connected = False
@@ -162,7 +166,8 @@ class MqttIngest:
         while True:
             await self._clock.sleep_wall(ACK_S)
             for tree, coverage in list(self._unacknowledged.items()):
-                await self._tell(client, tree, "ack", Ack.of(tree[1], coverage, self._refused.pop(tree, None)))
+                ack = Ack.of(tree[1], coverage, self._refused.pop(tree, None), self._opening)
+                await self._tell(client, tree, "ack", ack)
                 if self._unacknowledged[tree] is coverage:
                     del self._unacknowledged[tree]
             for tree, seen in list(self._untold.items()):
@@ -187,9 +192,10 @@ class MqttIngest:
         """On the writer's thread: all records of the letters in one transaction."""
         refused: Refusals = {}
         deliveries = [delivery for letter in letters if (delivery := self._read(*letter, refused)) is not None]
-        # Who is refused shall hear it, also where nothing of the tree was taken just now.
-        untouched = {tree: read_coverage(self._store.db, *tree) for tree in refused}
-        return {**untouched, **self._store.add(deliveries)}, refused
+        added = self._store.add(deliveries)
+        # Who is refused or connects shall hear how far we are, also where nothing of the tree was taken just now.
+        told, self._born = self._born | refused.keys(), set()
+        return {**{tree: read_coverage(self._store.db, *tree) for tree in told}, **added}, refused
 
     def _cosigned(self, trees: Iterable[Tree]) -> dict[Tree, Witnessed]:
         """On the writer's thread: the newest cosignature of each tree that has one."""
@@ -228,6 +234,9 @@ class MqttIngest:
             self._store.put_state(found)
         elif isinstance(found, Birth):
             self._store.put_birth(found)
+            # Of earlier epochs too: a store that was put back to an older copy lacks the end of some.
+            first = max(found.epoch - EPOCHS_TOLD + 1, 0)
+            self._born |= {(topic.station_id, epoch) for epoch in range(first, found.epoch + 1)}
         elif self._challenger is not None:
             self._challenger.take(found)
         return None

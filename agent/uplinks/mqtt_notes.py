@@ -25,6 +25,12 @@ class Notes:
             self._foreign.add(epoch)
             logger.warning("%s: acknowledgements of epoch %d are ignored", self._origin, epoch)
 
+    def fell_back(self, epoch: int, before: int, through: int) -> None:
+        """Put on record that the centre holds less than it had acknowledged; it gets the rest again."""
+        logger.warning("%s: the centre holds epoch %d up to %d, no more up to %d", self._origin, epoch, through, before)
+        detail = {"origin": self._origin, "of_epoch": epoch, "acknowledged": before, "held": through}
+        self._log.post("event", {"what": "centre-fell-back", **detail})
+
     def aside(self, epoch: int, window: SendWindow) -> None:
         """Put on record what the window has newly set aside."""
         for one in window.news:

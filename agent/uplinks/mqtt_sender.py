@@ -11,6 +11,7 @@ from typing import Any, Final
 from agent.config import MqttUplink
 from agent.store.log import Log, Place, Record
 from agent.uplinks.mqtt_notes import Notes
+from agent.uplinks.mqtt_openings import Openings
 from agent.uplinks.since import beginning
 from metrology.clock import Clock
 from protocols.mqtt.coverage import Coverage
@@ -43,8 +44,8 @@ class Sender:
         self._windows: dict[int, SendWindow] = {}
         self._saved: Place | None = None
         self._progress = asyncio.Event()
-        self._first: dict[int, int] = {}
         self._notes = Notes(name, log)
+        self._openings = Openings(self._notes)
         self._heard = clock.wall_monotonic()
         self.foreign_acks = 0
         self.refused_acks = 0
@@ -56,9 +57,8 @@ class Sender:
             epoch, first = await beginning(self._log, self._since)
             place = Place(epoch, -1, ((0, first - 1),) if first else ())
             await self._log.save_place(self._name, place)
-        if place.through < 0 and place.above and place.above[0][0] == 0:
-            self._first[place.epoch] = place.above[0][1] + 1
-        for epoch in await self._log.epochs():
+        await self._openings.load(self._log, place, self._since)
+        for epoch in sorted(await self._log.epochs()):
             if epoch < place.epoch:
                 continue
             coverage = _coverage(place) if epoch == place.epoch else Coverage()
@@ -163,7 +163,7 @@ class Sender:
             part = rows[at : at + count]
             epoch = part[0].epoch
             # What lies before the first record that is meant for the centre is no hole to it.
-            told = -1 if prev < self._first.get(epoch, 0) else prev
+            told = -1 if prev < self._openings.first.get(epoch, 0) else prev
             payload = build_payload(self._station_id, epoch, told, (row.body for row in part))
             yield Batch(prev, part[-1].seq, count), payload, part[0].kind
             prev, at = part[-1].seq, at + count
@@ -195,18 +195,22 @@ class Sender:
         if isinstance(ack, Refusal):
             self.refused_acks += 1
             return False
-        window = self._windows.get(ack.epoch)
-        if window is None:
-            self.foreign_acks += 1
-            self._notes.foreign(ack.epoch)
-            return False
         if ack.epoch == self._log.epoch and ack.highest >= self._log.next_seq:
             # It speaks of records that are not here: lost, or of another log under our name.
             self.refused_acks += 1
             self._log.claim(ack.highest + 1)
             return False
-        self._heard = self._clock.wall_monotonic()
-        first = self._first.get(ack.epoch, 0)
+        now = self._clock.wall_monotonic()
+        if self._openings.compare(ack, self._windows, now):
+            self._stir()
+        window = self._windows.get(ack.epoch)
+        if window is None:
+            if self._openings.foreign(ack.epoch):
+                self.foreign_acks += 1
+                self._notes.foreign(ack.epoch)
+            return False
+        self._heard = now
+        first = self._openings.first.get(ack.epoch, 0)
         refused = tuple((max(prev, first - 1), reason) for prev, reason in ack.refused)
         window.acknowledge(ack.model_copy(update={"refused": refused}), self._heard)
         self._notes.aside(ack.epoch, window)
@@ -232,7 +236,7 @@ class Sender:
         """Keep the place of the oldest epoch that is not finished."""
         epoch, window = next(iter(self._windows.items()))
         through, spans = window.coverage.through, window.coverage.spans
-        if through < self._first.get(epoch, 0):
+        if through < self._openings.first.get(epoch, 0):
             through = -1  # nothing of ours yet: the span that starts at 0 is what was never meant for the centre
         place = Place(epoch, through, tuple(span for span in spans if span[0] > through))
         if place != self._saved:

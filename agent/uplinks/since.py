@@ -23,6 +23,11 @@ async def beginning(log: Log, since: Since) -> tuple[int, int]:
     return log.epoch, await log.seq_at(log.epoch, at)
 
 
+async def floor_of(log: Log, place: Place, since: Since) -> tuple[int, int]:
+    """Epoch and number below which nothing was ever meant for an uplink; of `now` only the epoch is still known."""
+    return (place.epoch, 0) if since == "now" else await beginning(log, since)
+
+
 async def place_of(log: Log, uplink: str, since: Since) -> Place:
     """Where an uplink is; a new one is just before the record it begins with, from now on."""
     place = await log.load_place(uplink)

@@ -71,6 +71,17 @@ class Coverage:
             return self
         return Coverage((*self.spans[:low], (first, last), *self.spans[high:]))
 
+    def common(self, other: "Coverage") -> "Coverage":
+        """What both account for."""
+        found: list[Span] = []
+        for first, last in self.spans:
+            at = bisect_left(other.spans, first, key=lambda span: span[1])
+            for start, end in other.spans[at:]:
+                if start > last:
+                    break
+                found.append((max(first, start), min(last, end)))
+        return Coverage(tuple(found))
+
     def holes(self, end: int) -> Iterator[Span]:
         """Inclusive spans up to `end` that are not accounted for, ascending."""
         first = 0

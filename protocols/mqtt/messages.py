@@ -16,6 +16,7 @@ from protocols.record import BODY_BYTES_MAX
 MISSING_MAX: Final = 100
 REFUSED_MAX: Final = 20
 REASON_MAX: Final = 200
+STORE_MAX: Final = 40
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 # A birth names every series: room for some ten thousand.
 BIRTH_BYTES_MAX: Final = 1024 * 1024
@@ -42,7 +43,8 @@ class Ack(Message):
 
     `through` is the number before the first hole, -1 where 0 is missing. Where more than MISSING_MAX holes exist,
     `upto` ends before the first that is not listed. An ack without `upto` knows nothing behind its last hole.
-    `refused` names messages that came and cannot be stored: the `prev` of each, and why.
+    `refused` names messages that came and cannot be stored: the `prev` of each, and why. `store` names the opening of
+    the store that says so: a new one may hold less than the one before acknowledged (an older copy was put back).
     """
 
     epoch: Seq
@@ -52,6 +54,7 @@ class Ack(Message):
     refused: tuple[
         tuple[Annotated[int, Field(ge=-1, le=SEQ_MAX)], Annotated[str, Field(max_length=REASON_MAX)]], ...
     ] = Field(default=(), max_length=REFUSED_MAX)
+    store: str | None = Field(default=None, max_length=STORE_MAX)
 
     @model_validator(mode="after")
     def _ordered(self) -> "Ack":
@@ -76,13 +79,15 @@ class Ack(Message):
         yield from Coverage.of(self.missing).holes(self.highest)
 
     @classmethod
-    def of(cls, epoch: int, coverage: Coverage, refused: Mapping[int, str] | None = None) -> "Ack":
+    def of(
+        cls, epoch: int, coverage: Coverage, refused: Mapping[int, str] | None = None, store: str | None = None
+    ) -> "Ack":
         """Acknowledge what is covered; `refused` gives the reason by `prev`, the first REFUSED_MAX are told."""
         holes = list(coverage.holes(coverage.highest))
         upto = coverage.highest if len(holes) <= MISSING_MAX else holes[MISSING_MAX][0] - 1
         told = tuple((prev, reason[:REASON_MAX]) for prev, reason in (refused or {}).items())[:REFUSED_MAX]
         missing = tuple(holes[:MISSING_MAX])
-        return cls(epoch=epoch, through=coverage.through, missing=missing, upto=upto, refused=told)
+        return cls(epoch=epoch, through=coverage.through, missing=missing, upto=upto, refused=told, store=store)
 
 
 class Witnessed(Message):

@@ -164,6 +164,15 @@ class SendWindow:
         self._forget_done()
         self._reclaim()
 
+    def fall_back(self, held: Coverage) -> bool:
+        """The centre has no more than `held`, an older copy of its store: what it lacks goes again. True for any."""
+        kept = self.coverage.common(held)
+        if kept == self.coverage:
+            return False
+        self.coverage = kept
+        self._reclaim()
+        return True
+
     def _forget_done(self) -> None:
         """What is acknowledged was taken after all."""
         done = self.coverage
