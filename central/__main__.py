@@ -37,6 +37,8 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "key --vkey": ("--vkey", {"metavar": "VKEY", "required": True}),
     "handover --vkey": ("--vkey", {"metavar": "VKEY"}),
     "handover --out": ("--out", {"metavar": "FILE", "required": True}),
+    "enrol --code": ("--code", {"action": "store_true"}),
+    "enrol --valid": ("--valid", {"metavar": "HOURS", "type": float, "default": 24.0}),
     "report --key": ("--key", {"metavar": "FILE"}),
 }
 # Command, the function that runs it, its arguments; what each means stands in two languages in cli.toml.
@@ -44,7 +46,11 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("run", "central.cli:run", ("CONFIG", "--clock")),
     ("check", "central.cli:check", ("CONFIG", "--json")),
     ("attribute", "central.cli:attribute", ("CONFIG", "--at", "--clock", "--json")),
-    ("enrol", "central.cli:enrol", ("CONFIG", "STATION", "--json")),
+    ("enrol", "central.cli:enrol", ("CONFIG", "STATION", "enrol --code", "enrol --valid", "report --who", "--json")),
+    ("revoke", "central.ca_cli:revoke", ("CONFIG", "report --station", "report --who", "--reason", "--json")),
+    ("ca init", "central.ca_cli:init", ("CONFIG", "--json")),
+    ("ca renew", "central.ca_cli:renew", ("CONFIG", "--json")),
+    ("ca show", "central.ca_cli:show", ("CONFIG", "--json")),
     (
         "report",
         "central.reports:report",

@@ -129,7 +129,7 @@ def _time(text: str | None, clock: Clock) -> datetime | None:
 
 
 def enrol(line: argparse.Namespace) -> int:
-    """Show what an enrolled station needs on its side."""
+    """Show what an enrolled station needs on its side; with --code make the one-time code by which it enrols."""
     config = _load(line)
     if config is None:
         return 1
@@ -137,6 +137,10 @@ def enrol(line: argparse.Namespace) -> int:
     if station is None:
         print(f"{line.station} is not among the stations: {', '.join(sorted(config.stations))}", file=sys.stderr)
         return 1
+    if line.code:
+        from central.ca_cli import code
+
+        return code(line, config)
     block = _station_block(line.station, station, config)
     print(json.dumps(block, ensure_ascii=False, indent=None if line.json else 2))
     return 0
@@ -145,8 +149,8 @@ def enrol(line: argparse.Namespace) -> int:
 def _station_block(station_id: str, station: Station, config: Config) -> dict[str, Any]:
     """Blocks `station` and `uplinks` of the station's own configuration, and what else must agree."""
     uplinks: dict[str, Any] = {}
-    if config.mqtt is not None:
-        uplinks["centre"] = {"kind": "mqtt", "host": config.mqtt.host, "port": config.mqtt.port}
+    if (broker := config.authority.broker if config.authority else config.mqtt) is not None:
+        uplinks["centre"] = {"kind": "mqtt", "host": broker.host, "port": broker.port}
     for name, outlet in station.outlets.items():
         factors = {code: f.model_dump(exclude_none=True) for code, f in outlet.factors.items()}
         uplinks[f"platform-{name}"] = {

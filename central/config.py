@@ -1,7 +1,7 @@
 """The shape of the centre's configuration: one HJSON file, strict, frozen, secrets by reference only."""
 
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,6 +14,8 @@ from protocols.hj212 import factors as wire
 from protocols.hj212.profile import Leniency, Profile
 from protocols.tlog import Verifier
 
+# The user of the centre's subscriber in the broker's access list.
+SUBSCRIBER: Final = "plumeline-central"
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -45,6 +47,30 @@ class Broker(Strict):
     port: int = Field(ge=1, le=65535)
     client_id: str = Field(default="plumeline-central-ingest", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     tls: Tls | None = None
+
+
+class Reached(Strict):
+    """An address as others reach it."""
+
+    host: str
+    port: int = Field(ge=1, le=65535)
+
+
+class AuthorityBlock(Strict):
+    """The centre's own certificate authority, and where stations enrol.
+
+    `names` are the host names and addresses by which stations reach enrolment and broker; `broker_folder` is where the
+    broker's files are written, `folder`/broker where absent; `days` is how long a station's certificate is valid.
+    """
+
+    folder: str
+    names: list[str] = Field(min_length=1, max_length=20)
+    listen: Listen
+    broker: Reached
+    broker_folder: str | None = None
+    key: SecretRef | None = None
+    passphrase: SecretRef | None = None
+    days: float = Field(default=90, gt=0, le=397)
 
 
 class Label(Strict):
@@ -130,13 +156,16 @@ class Outlet(Strict):
 
 
 class Station(Strict):
-    """An enrolled station. `vkey` is the verification key of its checkpoints (signed-note form: name+id+key)."""
+    """A station. `vkey` is the verification key of its checkpoints (signed-note form: name+id+key).
+
+    Without it the key counts that the station brought when it enrolled by a code.
+    """
 
     network: Name
     name_zh: str
     name_en: str
     position: Position
-    vkey: Vkey
+    vkey: Vkey = ""
     instruments: dict[Name, Position] = Field(default={})
     series: dict[Series, Label] = Field(default={})
     outlets: dict[Name, Outlet] = Field(default={})
@@ -212,6 +241,7 @@ class Config(Strict):
     mqtt: Broker | None = None
     witness: Witness | None = None
     report_key: SecretRef | None = None
+    authority: AuthorityBlock | None = None
     stations: dict[Name, Station]
     attribution: Attribution | None = None
 
@@ -222,6 +252,10 @@ class Config(Strict):
                 "http: beyond this machine passwords would pass in clear: give http.tls, or write behind_proxy: true"
                 " where a proxy with TLS stands before the page"
             )
+        if SUBSCRIBER in self.stations:
+            raise ValueError(f"stations: {SUBSCRIBER} is the centre's own name at the broker, no station may bear it")
+        if self.authority is None and (bare := [name for name, one in self.stations.items() if not one.vkey]):
+            raise ValueError(f"stations.{bare[0]}: give its vkey, or an authority by which it enrols")
         uses = Counter(outlet.mn for station in self.stations.values() for outlet in station.outlets.values())
         if twice := [mn for mn, count in uses.items() if count > 1]:
             raise ValueError(f"MN {twice[0]} is given to more than one outlet: an MN belongs to one")

@@ -8,7 +8,7 @@ import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from central.challenge import Challenger
 from central.config import Config
@@ -23,6 +23,9 @@ from host.secrets import read_secret
 from metrology.clock import Clock
 from metrology.periods import EPOCH, iso
 from protocols.tlog_cosign import cosigner_from_seed
+
+if TYPE_CHECKING:
+    from central.enrolment import Enrolment
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,7 @@ class Centre:
         parts = (config.stations, self.store, self.writer, clock)
         self.mqtt = MqttIngest(config.mqtt, *parts, _challenger(config, self.store)) if config.mqtt else None
         self.hj212 = Hj212Ingest(config.hj212, *parts) if config.hj212 else None
+        self.enrolment = _enrolment(self) if config.authority else None
         self.attribution: dict[str, Any] = {"at": None, "error": None}
         self._stop = asyncio.Event()
 
@@ -84,7 +88,9 @@ class Centre:
             async with asyncio.TaskGroup() as group:
                 if self.hj212:
                     log.info("HJ 212 on port %d", await self.hj212.start())
-                parts = [self.hj212, self.mqtt]
+                if self.enrolment:
+                    log.info("enrolment on port %d", self.enrolment.port)
+                parts = [self.hj212, self.mqtt, self.enrolment]
                 tasks = [group.create_task(part.run()) for part in parts if part is not None]
                 tasks += [group.create_task(part()) for part in (self._page, self._attribute, self._watchdog)]
                 tasks.append(group.create_task(self.acts.run(Path(self.config.store).parent)))
@@ -150,6 +156,15 @@ class Centre:
         while limit_s is not None:
             await self.writer.run(notify, WATCHDOG)
             await self.clock.sleep_wall(limit_s / 4)
+
+
+def _enrolment(centre: Centre) -> "Enrolment":
+    # Only a centre with an authority needs the libraries of a server for it.
+    from central.enrolment import Enrolment
+
+    config = centre.config
+    assert config.authority is not None, "asked for where there is one"
+    return Enrolment(config.authority, config.stations, centre.store, centre.writer, centre.clock, centre.witness)
 
 
 def _challenger(config: Config, store: Store) -> Challenger | None:

@@ -13,20 +13,24 @@ import apsw
 from central.coverage import read_coverage
 from central.events import put_event
 from metrology.periods import iso
+from protocols.mqtt.payload import SEQ_MAX
 from protocols.record import decode
 from protocols.tlog import NoteError, Verifier
 from protocols.tlog_keys import read_rotation
 
 # More keys than a station has in its life; beyond them its statements are not looked at.
 KEYS_MAX: Final = 200
-VALID: Final = ("rotated", "handover", "confirmed")
+VALID: Final = ("enrolled", "rotated", "handover", "confirmed")
 SAYS: Final = ("key-rotated", "key-lost", "station-replaced")
 
 Tree = tuple[str, int]
 
 
 def history(db: apsw.Connection, station_id: str, enrolled: str) -> list[dict[str, Any]]:
-    """All keys in the order they came into force, the enrolled one first; `from` is epoch and size."""
+    """All keys in the order they came into force, the enrolled one first; `from` is epoch and size.
+
+    `enrolled` is what the configuration says, '' where the station brought its key when it enrolled by a code.
+    """
     rows: Any = db.execute(
         "SELECT epoch, size, vkey, how, at, who, reason FROM station_key WHERE station_id = ?"
         " AND how != 'known' ORDER BY epoch, size",
@@ -34,7 +38,8 @@ def history(db: apsw.Connection, station_id: str, enrolled: str) -> list[dict[st
     ).fetchall()
     names = ("vkey", "how", "at", "who", "reason")
     found = [{"from": [epoch, size], **dict(zip(names, rest, strict=True))} for epoch, size, *rest in rows]
-    return [{"from": [0, 0], "vkey": enrolled, "how": "enrolled", "at": "", "who": "", "reason": ""}, *found]
+    first = {"from": [0, 0], "vkey": enrolled, "how": "enrolled", "at": "", "who": "", "reason": ""}
+    return [first, *found] if enrolled else found
 
 
 def in_force(db: apsw.Connection, station_id: str, enrolled: str, epoch: int, size: int) -> str:
@@ -45,6 +50,17 @@ def in_force(db: apsw.Connection, station_id: str, enrolled: str, epoch: int, si
         (station_id, epoch, size, *VALID),
     ).fetchone()
     return row[0] if row else enrolled
+
+
+def newest(db: apsw.Connection, station_id: str, enrolled: str) -> str:
+    """The key that came into force last; '' where none is known."""
+    return in_force(db, station_id, enrolled, SEQ_MAX, SEQ_MAX)
+
+
+def enrol(db: apsw.Connection, station_id: str, vkey: str, at: str, who: str) -> None:
+    """Take over the first key of a station, which it brought by a code; the caller's transaction."""
+    row = (station_id, vkey, at, who, "one-time code")
+    db.execute("INSERT INTO station_key VALUES(?, 0, 0, ?, 'enrolled', ?, ?, ?)", row)
 
 
 def claimed(db: apsw.Connection, station_id: str, epoch: int) -> str | None:

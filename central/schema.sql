@@ -177,8 +177,8 @@ CREATE TABLE challenge (
 ) WITHOUT ROWID;
 CREATE INDEX challenge_open ON challenge (station_id, verdict, asked_wall);
 
--- Keys of a station behind the enrolled one: valid for checkpoints from (epoch, size) on. `how` is 'rotated' (the key
--- before signed it), 'handover' or 'confirmed' (a person, `who`), or not valid: 'pending', 'refused',
+-- Keys of a station behind the configured one: valid for checkpoints from (epoch, size) on. `how` is 'enrolled' (brought
+-- by a one-time code), 'rotated' (the key before signed it), 'handover' or 'confirmed' (a person, `who`), or not valid: 'pending', 'refused',
 -- 'claimed' (the station alone says so), 'known' (names the key in force).
 CREATE TABLE station_key (
     station_id TEXT NOT NULL, epoch INTEGER NOT NULL, size INTEGER NOT NULL, vkey TEXT NOT NULL, how TEXT NOT NULL,
@@ -192,3 +192,16 @@ CREATE TABLE carried (
     at TEXT NOT NULL, line TEXT NOT NULL, verdict TEXT NOT NULL,
     PRIMARY KEY (station_id, epoch, size, root)
 ) WITHOUT ROWID;
+
+-- One-time codes, their hash alone: state is 'open', 'used' (then `serial` is the certificate it gave) or 'replaced'.
+CREATE TABLE enrolment_code (
+    sha256 TEXT PRIMARY KEY, station_id TEXT NOT NULL, made_wall REAL NOT NULL, expires_wall REAL NOT NULL,
+    who TEXT NOT NULL, state TEXT NOT NULL, serial TEXT
+) WITHOUT ROWID;
+
+-- Certificates of stations; `public` is SHA-256 of the public key (SPKI), `how` is 'enrolled' or 'renewed'.
+CREATE TABLE certificate (
+    serial TEXT PRIMARY KEY, station_id TEXT NOT NULL, public TEXT NOT NULL, how TEXT NOT NULL, issued_wall REAL NOT NULL,
+    until TEXT NOT NULL, revoked_wall REAL, pem BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX certificate_station ON certificate (station_id, issued_wall);

@@ -25,7 +25,7 @@ from protocols.mqtt.messages import Birth, State
 from protocols.mqtt.payload import SEQ_MAX
 from protocols.tlog_cosign import Cosigner
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 # A centre's rows go to many places of its file: more memory, and fewer ways back from the WAL, than a station has.
 CACHE_KIB: Final = 64 * 1024
 CHECKPOINT_PAGES: Final = 8192

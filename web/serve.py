@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # Browsers open six connections each; beyond this a visitor is answered 503.
@@ -26,6 +26,7 @@ class Settings:
     """How a page is reached. `names` are the hosts it is asked for by, beside addresses; None: by any.
 
     `certificate` and `key` are PEM files; without them it speaks plain HTTP, to a proxy or on loopback alone.
+    `client_ca`: visitors may show a certificate of this authority (PEM file); which one says `visitor_of`.
     """
 
     certificate: str | None = None
@@ -34,6 +35,25 @@ class Settings:
     names: frozenset[str] | None = frozenset({"localhost"})
     idle_s: float = 30 * 60.0
     session_s: float = 12 * 3600.0
+    client_ca: str | None = None
+
+
+class _WithCertificate:
+    """Tells the application which certificate the visitor showed, as ASGI's extension for TLS has it."""
+
+    def __init__(self, app: ASGIApp, certificate: bytes) -> None:
+        self._app = app
+        self._certificate = ssl.DER_cert_to_PEM_cert(certificate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("extensions", {})["tls"] = {"client_cert_chain": [self._certificate]}
+        await self._app(scope, receive, send)
+
+
+def visitor_of(scope: Scope) -> str | None:
+    """The certificate (PEM) a visitor showed and proved to own, None where there was none."""
+    chain = scope.get("extensions", {}).get("tls", {}).get("client_cert_chain", [None])
+    return chain[0]  # type: ignore[no-any-return]
 
 
 class _Patient(H11Protocol):
@@ -44,6 +64,9 @@ class _Patient(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and (certificate := tls.getpeercert(True)):
+            self.app = _WithCertificate(self.app, certificate)
         host = self.client[0] if self.client else None
         clients = [one.client for one in self.connections if isinstance(one, H11Protocol)]
         if sum(client is not None and client[0] == host for client in clients) > self.of_one_max:
@@ -88,6 +111,9 @@ def _context(settings: Settings) -> Callable[[uvicorn.Config, Callable[[], ssl.S
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(str(settings.certificate), settings.key)
+        if settings.client_ca is not None:
+            context.load_verify_locations(cafile=settings.client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL
         return context
 
     return make
