@@ -11,13 +11,19 @@ import zlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from host.reports.xlsx import PROOF_SHEET
 from protocols.tlog import NoteError
 
 Cells = Mapping[str, str]
 PROOF_BYTES_MAX: Final = 256 * 1024 * 1024
+# The workbook of a year of hours unpacks to some tens of MiB.
+UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024
+MEMBERS_MAX: Final = 2000
+# Of one sheet, empty ones within its corners too.
+CELLS_MAX: Final = 5_000_000
+_PIECE: Final = 1024 * 1024
 _GENERAL: Final = "General"
 _COMES_TO: Final = " → "
 
@@ -25,11 +31,12 @@ _COMES_TO: Final = " → "
 def cells_of(data: bytes) -> tuple[Cells, bytes]:
     """Cells by `Sheet!A1` as text, and the proof that goes with them (empty: none).
 
-    Raises NoteError for what is no workbook.
+    Raises NoteError for what is no workbook, or a larger one than any report.
     """
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
+    _bounded(data)
     try:
         formulas = load_workbook(io.BytesIO(data))
         results = load_workbook(io.BytesIO(data), data_only=True)
@@ -39,12 +46,32 @@ def cells_of(data: bytes) -> tuple[Cells, bytes]:
     for sheet in formulas.worksheets:
         if sheet.title == PROOF_SHEET:
             continue
+        if sheet.max_row * sheet.max_column > CELLS_MAX:
+            raise NoteError(f"the sheet {sheet.title} reaches over more than {CELLS_MAX} cells")
         shown = results[sheet.title]
         for row in sheet.iter_rows():
             for cell in row:
                 if cell.value is not None:
                     found[f"{sheet.title}!{cell.coordinate}"] = _text(cell, shown[cell.coordinate].value)
     return found, _proof(formulas)
+
+
+def _bounded(data: bytes) -> None:
+    """Refuse what would unpack to more than `UNPACKED_BYTES_MAX`, before anything of it is read. Raises NoteError.
+
+    Sizes are counted by unpacking, in pieces: what the file says of itself may be wrong.
+    """
+    total = 0
+    try:
+        with ZipFile(io.BytesIO(data)) as packed:
+            for one in packed.infolist()[: MEMBERS_MAX + 1]:
+                with packed.open(one) as member:
+                    while total <= UNPACKED_BYTES_MAX and (piece := member.read(_PIECE)):
+                        total += len(piece)
+            if total > UNPACKED_BYTES_MAX or len(packed.infolist()) > MEMBERS_MAX:
+                raise NoteError(f"this workbook unpacks to more than {UNPACKED_BYTES_MAX // 1024**2} MiB")
+    except (BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
+        raise NoteError(f"this is no workbook: {error}") from None
 
 
 def _proof(book: Any) -> bytes:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import openpyxl
 import pypdfium2  # type: ignore[import-untyped]
@@ -316,6 +317,25 @@ def test_a_cell_of_a_workbook_is_found(
         code, said = told(change)
         assert (code, named in said) == (1, True), (named, said)
     assert told(lambda book: book.remove(book["plumeline-proof"])) == (1, "This report is unsigned.\n")
+    code, said = told(lambda book: book[sheet.title].__setitem__("XFD1048576", 1))
+    assert (code, "more than 5000000 cells" in said) == (1, True), said
+
+
+def test_a_workbook_that_unpacks_without_end_is_refused_before_it_is_read(
+    report: Made, station: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = report("capture", "xlsx")
+    bomb = tmp_path / "bomb.xlsx"
+    with ZipFile(path) as kept, ZipFile(bomb, "w", ZIP_DEFLATED) as packed:
+        for name in kept.namelist():
+            packed.writestr(name, kept.read(name))
+        with packed.open("xl/media/image1.png", "w") as member:
+            for _ in range(257):
+                member.write(bytes(1024 * 1024))
+    assert bomb.stat().st_size < 2 * 1024 * 1024
+    capsys.readouterr()
+    assert main(["report", "verify", str(bomb), "--config", str(station / "station.hjson")]) == 1
+    assert "unpacks to more than 256 MiB" in capsys.readouterr().out
 
 
 def test_without_a_key_the_report_says_that_it_is_unsigned(
