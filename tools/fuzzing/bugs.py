@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
-PACKAGES: Final = ("agent", "calibration", "central", "drivers", "firmware_bridge", "host", "metrology", "protocols")
+PACKAGES: Final = (
+    "agent", "calibration", "central", "config", "drivers", "firmware_bridge", "host", "inversion", "metrology",
+    "protocols", "web",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -44,4 +44,5 @@ def hunt(subject: str, target: str, inputs: int, seed: int = 1) -> tuple[int, st
 if __name__ == "__main__":
     sys.path.insert(1, sys.argv[1])
     tried, broken = hunt(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    getattr(target_of(sys.argv[2], sys.argv[3]), "end", lambda: None)()
     print(json.dumps({"inputs": tried, "broken": broken}))

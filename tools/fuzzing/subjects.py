@@ -113,6 +113,33 @@ SUBJECTS: Final = {
         ),
         ("drivers.register_map", "drivers.register_table", "drivers.text_line", "agent.wires.line_modbus"),
     ),
+    "api": Subject(
+        {
+            "requests": Target(
+                (
+                    "agent.people", "agent.requests", "agent.gas.register_requests", "agent.gas.refusals",
+                    "agent.gas.cylinder_rows", "agent.history.daemon", "agent.qa.requests", "agent.space.requests",
+                    "agent.firmware.requests", "agent.reports", "host.control",
+                ),
+                (300, 700, 2500),
+                20_000,
+            ),
+            "pages": Target(
+                (
+                    "central.app", "central.hj212_pages", "central.queries", "central.views", "web.access", "web.entry",
+                    "web.forms", "web.guard", "web.shell",
+                ),
+                (120, 300, 1200),
+                20_000,
+            ),
+        },
+        (
+            "agent.people", "agent.requests", "agent.gas.register_requests", "agent.history.daemon",
+            "agent.qa.requests", "agent.space.requests", "central.app", "central.hj212_pages", "web.access",
+            "web.guard",
+        ),
+        ("agent.firmware.requests", "agent.reports", "host.control", "web.entry", "web.forms", "web.shell"),
+    ),
     "boards": Subject(
         {
             "frames": Target(

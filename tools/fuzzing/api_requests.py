@@ -1,0 +1,232 @@
+"""Requests on a station's socket, as its page and command line send them, to a whole daemon that is not polling.
+
+What must hold: each request is answered, or refused with a message, by no other exception; answers are JSON; what was
+refused leaves no record but that of the act; the daemon's log goes on.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import random
+import shutil
+from contextlib import aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from json_tree import damaged, spoiled
+from must import need
+
+from agent.config import Config
+from agent.daemon import Daemon
+from agent.people import REQUESTS, gate
+from agent.requests import handlers
+from host.clock import ManualClock
+from host.control import PERSON, Peer, RequestError, _parsed
+from host.hjson import load
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+MEMORY: Final = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
+FOLDER: Final = MEMORY / f"plumeline-fuzz-api-{os.getuid()}"
+# They look at other programs' lines, or wait for what never comes here.
+LEFT_OUT: Final = frozenset(
+    {"scan", "board-time", "board-setting", "watch", "read", "calibrate-start", "firmware-update", "board-find"}
+)
+ANSWERS_MAX: Final = 20
+ANSWER_WALL_S: Final = 0.2
+TEXT_MAX: Final = 20_000
+WORDS: Final = (b'"do":"', b'"who":"li"', b'"name":"', b'"reason":"', b"2026-05-01", b"null", b"1e400", b"\\ud800")
+T: Final = "2026-05-01T08:00:00Z"
+WHO: Final = {"who": "li", "reason": "test"}
+SINCE: Final = {"from": "2026-04-01T00:00:00Z", "to": "2026-04-02T00:00:00Z"}
+CERTIFICATE: Final = {
+    "number": "C-2", "certified": "2026-01-01", "expires": "2030-01-01",
+    "assigned": {"co2": {"value": 402.5, "uncertainty": 0.1, "unit": "umol/mol", "scale": "WMO CO2 X2019"}},
+}  # fmt: skip
+CYLINDER: Final = {
+    "name": "new", "number": "N1", "fill": "1", "supplier": "S", "volume_L": 8, "pressure_bar": 100,
+    "certificate": CERTIFICATE, "roles": {"co2": "span"},
+}  # fmt: skip
+BOARD: Final = {"board": "board-01", "measurand": "ch4", **WHO}
+# Members that bring each request as far as it comes; what is not named here takes none.
+MEMBERS: Final[dict[str, dict[str, Any]]] = {
+    "act": {"act": {"do": "sign-in", "outcome": "done"}},
+    "archive-root": {"file": "log-0001-000000000000.db"},
+    "archived": {
+        "file": "log-0001-000000000000.db", "epoch": 1, "size": 2, "medium": "usb", "root": "AA==",
+        "sha256": "00" * 32, **WHO,
+    },
+    "board-calibration-set": {**BOARD, "zero": 0.1, "slope": 1.0, "model": "linear", "from": T, "terms": {}},
+    "board-calibration-import": {"rows": [{"board": "board-01", "measurand": "ch4", "zero": "0", "slope": "1"}], **WHO},
+    "board-calibration-show": BOARD,
+    "board-calibration-confirm": BOARD,
+    "board-drift-accept": {**BOARD, "proposal": "p-1"},
+    "board-colocate": {**BOARD, **SINCE, "reference": "crds.ch4", "u": 0.5},
+    "board-colocate-accept": {**BOARD, "proposal": "p-1"},
+    "cylinder": {"name": "target", "lang": "en"},
+    "cylinder-add": {"cylinder": CYLINDER, "lang": "zh", **WHO},
+    "cylinder-revalue": {"name": "target", "certificate": CERTIFICATE, **WHO},
+    "cylinder-pressure": {"name": "target", "pressure": {"value": 80.5, "unit": "bar"}, **WHO},
+    "cylinder-roles": {"name": "target", "roles": {"roles": {"co2": "span"}}, **WHO},
+    "cylinder-install": {"name": "target", "place": "target", **WHO},
+    "cylinder-remove": {"name": "target", **WHO},
+    "cylinder-retire": {"name": "target", **WHO},
+    "cylinder-assign": {"name": "target", "assignment": {"runs": ["r-1"], "series": "crds.co2"}, **WHO},
+    "history-indexed": {
+        "kind": "average", "what": [], "period_s": 60, "since": ["", 0, 0], "until": "9", "limit": 10,
+    },
+    "history-newest": {"kind": "config", "what": [], "before": "9"},
+    "history-numbered": {"epoch": 1, "after": -1, "kinds": ["config", "event"], "limit": 10},
+    "history-seq-at": {"epoch": 1, "at": T},
+    "history-tree-before": {"epoch": 1, "seq": 1},
+    "hold-set": {**SINCE, **WHO},
+    "hold-lift": {"hold": "h-1", **WHO},
+    "instrument-confirm": {"name": "crds", **WHO},
+    "key-rotate": {"key": {"file": str(FOLDER / "new-key")}, **WHO},
+    "maintenance": {"on": True, "until": "2026-05-02T08:00:00Z", **WHO},
+    "calibrate-abort": WHO,
+    "qa-adjusted": {"name": "crds.co2", **WHO},
+    "qa-intervals": {"series": ["crds.co2"]},
+    "qa-signoff": {"period": "2026-04", "verdict": "station-checked", "series": [], **WHO},
+    "report-sign": {
+        "kind": "drift", "since": SINCE["from"], "until": SINCE["to"], "twin": "00" * 32, "page": None, **WHO,
+    },
+    "recompute": {
+        "series": ["crds.co2_dry"], "start": SINCE["from"], "end": SINCE["to"], "plan": {"rules": []},
+        "dry_run": True, **WHO,
+    },
+}  # fmt: skip
+
+
+def _emptied() -> None:
+    """A new folder with the secrets the examples name."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    for name in ("station-key", "new-key"):
+        (FOLDER / name).write_bytes(base64.b64encode(name.encode().ljust(32)))
+        (FOLDER / name).chmod(0o600)
+    os.environ["CREDENTIALS_DIRECTORY"] = str(FOLDER)
+
+
+class Station:
+    """A daemon in memory by one of the examples, its log running."""
+
+    def __init__(self, example: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._example = example
+        self.daemon = loop.run_until_complete(self._begin())
+        self.handlers = {name: one for name, one in handlers(self.daemon).items() if name not in LEFT_OUT}
+        self.gate = gate(self.daemon)
+        self.peer = Peer(os.getuid(), os.getgid())
+
+    async def _begin(self) -> Daemon:
+        document = load(ROOT / "config" / f"{self._example}.hjson", Config).model_dump(mode="json", exclude_none=True)
+        document["uplinks"] = {}
+        document["store"] = {"path": str(FOLDER / self._example), "commit_ms": 0}
+        document["socket"] = str(FOLDER / f"{self._example}.socket")
+        document.pop("page", None)
+        path = FOLDER / f"{self._example}.hjson"
+        path.write_text(json.dumps(document, ensure_ascii=False))
+        daemon = Daemon(load(path, Config), ManualClock(datetime(2026, 5, 1, 8, tzinfo=UTC)), path)
+        self._log = asyncio.create_task(daemon.log.run())
+        await daemon._begin()
+        return daemon
+
+    async def end(self) -> None:
+        """Stop the log."""
+        self._log.cancel()
+        await asyncio.wait({self._log})
+        if self.daemon.index:
+            self.daemon.index.close()
+
+    async def ask(self, request: dict[str, Any]) -> None:
+        """Everything `Control` does with a request, but for the socket."""
+        name = request.get("do")
+        handler = self.handlers.get(name) if isinstance(name, str) else None
+        if handler is None:
+            return
+        try:
+            async with asyncio.timeout(ANSWER_WALL_S):
+                await self.gate(str(name), request, self.peer)
+                plain = {key: value for key, value in request.items() if key != PERSON}
+                async with aclosing(handler(plain)) as answers:  # type: ignore[type-var]
+                    count = 0
+                    async for answer in answers:
+                        json.dumps(answer, ensure_ascii=False)
+                        count += 1
+                        if count >= ANSWERS_MAX:
+                            return
+        except (RequestError, ValueError) as error:
+            need(len(str(error)) < TEXT_MAX, "a refusal longer than can be read")
+        except TimeoutError:
+            return
+        need(not self._log.done(), "the log has ended")
+
+
+class Stations:
+    """One with gases, one with boards, made at the first input."""
+
+    def __init__(self) -> None:
+        _emptied()
+        self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        self.gases, self.boards = (Station(example, self.loop) for example in ("tower", "field"))
+
+    def end(self) -> None:
+        """Stop the logs."""
+        for station in (self.gases, self.boards):
+            self.loop.run_until_complete(station.end())
+        self.loop.close()
+
+    def ask(self, request: dict[str, Any]) -> None:
+        """Of the station that knows most of it."""
+        boards = str(request.get("do")).startswith(("board", "firmware"))
+        self.loop.run_until_complete((self.boards if boards else self.gases).ask(request))
+
+
+_made: list[Stations] = []
+
+
+def one_input(data: bytes) -> None:
+    """The target: one input of the fuzzer, a line on the socket."""
+    if not _made:
+        _made.append(Stations())
+    try:
+        request = _parsed(data)
+    except (RequestError, ValueError):
+        return
+    _made[0].ask(request)
+
+
+def end() -> None:
+    """Close what was made for all inputs."""
+    while _made:
+        _made.pop().end()
+
+
+def _line(request: dict[str, Any]) -> bytes:
+    return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def seeds() -> list[bytes]:
+    """The first inputs of this target: every request, with all its members and with none."""
+    known = sorted(REQUESTS.keys() - LEFT_OUT)
+    return [_line({"do": name, **MEMBERS.get(name, {})}) for name in known] + [_line({"do": name}) for name in known]
+
+
+def inside(data: bytes, room: int, seed: int, mutate: Any) -> bytes:
+    """Damage members; the request stays one that is known."""
+    rng = random.Random(seed)
+    try:
+        request = json.loads(data)
+    except (ValueError, RecursionError):
+        request = None
+    if not isinstance(request, dict):
+        request = {"do": "status"}
+    name = request.get("do")
+    made = damaged({key: value for key, value in request.items() if key != "do"} or {"who": "li"}, rng)
+    if not rng.randrange(8) or name not in REQUESTS:
+        name = rng.choice(sorted(REQUESTS.keys() - LEFT_OUT))
+    if not isinstance(made, dict):
+        made = {}
+    return spoiled(_line({"do": name, **made}), rng)[:room]
