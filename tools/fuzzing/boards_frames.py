@@ -52,6 +52,8 @@ def _boards(data: bytes) -> None:
     for part in parts:
         found = boards.feed(part, AT)
         check([one for one in found if isinstance(one, Scan)], units, {"b7", "b9"})
+    # Whoever asked takes the answers; their number is bounded.
+    boards.answers.clear()
     if data[0] & 128:
         need(held(boards).size <= HELD_MAX, "boards that hold on to what came")
     for question in boards.questions:

@@ -59,6 +59,9 @@ def _equal(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(_equal, one, other))
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        # A number of JSON is a double; large ones are written without a point.
+        return float(one) == float(other)
     return bool(one == other)
 
 
