@@ -27,7 +27,7 @@ from agent.requests import handlers
 from agent.space.keeper import Keeper
 from agent.store.index import Index
 from agent.store.log import Log
-from agent.store.recovery import coefficients_in_force, replay, restored_averager, write_gap
+from agent.store.recovery import coefficients_in_force, kept_until, replay, restored_averager, write_gap
 from agent.store.salvaging import Salvaging
 from agent.uplinks.assembly import Parts, Uplink, uplinks
 from agent.uplinks.mqtt_link import MakeLink, link_of
@@ -208,7 +208,8 @@ class Daemon:
         await self.keys.begin(self.log, self.index)
         self.salvaging.begin(self.event)
         await self.space.begin()
-        await write_gap(self.log, self.clock.now(), self.averager.closed_until)
+        kept = await self.log.call(kept_until, self.log, self.index, self.averager.closed_until)
+        await write_gap(self.log, self.clock.now(), kept)
         await replay(self.log, self.intake, self.averager.closed_until)
         if self.sources.lines:
             from agent.firmware.line import resume

@@ -184,6 +184,13 @@ class Index:
         )
         return record.decode(bodies[0]) if bodies else None
 
+    def last(self, epoch: int, seq: int) -> dict[str, Any] | None:
+        """The newest record that is indexed of those before this number."""
+        bodies = self.bodies(
+            "SELECT body FROM entry WHERE (epoch, seq) < (?, ?) ORDER BY epoch DESC, seq DESC LIMIT 1", (epoch, seq)
+        )
+        return record.decode(bodies[0]) if bodies else None
+
     def newest(self, kind: str, what: str | None, limit: int) -> list[dict[str, Any]]:
         """Newest records of a kind (and of one `what`), newest first."""
         bodies = self.bodies(

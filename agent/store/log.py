@@ -77,6 +77,8 @@ class Log:
         self._claimed = 0
         self._salvaging = {lost.epoch: asyncio.Event() for lost in self.unsalvaged}
         self.epoch, self.next_seq = live.epoch, live.next_seq
+        # Number of the first record of this run: what stood before is what a start asks about.
+        self.started = live.next_seq
         self._assigned, self._frontier = live.next_seq, live.frontier
         self.places = live.places()
         self._leaves = self._segments.since_checkpoint()

@@ -23,7 +23,7 @@ LOOK_AHEAD: Final = timedelta(days=1)
 
 async def last_record_time(log: Log) -> datetime | None:
     """When the last committed record was written; None in an empty log."""
-    found = await log.read(log.next_seq - 2, kinds=record.KINDS, limit=1)
+    found = await log.read(log.started - 2, kinds=record.KINDS, limit=1, before=log.started)
     return parse_iso(found[-1].fields["t"]) if found else None
 
 
@@ -37,6 +37,17 @@ async def write_gap(log: Log, now: datetime, averaged_until: datetime) -> None:
         since, reason = averaged_until, "log damaged"
     if since is not None:
         await log.append("gap", {"from": iso(since), "to": iso(now), "reason": reason})
+
+
+def kept_until(log: Log, index: Index, averaged_until: datetime) -> datetime:
+    """Until when a damaged log is known to have been written: the last average, or the newest record before the first.
+
+    A station that has averaged nothing begins with the minute of its start, which says nothing of the time before.
+    """
+    newest = index.last(log.epoch, log.started)
+    if newest is None or newest.get("clk") == "R":
+        return averaged_until
+    return min(averaged_until, parse_iso(newest["t"]))
 
 
 def restored_averager(index: Index, specs: list[SeriesSpec], now: datetime, day_offset_s: int) -> Averager:

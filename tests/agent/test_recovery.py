@@ -11,7 +11,7 @@ import pytest
 
 from agent.store.index import Index
 from agent.store.log import Log
-from agent.store.recovery import coefficients_in_force, replay, restored_averager, write_gap
+from agent.store.recovery import coefficients_in_force, kept_until, replay, restored_averager, write_gap
 from agent.values.averaging import SeriesSpec
 from agent.values.intake import Intake
 from agent.values.live import Live
@@ -29,7 +29,9 @@ SPECS = [SeriesSpec("a.co2", "umol/mol", "ghg", "mean", 12)]
 class Life:
     """One life of a station, from a start to a kill: nothing is written at its end that was not due before."""
 
-    def __init__(self, folder: Path, clock: ManualClock) -> None:
+    def __init__(self, folder: Path, clock: ManualClock, first: dict[str, Any] | None = None) -> None:
+        """`first` is an event that is committed before the gap."""
+        self._first = first
         signer = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/test-01")
         self.clock = clock
         self.log = Log(
@@ -45,7 +47,10 @@ class Life:
 
     async def __aenter__(self) -> "Life":
         self._task = asyncio.create_task(self.log.run())
-        await write_gap(self.log, self.clock.now(), self.averager.closed_until)
+        if self._first:
+            await self.log.append("event", self._first)
+        kept = kept_until(self.log, self.index, self.averager.closed_until)
+        await write_gap(self.log, self.clock.now(), kept)
         await replay(self.log, self.intake, self.averager.closed_until)
         return self
 
@@ -176,3 +181,33 @@ async def test_a_damaged_log_leaves_a_gap_from_the_last_average_on(tmp_path: Pat
     assert (life.log.epoch, gap.fields["reason"]) == (2, "log damaged")
     assert gap.fields["from"] == iso(START + timedelta(minutes=2))
     assert gap.fields["to"] == iso(clock.now())
+
+
+async def test_a_log_damaged_before_the_first_average_leaves_a_gap_from_its_last_known_record_on(
+    tmp_path: Path,
+) -> None:
+    """Whatever this run has written by then: it says nothing of the time before."""
+    clock = ManualClock(START)
+    async with Life(tmp_path, clock) as life:
+        [known] = [await life.log.append("event", {"what": "known"})]
+        await clock.advance(20)
+        await life.log.append("scan", {"instrument": "a", "at": iso(clock.now()), "values": {}, "status": {}})
+    path = next((tmp_path / "segments").glob("log-*.db"))
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b'"kind":"scan"') + 9] ^= 1
+    path.write_bytes(data)
+    await clock.advance(45)
+    async with Life(tmp_path, clock, first={"what": "log-damaged"}) as life:
+        [gap] = await life.log.read(-1, kinds=frozenset({"gap"}), limit=10)
+    assert (gap.seq, gap.fields["reason"]) == (1, "log damaged")
+    assert (gap.fields["from"], gap.fields["to"]) == (known.fields["t"], iso(clock.now()))
+
+
+async def test_what_a_start_writes_first_shortens_no_gap(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    async with Life(tmp_path, clock) as life:
+        last = await life.log.append("event", {"what": "last"})
+    await clock.advance(45)
+    async with Life(tmp_path, clock, first={"what": "log-damaged"}) as life:
+        [gap] = await life.log.read(-1, kinds=frozenset({"gap"}), limit=10)
+    assert (gap.fields["from"], gap.fields["to"]) == (last.fields["t"], iso(clock.now()))
