@@ -10,10 +10,18 @@ from typing import Any, Final
 from agent.cli.words import say
 from host.table import table
 from protocols.hj212 import Edition
-from protocols.hj212.tables.lookup import codes
+from protocols.hj212.tables.lookup import Entry, codes
 from protocols.hj212.tables.lookup import explain as explained
+from protocols.tlog_carried import MARK
 
 NEAREST: Final = 5
+# Not of the standard: what our stations put into the logger's log.
+_OURS: Final = Entry(
+    "info", MARK, "signed checkpoint of the station's ledger", "台站账本的签名检查点", "", frozenset({2017, 2025}),
+    "docs/ledger.md", "",
+    "in i21001: //TLOG1 origin size root signature//, both blobs in base64url without padding; not of the standard",
+    "写在 i21001 中：//TLOG1 来源 大小 根 签名//，后两项为不带填充的 base64url；不属于该标准",
+)  # fmt: skip
 _COLUMNS: Final = ("kind", "code", "name_en", "name_zh", "unit", "editions", "source", "notes")
 
 
@@ -21,6 +29,8 @@ def explain(line: argparse.Namespace) -> int:
     """Print every row about a code; 1 where there is none, with the codes nearest to it."""
     edition = None if line.edition is None else Edition(line.edition)
     entries = explained(line.code, edition)
+    if line.code.strip(" /").split(" ")[0].upper() == MARK and edition != Edition.HJ2005:
+        entries = [_OURS]
     if line.json:
         print(json.dumps([_plain(dataclasses.asdict(entry)) for entry in entries], indent=1, ensure_ascii=False))
     elif entries:

@@ -273,3 +273,10 @@ def test_a_checkpoint_in_a_log_line_is_read() -> None:
     ]
     assert "signed checkpoint" in run("decode", data=encode(message)).decode()
     assert "签名检查点" in run("decode", data=encode(message), lang="zh").decode()
+
+
+def test_explain_tells_what_our_own_mark_in_the_log_line_is() -> None:
+    assert "signed checkpoint" in run("explain", "TLOG1").decode()
+    assert "签名检查点" in run("explain", "//TLOG1 plumeline/tower-01/1 8 AAAA AAAA//", lang="zh").decode()
+    [row] = json.loads(run("explain", "TLOG1", "--json"))
+    assert (row["kind"], row["source"]) == ("info", "docs/ledger.md")
