@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any, Final
 
-from agent.analysis.job import LAYER
-from agent.analysis.revision import asked_for, base_of
+from agent.analysis.revision import asked_for
 from agent.changes import difference
 from host.history import History
+from metrology.layers import base_of, is_layer
 from metrology.periods import EPOCH, parse_iso
 
 Fields = Mapping[str, Any]
@@ -82,7 +82,7 @@ def _periods(history: History, span: Span) -> Iterator[tuple[str, list[dict[str,
 
 def _chosen(revisions: Iterable[dict[str, Any]], series: str, wanted: int | None) -> dict[str, Any] | None:
     """One revision, the newest where none is named; revision 0 of a layer is the reported series."""
-    name = base_of(series) if LAYER in series and wanted == 0 else series
+    name = base_of(series) if is_layer(series) and wanted == 0 else series
     own = [one for one in revisions if one["series"] == name and wanted in (None, one["row"]["rev"])]
     return max(own, key=lambda one: int(one["row"]["rev"]), default=None)
 

@@ -3,18 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
+from metrology.layers import layer_of
 from metrology.periods import parse_iso
 
 Fields = Mapping[str, Any]
-LAYER: Final = "~analysis"
-
-
-def layer_of(series: str) -> str:
-    """Name of the analysis layer beside a regulated series."""
-    instrument, _, measurand = series.partition(".")
-    return f"{instrument}{LAYER}.{measurand}"
 
 
 @dataclass(frozen=True, slots=True)

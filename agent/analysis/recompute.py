@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from agent.analysis.again import Again
 from agent.analysis.corrections import Corrections
-from agent.analysis.job import LAYER, Job, Tally, layer_of
+from agent.analysis.job import Job, Tally
 from agent.analysis.plan import AND, Plan
 from agent.analysis.section import Section, StackAgain
 from agent.analysis.weights import Around, Weights
 from agent.values.averaging import SeriesSpec, upper
 from calibration.correction import Coefficients
+from metrology.layers import is_layer, layer_of
 from metrology.periods import DAY_S, HOUR_S, MINUTE_S, iso, period_start
 from metrology.reading import Average
 from protocols.record import average_row, averages_of
@@ -168,7 +169,7 @@ class Recomputation:
             if (row := self._row(kept, one, self.job.out(series))) is not None:
                 rows[self.job.out(series)] = row
         # A layer has records of its own.
-        kinds = [[name for name in rows if (LAYER in name) is layered] for layered in (False, True)]
+        kinds = [[name for name in rows if is_layer(name) is layered] for layered in (False, True)]
         return [
             self._record(period_s, start, {name: rows[name] for name in names[first : first + ROWS_MAX]})
             for names in kinds
@@ -207,7 +208,7 @@ class Recomputation:
     def _record(self, period_s: int, start: datetime, rows: Mapping[str, Any]) -> dict[str, Any]:
         self.tally.records[period_s] = self.tally.records.get(period_s, 0) + 1
         end = iso(start + timedelta(seconds=period_s))
-        layer = {"layer": "analysis"} if any(LAYER in name for name in rows) else {}
+        layer = {"layer": "analysis"} if any(is_layer(name) for name in rows) else {}
         head = {"start": iso(start), "end": end, "period_s": period_s, "recompute": self.job.name}
         return {**head, **layer, "rows": dict(rows)}
 

@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from agent.analysis.corrections import TOLD
-from agent.analysis.job import LAYER, job_of
+from agent.analysis.job import job_of
 from agent.analysis.plan import Known, Plan
 from agent.analysis.prepared import Ground, begin_of
 from agent.analysis.recompute import DAY
 from agent.analysis.station import day_offset_s, specs_in
 from agent.values.budgets import RECORDS, window
 from host.history import History
+from metrology.layers import base_of
 from metrology.periods import DAY_S, EPOCH, HOUR_S, MINUTE_S, parse_iso, period_start
 
 Fields = Mapping[str, Any]
@@ -22,11 +23,6 @@ def asked_for(history: History, name: str) -> Fields | None:
     """The `recompute` record of an id."""
     rows = history.told("calibration", EPOCH, EPOCH + timedelta(days=10**6), ("recompute",))
     return next((row for row in rows if row["id"] == name), None)
-
-
-def base_of(series: str) -> str:
-    """The series that was measured, of one that may be an analysis layer."""
-    return series.replace(LAYER, "")
 
 
 class Revision:

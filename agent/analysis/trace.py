@@ -15,10 +15,11 @@ from agent.analysis.lineage import Lineage
 from agent.analysis.marks import behind
 from agent.analysis.members import Members, differences
 from agent.analysis.prepared import begin_of
-from agent.analysis.revision import Revision, asked_for, base_of
+from agent.analysis.revision import Revision, asked_for
 from agent.analysis.station import day_offset_s, is_regulated, spec_in
 from agent.values.averaging import LOWER
 from host.history import PAGE_ROWS, History
+from metrology.layers import base_of
 from metrology.periods import EPOCH, iso, parse_iso, period_start
 from protocols.record import average_row
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from agent.analysis.again import is_member
-from agent.analysis.revision import base_of
 from agent.analysis.trace import Question, Tracer
 from agent.analysis.uncertain import Found, of_checks, of_coefficients, of_drift, of_scans, told
 from agent.config import Config
@@ -16,6 +15,7 @@ from agent.firmware.tables import HUMIDITY
 from calibration.correction import brought
 from calibration.density import AtDensity, at_density_of
 from metrology.budget import Budget
+from metrology.layers import base_of
 from metrology.measurand import catalogue
 from metrology.periods import EPOCH, parse_iso
 from metrology.reading import Average

@@ -22,7 +22,8 @@ def calibration(
     looked = Looked(frame, records)
     checked = {one["series"] for run in looked.runs.values() for one in run.points} | set(looked.series)
     covered = Coverage(frame)
-    for hour in hours(averages, frame.since, frame.until, Standings(looked.intervals), lambda one: one in checked):
+    standings = Standings(looked.intervals)
+    for hour in hours(averages, frame.since, frame.until, standings, checked.__contains__, frame.regulated):
         covered.take(hour)
     section, verdict = verdicts(frame, looked, covered.counts)
     limits = limits_table(frame, (one.check.rules for one in looked.judged))

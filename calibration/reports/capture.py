@@ -21,7 +21,8 @@ def capture(frame: Frame, records: Iterable[Fields], averages: Iterable[Fields],
     words = frame.words
     looked = Looked(frame, records)
     covered = Coverage(frame)
-    for hour in hours(averages, frame.since, frame.until, Standings(looked.intervals), frame.wants):
+    standings = Standings(looked.intervals)
+    for hour in hours(averages, frame.since, frame.until, standings, frame.wants, frame.regulated):
         covered.take(hour)
     quarters, verdict = _quarters(frame, covered)
     sections = [

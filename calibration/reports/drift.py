@@ -23,7 +23,7 @@ def drift(frame: Frame, calibration: Iterable[Fields], averages: Iterable[Fields
     checked = set(looked.series)
     covered = Coverage(frame)
     standings = Standings(looked.intervals)
-    for hour in hours(averages, frame.since, frame.until, standings, lambda one: one in checked):
+    for hour in hours(averages, frame.since, frame.until, standings, checked.__contains__, frame.regulated):
         covered.take(hour)
     section, verdict = verdicts(frame, looked, covered.counts)
     refused = [one for one in events if one["what"] == "calibration-refused"]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from calibration.reports.document import Cell, Chart, Column, Line, Report, Row, Section, Span, Table, Verdict
 from calibration.reports.frame import Frame, named, worst
 from calibration.reports.hours import Standings, hours
+from calibration.reports.layers import Layers
 from calibration.reports.look import Fields, Looked
 from calibration.reports.periods import KG_PER_T, Stated
 from calibration.reports.stacks import Emitted, Stacks, emitted, gas_of, is_rate
@@ -31,12 +32,14 @@ class Gathered:
     ) -> None:
         self.looked = Looked(frame, records)
         standings = Standings(self.looked.intervals, stacks.inputs)
+        layers = Layers(frame)
         rows = hours(
-            stacks.terms.tapped(averages),
+            stacks.terms.tapped(layers.tapped(averages)),
             frame.since,
             frame.until,
             standings,
             lambda one: is_rate(one) and frame.wants(one),
+            frame.regulated,
         )
         self.rates: dict[str, Emitted] = {}
         self.substituted: dict[str, list[Substituted]] = {}
@@ -46,7 +49,9 @@ class Gathered:
             kept = [at for at, hour in enumerate(one.hours) if frame.holds(hour.start)]
             if kept:
                 own = Emitted(series, [one.hours[at] for at in kept], [one.records[at] for at in kept])
+                own.revised = [start for start in one.revised if frame.holds(start)]
                 self.rates[series] = own
+        self.layers = layers.table(self.rates, standings)
         self.stated = {series: Stated(frame, one.hours, self.substituted[series]) for series, one in self.rates.items()}
 
 
@@ -92,11 +97,15 @@ def _totals(frame: Frame, found: Gathered, scheme: Scheme | None) -> tuple[list[
         verdicts.append(words.verdict(word, judged.rule.verified))
         rows.append(_total(frame, one, found.stated[series], verdicts[-1]))
     notes = [words("note.amounts"), words(f"note.scheme-{scheme or 'none'}"), words("note.capture-judged")]
+    notes += [words("note.revised", series=words.series(one.series), hours=len(one.revised))
+              for one in found.rates.values() if one.revised] or [words("note.first-reported")]  # fmt: skip
     tables = [frame.table("table.totals", columns, rows, notes)]
     if equivalent := _equivalents(frame, found):
         tables.append(equivalent)
     if weighed := weights(frame, {series: one.hours for series, one in found.rates.items()}):
         tables.append(weighed)
+    if found.layers:
+        tables.append(found.layers)
     return tables if rows else [], worst(verdicts, words)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from calibration.qa.rules import Judgement
 from calibration.reports.document import Column, Header, Kind, RecordId, Report, Row, Section, Table, Verdict
 from calibration.reports.words import Words
+from metrology.layers import is_layer
 
 # Rows of a table that lists single happenings; what is left out is said below it.
 ROWS_MAX = 1000
@@ -16,11 +17,15 @@ NAMED_MAX = 6
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """`series`: series or instruments the report is limited to; all where it is empty."""
+    """`series`: series or instruments the report is limited to; all where it is empty.
+
+    `regulated`: instruments and stacks of which a report tells what was first reported.
+    """
 
     words: Words
     header: Header
     series: tuple[str, ...] = ()
+    regulated: frozenset[str] = frozenset()
 
     @property
     def since(self) -> datetime:
@@ -37,8 +42,10 @@ class Frame:
         return self.since <= at < self.until
 
     def wants(self, series: str) -> bool:
-        """Whether the report is about a series."""
-        return not self.series or any(series == one or series.startswith(f"{one}.") for one in self.series)
+        """Whether the report is about a series: an analysis layer only where it is named."""
+        if not self.series:
+            return not is_layer(series)
+        return any(series == one or series.startswith(f"{one}.") for one in self.series)
 
     def table(
         self, key: str, columns: Iterable[Column], rows: Iterable[Row], notes: Iterable[str] = (), title: str = ""

@@ -1,7 +1,7 @@
 """Hours of every series, one pass over the average records: what each hour was, and why it was not valid."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -73,8 +73,13 @@ def state_of(row: Fields | None, stands: Standing = "good") -> State:
     return next((state for state, members in _ORDER if invalid & members), State.OTHER)
 
 
-def newest_revisions(records: Iterable[Fields]) -> Iterator[tuple[datetime, dict[str, tuple[Fields, RecordId]]]]:
-    """Rows of each hour by series, those of a later revision over earlier ones; records come by their start."""
+def newest_revisions(
+    records: Iterable[Fields], regulated: Collection[str] = ()
+) -> Iterator[tuple[datetime, dict[str, tuple[Fields, RecordId]]]]:
+    """Rows of each hour by series, those of a later revision over earlier ones; records come by their start.
+
+    Of instruments and stacks that are `regulated` what was reported first counts, whatever came after it.
+    """
     at, rows = "", dict[str, tuple[Fields, RecordId]]()
     for fields in records:
         if fields["start"] != at and rows:
@@ -82,6 +87,8 @@ def newest_revisions(records: Iterable[Fields]) -> Iterator[tuple[datetime, dict
             rows = {}
         at = fields["start"]
         for series, row in fields["rows"].items():
+            if row.get("rev", 0) and series.partition(".")[0] in regulated:
+                continue
             rows[series] = row, (fields["epoch"], fields["seq"])
     if rows:
         yield parse_iso(at), rows
@@ -117,8 +124,9 @@ class Standings:
 
 
 def hours(
-    records: Iterable[Fields], since: datetime, until: datetime, standings: Standings, wanted: Callable[[str], bool]
-) -> Iterator[HourRow]:
+    records: Iterable[Fields], since: datetime, until: datetime, standings: Standings, wanted: Callable[[str], bool],
+    regulated: Collection[str] = (),
+) -> Iterator[HourRow]:  # fmt: skip
     """Every hour of every series of the station, in order of time; the hours without a record too.
 
     Where no record is, the series of the record before count, at the start those of the first; a series that the
@@ -127,7 +135,7 @@ def hours(
     """
     known: list[str] = []
     next_start = since
-    for start, rows in newest_revisions(records):
+    for start, rows in newest_revisions(records, regulated):
         next_start = min(next_start, start)
         present = [series for series in rows if wanted(series)]
         while next_start < start:

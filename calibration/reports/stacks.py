@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from calibration.reports.document import RecordId
 from calibration.reports.hours import HourRow, Standings, State
 from calibration.reports.terms import Terms
+from metrology.layers import layer_of
 from metrology.stack.hours import Hour, HourState
 
 UNIT: Final = "kg/h"
@@ -35,6 +37,8 @@ class Stacks:
                     found[f"{name}.{gas}_{derived}"] = (*own, *common)
             for derived in ("stack_velocity", "flow_actual", "flow_wet", "flow_dry"):
                 found[f"{name}.{derived}"] = tuple(common)
+        # What is made again of a series is as good as the checks of the same inputs say.
+        found |= {layer_of(series): inputs for series, inputs in found.items()}
         return cls(found, Terms(document))
 
 
@@ -50,11 +54,15 @@ def gas_of(series: str) -> str:
 
 @dataclass(slots=True)
 class Emitted:
-    """One rate over time: hours in order, the record of each, and the mean rate (kg/h) where there is one."""
+    """One rate over time: hours in order, the record of each, and the mean rate (kg/h) where there is one.
+
+    `revised`: hours that count as they were made again, not as first reported.
+    """
 
     series: str
     hours: list[Hour] = field(default_factory=list)
     records: list[RecordId | None] = field(default_factory=list)
+    revised: list[datetime] = field(default_factory=list)
 
     def take(self, one: HourRow, standings: Standings, terms: Terms) -> None:
         """Add one hour."""
@@ -68,6 +76,8 @@ class Emitted:
         passed = standings.last_good(self.series, one.start) if state is HourState.OUT_OF_CONTROL else None
         self.hours.append(Hour(one.start, state, amount, budget, one.state is State.SUSPECT, passed))
         self.records.append(one.record)
+        if one.row is not None and one.row.get("rev", 0):
+            self.revised.append(one.start)
 
 
 def emitted(rows: Iterable[HourRow], standings: Standings, terms: Terms) -> dict[str, Emitted]:

@@ -64,7 +64,7 @@ def make(history: History | None, station: str, asked: Asked, progress: Progress
     A performance test needs no history.
     """
     config = (history.newest("config", asked.until) if history else None) or {}
-    frame = Frame(Words(asked.lang), header_of(config, station, asked), asked.series)
+    frame = Frame(Words(asked.lang), header_of(config, station, asked), asked.series, _regulated(config))
     if history is None or asked.kind == "performance":
         return performance(frame, asked.judged, asked.files, asked.recorded)
     report = _built(history, frame, asked, _stacks(config), _Told(asked, progress))
@@ -96,6 +96,15 @@ def header_of(config: Fields, station: str, asked: Asked) -> Header:
 def _instrument(name: str, block: Mapping[str, Any]) -> tuple[str, str, str]:
     declared = block.get("declared") or {}
     return name, str(block.get("driver", "")), str(declared.get("serial") or block.get("serial_number") or "")
+
+
+def _regulated(config: Fields) -> frozenset[str]:
+    """Regulated instruments, and stacks: what is derived of one is never revised."""
+    document = config.get("document") or {}
+    instruments = (document.get("instruments") or {}).items()
+    return frozenset(name for name, one in instruments if one.get("kind") == "regulated") | frozenset(
+        document.get("stacks") or {}
+    )
 
 
 def _stacks(config: Fields) -> Stacks:

@@ -100,6 +100,12 @@ def test_hours_count_gaps_and_take_the_last_revision() -> None:
     assert found[2].record == (1, 11)
 
 
+def test_of_a_regulated_instrument_what_was_first_reported_counts() -> None:
+    rows = [average(0, 0, **{"cems.so2": 1.0, "air.co2": 2.0}), average(0, 1, **{"cems.so2": 9.0, "air.co2": 8.0})]
+    found = hours(rows, START, START + timedelta(hours=1), Standings([]), lambda _: True, frozenset({"cems"}))
+    assert {one.series: one.row and one.row["mean"] for one in found} == {"cems.so2": 1.0, "air.co2": 8.0}
+
+
 async def test_the_daemon_signs_what_it_puts_on_record(made_station: ModuleType, tmp_path: Path) -> None:
     station = made_station.MadeStation(tmp_path, START, 1)
     task = asyncio.create_task(station.log.run())

@@ -125,6 +125,23 @@ async def test_a_kv_that_was_filed_wrongly_changes_the_flow_and_no_concentration
     asked = ["diff", "--series", layer("main.so2_rate"), "--from", iso(BEGIN), "--to", iso(END), "--period", "1h"]
     assert main(["--lang", "en", *asked, "--config", str(tmp_path / "station.hjson")]) == 0
     assert "filing 2026-031" in capsys.readouterr().out
+    # The report tells the layer beside what was reported, and counts it nowhere.
+    out = tmp_path / "report.json"
+    asked = ["report", "emission", "--from", iso(BEGIN), "--to", iso(END), "--config", str(tmp_path / "station.hjson")]
+    assert main([*asked, "--out", str(out)]) in (0, 1)
+    tables = {one["title"]: one for part in json.loads(out.read_text())["report"]["sections"] for one in part["tables"]}
+    said = {row["cells"][0]: row["cells"] for row in tables["Amounts of the period"]["rows"]}
+    assert all("analysis" not in name for name in said)
+    beside = {row["cells"][0]: row["cells"] for row in tables["Analysis layers, beside what was reported"]["rows"]}
+    assert beside.keys() <= said.keys()
+    name = next(one for one in beside if "so2" in one.lower())
+    assert said[name][1] == pytest.approx(first["sum"] / 1000)
+    assert beside[name][1:] == [
+        1, 1, said[name][1], 1, *map(pytest.approx, (hour["sum"] / 1000, (hour["sum"] - first["sum"]) / 1000)),
+        pytest.approx(100 * (hour["sum"] / first["sum"] - 1)),
+    ]  # fmt: skip
+    assert beside[name][7] > 4.0
+    assert any("first reported" in note for note in tables["Amounts of the period"]["notes"])
 
 
 async def test_a_corrected_input_changes_what_is_made_of_it(stack: Any) -> None:
