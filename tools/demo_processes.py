@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 STOP_WALL_S = 20.0
 
@@ -15,13 +16,23 @@ class StartError(Exception):
     """A process that did not come up; the text says which and where its output lies."""
 
 
+class Running(Protocol):
+    """What is asked of a process; `subprocess.Popen` is one."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def kill(self) -> None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
 class Processes:
     """Started programs by name. Used as a context: leaving it ends all that still run."""
 
     def __init__(self, logs: Path) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._logs = logs
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[str, Running] = {}
 
     def __enter__(self) -> "Processes":
         return self
@@ -39,6 +50,10 @@ class Processes:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def take(self, name: str, process: Running) -> None:
+        """Look after one that somebody else has started, in a group of its own."""
+        self._running[name] = process
 
     def pid(self, name: str) -> int:
         """Process id of a running program."""

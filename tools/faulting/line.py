@@ -28,15 +28,13 @@ from demo_keys import random_seed
 from demo_processes import Processes, StartError
 from demo_setup import free_port
 from gateway_driver import NAME
+from line_config import PORTS, STATION, central_of, station_of
+from warm import Warm
 
 from host.control import RequestError, ask
-from protocols.tlog import signer_from_seed
 
 TOOLS = ROOT / "tools"
-STATION, PORTS, ASK_S, START_S = "faults-01", 5, 0.2, 40.0
-PLACE = {"latitude": 31.2, "longitude": 121.5, "height_m": 10, "datum": "WGS-84"}
-FACTORS = {"a34013": {"series": "dev001.static_pressure", "decimals": 3}}
-MN = "0100B1F2A00002A000000001"
+ASK_S, START_S = 0.2, 40.0
 
 
 def needs() -> None:
@@ -49,7 +47,8 @@ def needs() -> None:
 class Shape:
     """`station`, `centre`: what stands before the commands of either side (a network namespace), and where it listens.
 
-    `before` is called before anything of the product is started.
+    `before` is called before anything of the product is started. `warm`: the daemon is forked from a process that has
+    its modules, which makes a start several times shorter.
     """
 
     units: int = 50
@@ -60,6 +59,7 @@ class Shape:
     host: str = "127.0.0.1"
     hj212: bool = True
     quota_GB: float = 10_000
+    warm: bool = True
     before: "Callable[[Line], None] | None" = None
 
 
@@ -76,6 +76,7 @@ class Line:
         # (from, to) in unix time within which an answer may come to nothing without a word: the daemon stood still.
         self.excused: list[tuple[float, float]] = []
         self._asking = threading.Event()
+        self._warm: Warm | None = None
 
     @contextlib.contextmanager
     def instruments(self) -> Iterator[None]:
@@ -96,6 +97,8 @@ class Line:
         self._prepare()
         if self.shape.before:
             self.shape.before(self)
+        if self.shape.warm:
+            self._warm = Warm((*self.shape.station, *self._environment(), sys.executable))
         self.start("broker")
         self.start("centre")
         self.start("agent")
@@ -111,6 +114,8 @@ class Line:
                 os.kill(self.processes.pid(name), signal.SIGCONT)
         self.processes.stop("agent")
         self.processes.stop("centre", "broker")
+        if self._warm:
+            self._warm.close()
         self.silence()
 
     def _spoken(self) -> "subprocess.Popen[str]":
@@ -141,58 +146,25 @@ class Line:
         (self.folder / "pw").chmod(0o600)
         self.store.mkdir(parents=True, exist_ok=True)
         self.central.parent.mkdir(mode=0o700)
-        self.config.write_text(json.dumps(self._station(), indent=1))
-        (self.folder / "central.hjson").write_text(json.dumps(self._central(seed), indent=1))
+        self.config.write_text(json.dumps(station_of(self), indent=1))
+        (self.folder / "central.hjson").write_text(json.dumps(central_of(self, seed), indent=1))
         (self.folder / "broker.conf").write_text(
             f"listener {self.ports['mqtt']} {self.shape.host}\nallow_anonymous true\npersistence false\n"
             "log_type error\nmax_queued_messages 0\nmax_inflight_messages 50\n"
             + ("user root\n" if os.geteuid() == 0 else "")
         )
 
-    def _station(self) -> dict[str, Any]:
-        buses = {f"bus{number}": {"wire": {"kind": "tcp", "host": "127.0.0.1", "port": port}, "protocol": "modbus-tcp"}
-                 for number, port in enumerate(self.unit_ports)}  # fmt: skip
-        instruments = {
-            f"dev{unit:03d}": {"driver": NAME, "bus": f"bus{unit % PORTS}", "unit": unit, "poll_s": self.shape.poll_s,
-                               "kind": "regulated", "rule": "hj-stack"}
-            for unit in range(1, self.shape.units + 1)
-        }  # fmt: skip
-        uplinks: dict[str, Any] = {
-            "centre": {"kind": "mqtt", "host": self.shape.host, "port": self.ports["mqtt"]},
-        }
-        if self.shape.hj212:
-            uplinks["province"] = {"kind": "hj212", "host": self.shape.host, "port": self.ports["hj212"],
-                                   "outlet": "main", **self._identity(), "factors": FACTORS}  # fmt: skip
-        return {
-            "station": {"id": STATION, "network": "faults", "name_zh": "测试", "name_en": "Faults",
-                        "simulated": self.shape.host == "127.0.0.1", "position": PLACE},
-            "store": {"path": str(self.store), "commit_ms": 50, "quota_GB": self.shape.quota_GB},
-            "ledger": {"key": {"file": str(self.folder / "key")}},
-            "buses": buses, "instruments": instruments, "uplinks": uplinks, "socket": str(self.socket),
-        }  # fmt: skip
-
-    def _identity(self) -> dict[str, Any]:
-        return {"mn": MN, "st": "31", "pw": {"file": str(self.folder / "pw")}}
-
-    def _central(self, seed: str) -> dict[str, Any]:
-        station: dict[str, Any] = {
-            "network": "faults", "name_zh": "测试", "name_en": "Faults", "position": PLACE,
-            "vkey": signer_from_seed(seed, f"plumeline/{STATION}").vkey,
-        }  # fmt: skip
-        if self.shape.hj212:
-            station["outlets"] = {"main": {**self._identity(), "factors": FACTORS}}
-        return {
-            "store": str(self.central),
-            "hj212": {"port": self.ports["hj212"], "host": self.shape.host},
-            "mqtt": {"host": self.shape.host, "port": self.ports["mqtt"]},
-            "stations": {STATION: station},
-        }
-
     # -- processes
+
+    def _environment(self) -> tuple[str, ...]:
+        return ("env", f"PYTHONPATH={ROOT}:{self.folder / 'site'}", "MALLOC_ARENA_MAX=1")
 
     def start(self, name: str) -> None:
         """Start the broker, the centre or the agent, or start it again."""
-        environment = ("env", f"PYTHONPATH={ROOT}:{self.folder / 'site'}", "MALLOC_ARENA_MAX=1")
+        if name == "agent" and self._warm:
+            self.processes.take(name, self._warm.start(["run", str(self.config)], self.folder / "logs" / "agent.log"))
+            return
+        environment = self._environment()
         commands: dict[str, tuple[str | Path, ...]] = {
             "broker": (*self.shape.centre, "mosquitto", "-c", self.folder / "broker.conf"),
             "centre": (*self.shape.centre, *environment, sys.executable, "-m", "central", "run",
@@ -271,4 +243,4 @@ def last_words(line: Line, names: Iterable[str] = ("agent", "centre", "broker"))
     return [f"{name}: {word}" for name in names for word in line.words(name)[-4:]]
 
 
-__all__ = ["Line", "Shape", "StartError", "last_words", "needs"]
+__all__ = ["STATION", "Line", "Shape", "StartError", "last_words", "needs"]

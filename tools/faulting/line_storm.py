@@ -7,6 +7,7 @@ from pathlib import Path
 
 from campaign import Result
 from line import Line, Shape, StartError, last_words
+from line_units import REGISTERS
 from line_verdict import account
 
 Fault = Callable[[Line, random.Random], None]
@@ -24,14 +25,15 @@ def storm(fault: Fault, seed: int, folder: Path, faults: int, shape: Shape, calm
                     time.sleep(dice.uniform(*calm_s))
                     fault(line, dice)
                     result.points += 1
+                took = time.monotonic() - began
                 line.settle()
             except StartError as error:
                 result.failures += [str(error), *last_words(line)]
             else:
                 account(line, result)
-            result.figures["line_s"] = round(time.monotonic() - began, 1)
-            rate = 20 * result.figures.get("answers", 0) / result.figures["line_s"]
-            result.figures["readings_per_s"] = round(rate)
+                # Over the whole storm, with the time in which nobody asked.
+                result.figures["storm_s"] = round(took, 1)
+                result.figures["readings_per_s"] = round(REGISTERS * result.figures["answers"] / took)
     except StartError as error:
         result.failures.append(f"the line did not start: {error}")
     return result
