@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ import apsw
 from agent.config import Config
 from agent.history.daemon import DaemonSource
 from agent.history.opened import own_vkey
+from agent.ledger.chain import first_key, rotations_of_daemon, rotations_of_files
 from agent.ledger.places import rows_of_daemon, rows_of_files
 from agent.ledger.walk import Finding, Row, Walk
 from host.control import RequestError
@@ -29,10 +30,11 @@ PROGRESS_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is walked; `vkey` is the key the place itself tells."""
+    """What is walked; `vkey` is the key the place itself tells, `rotations` the changes of it."""
 
     name: str
     rows: Iterable[Row | Finding]
+    rotations: Sequence[Mapping[str, Any]]
     vkey: str | None = None
 
 
@@ -42,7 +44,8 @@ def verify(line: argparse.Namespace) -> int:
     try:
         place = _place(line)
         keys = line.vkey or ([place.vkey] if place.vkey else [])
-        walk = Walk(keys, line.witness_vkey)
+        # Whichever key of a chain is given, the walk begins with its first and follows.
+        walk = Walk(dict.fromkeys(first_key(place.rotations, one) for one in keys), line.witness_vkey)
         teller = _Teller(line, said)
         for finding in _walked(walk, _shown_progress(place.rows)):
             teller.take(finding)
@@ -63,17 +66,21 @@ def _place(line: argparse.Namespace) -> Place:
         return _daemon(line.socket)
     path = Path(line.place)
     if path.is_dir():
-        return Place(line.place, rows_of_files(path / "segments" if (path / "segments").is_dir() else path))
+        return _files(line.place, path / "segments" if (path / "segments").is_dir() else path)
     config = load(line.place, Config, line.lang)
     try:
         return _daemon(config.socket)
     except RequestError:
-        return Place(line.place, rows_of_files(Path(config.store.path) / "segments"), own_vkey(config))
+        return _files(line.place, Path(config.store.path) / "segments", own_vkey(config))
+
+
+def _files(name: str, folder: Path, vkey: str | None = None) -> Place:
+    return Place(name, rows_of_files(folder), rotations_of_files(folder), vkey)
 
 
 def _daemon(socket: str) -> Place:
     source = DaemonSource(socket)
-    return Place(socket, rows_of_daemon(source), source.vkey())
+    return Place(socket, rows_of_daemon(source), rotations_of_daemon(source), source.vkey())
 
 
 def _walked(walk: Walk, rows: Iterable[Row | Finding]) -> Iterator[Finding]:
@@ -128,7 +135,8 @@ class _Teller:
             head = {"origin": newest.origin, "size": newest.size, "root": newest.root.hex()} if newest else None
             document = {
                 "place": place.name, "key": key, "first": walk.first, "last": walk.last, "counts": dict(walk.counts),
-                "newest": head, "findings": self._kept, "by_kind": dict(self.counts), "wrong": self.wrong,
+                "newest": head, "keys": walk.keys, "witnesses": walk.witnesses,
+                "findings": self._kept, "by_kind": dict(self.counts), "wrong": self.wrong,
             }  # fmt: skip
             print(json.dumps(document, ensure_ascii=False))
             return
@@ -143,4 +151,11 @@ class _Teller:
         )  # fmt: skip
         if key != "given":
             yield self._said.word(key, lang) or ""
+        if len(walk.keys) > 1:
+            yield (self._said.word("chain", lang) or "").format(count=len(walk.keys) - 1, vkey=walk.keys[0])
+        if walk.witnesses:
+            all_of = min(walk.witnesses.values())
+            yield (self._said.word("witnesses", lang) or "").format(
+                count=len(walk.witnesses), names=", ".join(walk.witnesses), epoch=all_of[0], size=all_of[1]
+            )
         yield (self._said.word("wrong" if self.wrong else "well", lang) or "").format(count=self.wrong)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocols.tlog import Frontier
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -28,3 +30,21 @@ class Finding:
     seq: int | None
     detail: Mapping[str, Any] = field(default_factory=dict)
     told: bool = False
+
+
+@dataclass(slots=True)
+class Held:
+    """The epoch being walked: the tree under its last believed checkpoint, and the records since then."""
+
+    epoch: int
+    next_seq: int = 0
+    tree: Frontier = field(default_factory=Frontier)
+    broken: bool = False
+    since: dict[int, tuple[bytes, str]] = field(default_factory=dict)
+    overdue: bool = False
+
+
+def brief(fields: Mapping[str, Any]) -> str:
+    """Kind of a record and what it is about, for people."""
+    about = fields.get("what") or fields.get("instrument") or fields.get("start") or ""
+    return f"{fields['kind']} {about} {fields['t']}".replace("  ", " ")

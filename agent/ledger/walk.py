@@ -7,16 +7,14 @@ the leaves that checkpoints list, those with the roots that are signed: so one a
 import base64
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agent.analysis.ledger import listed
-from agent.ledger.findings import Finding, Row
+from agent.ledger.findings import Finding, Held, Row, brief
 from agent.ledger.periods import Periods
 from protocols import record
 from protocols.tlog import (
     Checkpoint,
-    Frontier,
     NoteError,
     Verifier,
     checkpoint_text,
@@ -34,20 +32,9 @@ __all__ = ["Finding", "Row", "Walk"]
 UNCOVERED_MAX: Final = 1_010
 HOLES_MAX: Final = 10_000
 NOTES_MAX: Final = 200_000
+WITNESSES_MAX: Final = 20
 
 Fields = Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class _Held:
-    """The epoch being walked: the tree under its last believed checkpoint, and the records since then."""
-
-    epoch: int
-    next_seq: int = 0
-    tree: Frontier = field(default_factory=Frontier)
-    broken: bool = False
-    since: dict[int, tuple[bytes, str]] = field(default_factory=dict)
-    overdue: bool = False
 
 
 class Walk:
@@ -59,7 +46,7 @@ class Walk:
         for vkey in self._vkeys:
             Verifier.from_vkey(vkey)
         self._witness = WitnessKey.from_vkey(witness_vkey) if witness_vkey else None
-        self._held: _Held | None = None
+        self._held: Held | None = None
         self._origin: str | None = None
         self._replaced: int | None = None
         self._skipped: Finding | None = None
@@ -69,6 +56,9 @@ class Walk:
         self._gone: dict[tuple[int, int], tuple[int, int]] = {}
         self._deleted: list[Fields] = []
         self._notes: dict[tuple[int, int], str] = {}
+        # In the order they came into force; and how far each witness that the log names has cosigned.
+        self.keys = list(self._vkeys)
+        self.witnesses: dict[str, tuple[int, int]] = {}
         self.counts: Counter[str] = Counter()
         self.first = self.last = ""
         self.newest: Checkpoint | None = None
@@ -100,7 +90,7 @@ class Walk:
             yield from list(self._meaning(held, row, fields))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             yield Finding("unreadable", row.epoch, row.seq, {"why": f"{type(error).__name__}: {error}"})
-        held.since[row.seq] = leaf, _brief(fields)
+        held.since[row.seq] = leaf, brief(fields)
         if len(held.since) > UNCOVERED_MAX:
             held.since.pop(next(iter(held.since)))
             if not held.overdue:
@@ -118,7 +108,7 @@ class Walk:
         yield from self._without_raw()
         yield from self._orphans()
 
-    def _removed(self, held: _Held, row: Row) -> None:
+    def _removed(self, held: Held, row: Row) -> None:
         """Raw whose body is gone: its leaf still has to be the one that was signed."""
         self.counts["gone"] += 1
         if row.leaf is not None:
@@ -160,18 +150,18 @@ class Walk:
                 self._skipped = skipped
             else:
                 yield skipped
-        self._held = _Held(epoch)
+        self._held = Held(epoch)
         self._periods.begin(epoch)
         self.counts["epochs"] += 1
 
-    def _number(self, held: _Held, row: Row) -> Iterator[Finding]:
+    def _number(self, held: Held, row: Row) -> Iterator[Finding]:
         if row.seq > held.next_seq and len(self._holes) < HOLES_MAX:
             self._holes.append((row.epoch, held.next_seq, row.seq - 1))
         if row.seq < held.next_seq:
             yield Finding("number-repeated", row.epoch, row.seq)
         held.next_seq = max(held.next_seq, row.seq + 1)
 
-    def _meaning(self, held: _Held, row: Row, fields: Fields) -> Iterator[Finding]:
+    def _meaning(self, held: Held, row: Row, fields: Fields) -> Iterator[Finding]:
         self.first = self.first or fields["t"]
         self.last = fields["t"]
         if fields["kind"] == "checkpoint":
@@ -208,10 +198,14 @@ class Walk:
                 yield Finding("key-refused", fields["epoch"], fields["seq"], {"why": str(error)})
                 return
             self._vkeys = (*(one for one in self._vkeys if one != fields["former"]), new)
+            self.keys.append(new)
 
     def _cosigned(self, fields: Fields) -> Iterator[Finding]:
         self.counts["cosignatures"] += 1
         told = fields["checkpoint"]
+        if told["witness"] in self.witnesses or len(self.witnesses) < WITNESSES_MAX:
+            newest = self.witnesses.get(told["witness"], (0, 0))
+            self.witnesses[told["witness"]] = max(newest, (told["epoch"], told["size"]))
         text = self._notes.get((told["epoch"], told["size"]))
         if self._witness is None or text is None:
             return
@@ -224,7 +218,7 @@ class Walk:
 
     # -- checkpoints
 
-    def _checkpoint(self, held: _Held, fields: Fields) -> Iterator[Finding]:
+    def _checkpoint(self, held: Held, fields: Fields) -> Iterator[Finding]:
         self.counts["checkpoints"] += 1
         seq = fields["seq"]
         try:
@@ -248,7 +242,7 @@ class Walk:
             return open_checkpoint(note, self._vkeys)
         return parse_checkpoint(split_note(note)[0])
 
-    def _signed(self, held: _Held, fields: Fields, opened: Checkpoint, leaves: list[bytes]) -> Iterator[Finding]:
+    def _signed(self, held: Held, fields: Fields, opened: Checkpoint, leaves: list[bytes]) -> Iterator[Finding]:
         """The statement itself, and that its tree is the one before, grown."""
         seq, root = fields["seq"], base64.b64encode(opened.root).decode()
         station, _, epoch = opened.origin.rpartition("/")
@@ -272,9 +266,3 @@ class Walk:
         if not held.broken:
             yield Finding("checkpoint-root", held.epoch, seq, {"root": root})
         held.broken = True
-
-
-def _brief(fields: Fields) -> str:
-    """Kind of a record and what it is about, for people."""
-    about = fields.get("what") or fields.get("instrument") or fields.get("start") or ""
-    return f"{fields['kind']} {about} {fields['t']}".replace("  ", " ")
