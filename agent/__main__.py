@@ -10,6 +10,7 @@ from agent.cli import (
     board_calibration,
     board_colocation_line,
     cylinder_line,
+    enrol_line,
     firmware,
     hj212_line,
     key_line,
@@ -18,6 +19,7 @@ from agent.cli import (
     qa_line,
     report_line,
     scan_line,
+    update_line,
     user_line,
     verify_line,
 )
@@ -48,6 +50,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     **board_calibration.ARGUMENTS,
     **board_colocation_line.ARGUMENTS,
     **cylinder_line.ARGUMENTS,
+    **enrol_line.ARGUMENTS,
     **hj212_line.ARGUMENTS,
     **key_line.ARGUMENTS,
     **kv_line.ARGUMENTS,
@@ -55,6 +58,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     **qa_line.ARGUMENTS,
     **report_line.ARGUMENTS,
     **scan_line.ARGUMENTS,
+    **update_line.ARGUMENTS,
     **user_line.ARGUMENTS,
     **verify_line.ARGUMENTS,
 }
@@ -82,6 +86,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     *board_calibration.COMMANDS,
     *board_colocation_line.COMMANDS,
     *cylinder_line.COMMANDS,
+    *enrol_line.COMMANDS,
     *hj212_line.COMMANDS,
     *key_line.COMMANDS,
     *kv_line.COMMANDS,
@@ -89,6 +94,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     *qa_line.COMMANDS,
     *report_line.COMMANDS,
     *scan_line.COMMANDS,
+    *update_line.COMMANDS,
     *user_line.COMMANDS,
     *verify_line.COMMANDS,
 )

@@ -17,6 +17,7 @@ from agent.config_qa import Declared, Qa
 from agent.config_since import Since
 from agent.config_stack import Stack
 from agent.config_store import Store
+from agent.config_tls import StationTls
 from agent.config_wires import MqttWire, SerialWire, TcpWire, UdpWire
 from host.hjson import Strict
 from host.secrets import SecretRef
@@ -98,7 +99,7 @@ class MqttUplink(Strict):
     kind: Literal["mqtt"]
     host: str
     port: int = Field(ge=1, le=65535)
-    tls: Tls | None = None
+    tls: StationTls | None = None
     brokers: list[MqttBroker] = Field(default=[], max_length=8)
     return_s: float = Field(default=600, ge=1)
     version: Literal["5", "3.1.1"] = "5"

@@ -19,6 +19,15 @@ _MISREAD: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": N
 Text = Annotated[str, Field(min_length=1, max_length=8000)]
 
 
+class EnrolError(Exception):
+    """An enrolment that did not come about. `code` names the sentence that tells a person what to do."""
+
+    def __init__(self, code: str, **values: object) -> None:
+        super().__init__(", ".join([code, *(f"{name} {value}" for name, value in values.items())]))
+        self.code = code
+        self.values = values
+
+
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

@@ -74,7 +74,21 @@ def certificate_of(data: bytes) -> Certificate:
 
 
 class _Judged(ssl.SSLSocket):
-    """Holds the peer against what we know of time, where the clock itself cannot be believed."""
+    """Holds the peer against what we know of time, where the clock itself cannot be believed.
+
+    `failure` is what broke it: libraries above say only that it broke, and the peer's alert comes after the handshake.
+    """
+
+    failure: ssl.SSLError | None = None
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self.failure = error
+            raise
 
     def do_handshake(self, block: bool = False) -> None:
         super().do_handshake(block)
@@ -131,6 +145,11 @@ class ClientContext(ssl.SSLContext):
 def client_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
     """A `ClientContext`. Raises OSError for an unreadable file, ssl.SSLError and ValueError for what is none of it."""
     return ClientContext(ca, certificate, key)
+
+
+def failure_of(sock: object) -> ssl.SSLError | None:
+    """What broke a socket of a `ClientContext` after its handshake."""
+    return sock.failure if isinstance(sock, _Judged) else None
 
 
 def explained(error: BaseException | str, own: str = "") -> str:

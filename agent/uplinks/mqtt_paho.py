@@ -18,6 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.uplinks.mqtt_link import PUBLISH_WALL_S, DeniedError, Link, LinkError, Target, VersionError
+from host.tls import ClientContext, explained, failure_of
 from protocols.mqtt.messages import MESSAGE_BYTES_MAX
 
 KEEPALIVE_WALL_S: Final = 30
@@ -61,6 +62,8 @@ class _PahoLink:
         self._slots = asyncio.Semaphore(1)
         self._watched: int | None = None
         self._misc: asyncio.Task[None] | None = None
+        self._socket: object = None
+        self._own = target.tls.own.name if isinstance(target.tls, ClientContext) else ""
 
     # -- beginning and end
 
@@ -69,7 +72,7 @@ class _PahoLink:
         try:
             await asyncio.shield(connecting)
         except OSError as error:
-            raise LinkError(str(error) or type(error).__name__) from error
+            raise LinkError(explained(error, self._own)) from error
         except asyncio.CancelledError:
             connecting.add_done_callback(lambda _: self.close())
             raise
@@ -97,7 +100,7 @@ class _PahoLink:
         sock = self._client.socket()
         if sock is None:
             raise LinkError("the connection broke at once")
-        self._watched = sock.fileno()
+        self._watched, self._socket = sock.fileno(), sock
         self._loop.add_reader(self._watched, self._read)
         self._misc = self._loop.create_task(self._keep_alive())
         self._flush()
@@ -120,7 +123,8 @@ class _PahoLink:
 
     def _end(self, why: str) -> None:
         if not self._ended.done():
-            self._ended.set_result(why)
+            failure = failure_of(self._socket)
+            self._ended.set_result(explained(failure, self._own) if failure else why)
         if self._misc is not None:
             self._misc.cancel()
         if self._watched is not None:
@@ -206,7 +210,8 @@ class _PahoLink:
             info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
             reason = await self._answer_to(info.mid, info.rc, timeout_s)
         if reason.is_failure:
-            raise DeniedError(f"the broker refuses {topic}: {reason}")
+            hint = f"; our certificate is of {self._own}, and a station writes below its own name" if self._own else ""
+            raise DeniedError(f"the broker refuses {topic}: {reason}{hint}")
 
     async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
         while True:

@@ -92,7 +92,7 @@ def test_without_a_key_nothing_is_cosigned(store: Store, make_log: Maker) -> Non
 def test_a_store_of_the_version_before_gets_the_table(tmp_path: Path, stations: dict[str, Station]) -> None:
     path = str(tmp_path / "old.db")
     old = Store(path, stations, lambda: 0.0)
-    for table in ("cosignature", "challenge", "station_key", "carried"):
+    for table in ("cosignature", "challenge", "station_key", "carried", "enrolment_code", "certificate"):
         old.db.execute(f"DROP TABLE {table}")
     old.db.pragma("user_version", 2)
     old.close()
