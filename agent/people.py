@@ -36,6 +36,7 @@ REQUESTS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(_READS, "read"),
     **dict.fromkeys(_ACTS, "act"),
     "act": "service",
+    "update-begin": "service",
 }
 ASKED_CHARACTERS_MAX: Final = 2000
 WAITING_WALL_S: Final = 60.0

@@ -11,6 +11,7 @@ from agent.people import handlers as people_handlers
 from agent.qa.requests import handlers as qa_handlers
 from agent.reports import handlers as report_handlers
 from agent.space.requests import handlers as space_handlers
+from agent.update.running import handlers as update_handlers
 from host.control import Handler, RequestError
 from metrology.periods import iso
 from metrology.reading import Measurement
@@ -118,6 +119,7 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         **key_handlers(daemon, _text),
         **space_handlers(daemon, _text),
         **people_handlers(daemon),
+        **update_handlers(daemon, _text),
     }
 
 
