@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMIT = "PLUMELINE_FAULTS_COMMIT"
+FOLDERS = ("--state", "--folder")
 
 
 def git(*words: str) -> bytes:
@@ -45,21 +46,33 @@ def copy(target: Path, committed: bool) -> str:
 
 def run(target: Path, commit: str, name: str, arguments: list[str]) -> int:
     """The campaign's own exit code. Our end is its end."""
-    paths = f"{target}:{target / 'tools' / 'faulting'}"
-    # Without PYTHONSAFEPATH a child takes its packages from the folder that the command was given in.
-    environment = os.environ | {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1", COMMIT: commit}
+    environment = os.environ | {"PYTHONPATH": str(target), COMMIT: commit}
     command = [sys.executable, str(target / "tools" / "faulting" / f"{name}.py"), *arguments]
-    child = subprocess.Popen(command, env=environment)
+    # A child takes its packages from the folder it runs in before any other.
+    child = subprocess.Popen(command, env=environment, cwd=target)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda told, _: child.send_signal(told))
     return child.wait()
+
+
+def absolute(arguments: list[str]) -> list[str]:
+    """Arguments whose folders mean the same in another folder."""
+    found = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        option, equals, value = word.partition("=")
+        if before in FOLDERS:
+            word = str(Path(word).absolute())
+        elif equals and option in FOLDERS:
+            word = f"{option}={Path(value).absolute()}"
+        found.append(word)
+    return found
 
 
 def main(name: str, arguments: list[str]) -> int:
     """See above."""
     committed = any(word.partition("=")[0] == "--state" for word in arguments)
     with tempfile.TemporaryDirectory(prefix="faults-tree-") as folder:
-        return run(Path(folder), copy(Path(folder), committed), name, arguments)
+        return run(Path(folder), copy(Path(folder), committed), name, absolute(arguments))
 
 
 if __name__ == "__main__":

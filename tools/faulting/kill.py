@@ -1,6 +1,6 @@
 """A storm of SIGKILL on the daemon, which takes 1,000 readings a second and sends them on meanwhile.
 
-It is asked for 2,000 a second, so that with the time of its starts about 1,000 are left; what there were is told.
+It is asked for 2,500 a second, so that with the time of its starts about 1,000 are left; what there were is told.
 
     tools/faults kill [--minutes 5] [--state DIR] [--seed N] [--quick]
 
@@ -17,9 +17,9 @@ from campaign import Campaign, Result, main
 from line import Line, Shape, needs
 from line_storm import storm
 
-KILLS, QUICK_KILLS = 20, 2
-CALM_S, QUICK_CALM_S = (0.2, 3.0), (0.2, 1.0)
-POLL_S = 0.5
+KILLS, QUICK_KILLS = 40, 2
+CALM_S, QUICK_CALM_S = (0.1, 2.0), (0.2, 1.0)
+POLL_S = 0.4
 
 
 def fault(line: Line, dice: random.Random) -> None:
