@@ -20,7 +20,6 @@ from agent.cli import (
     report_line,
     scan_line,
     update_line,
-    update_line,
     user_line,
     verify_line,
 )
@@ -60,7 +59,6 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     **report_line.ARGUMENTS,
     **scan_line.ARGUMENTS,
     **update_line.ARGUMENTS,
-    **update_line.ARGUMENTS,
     **user_line.ARGUMENTS,
     **verify_line.ARGUMENTS,
 }
@@ -96,7 +94,6 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     *qa_line.COMMANDS,
     *report_line.COMMANDS,
     *scan_line.COMMANDS,
-    *update_line.COMMANDS,
     *update_line.COMMANDS,
     *user_line.COMMANDS,
     *verify_line.COMMANDS,

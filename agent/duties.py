@@ -13,7 +13,6 @@ from agent.ledger.daily import walks
 from agent.people import waiting_acts
 from agent.space.keeper import space
 from agent.update.running import recorded_software
-from agent.update.running import recorded_software
 from host.notify import WATCHDOG, notify, watchdog_s
 from host.secrets import SecretError, path_of
 
@@ -82,5 +81,5 @@ async def watchdog(daemon: "Daemon") -> None:
 
 # Each runs until the end; a station without what one needs has it return.
 DUTIES: Final[tuple[Callable[["Daemon"], Coroutine[Any, Any, None]], ...]] = (
-    checkpoints, walks, watchdog, page, space, waiting_acts, recorded_software, recorded_software, renewals,
+    checkpoints, walks, watchdog, page, space, waiting_acts, recorded_software, renewals,
 )  # fmt: skip
