@@ -89,7 +89,7 @@ def inside(data: bytes, room: int, seed: int, mutate: Any) -> bytes:
     rng = random.Random(seed)
     try:
         tree = json.loads(json.dumps(hjson.loads(data[1:].decode())))
-    except (ValueError, RecursionError, IndexError):  # the last by the library, which the product catches
+    except (ValueError, RecursionError, IndexError, OverflowError):  # the last two by the library, which we catch
         tree = None
     if not isinstance(tree, dict) or not rng.randrange(4):
         tree = json.loads(json.dumps(hjson.loads(BARE)))
