@@ -18,10 +18,14 @@ class Space(Strict):
 
 
 class Store(Strict):
-    """The log and its index. `commit_ms`: how long the first waiting record may wait for company (50 SSD, 1000 SD)."""
+    """The log and its index. `commit_ms`: how long the first waiting record may wait for company (50 SSD, 1000 SD).
+
+    `commit_records`: where so many wait they are committed at once, however long they still might.
+    """
 
     path: str
-    commit_ms: int = Field(default=50, ge=0, le=5000)
+    commit_ms: int = Field(default=50, ge=0, le=10_000)
+    commit_records: int = Field(default=1000, ge=1, le=10_000)
     quota_GB: float = Field(default=20, gt=0)
     keep_raw_years: float = Field(default=5, gt=0, le=100)
     second_copy: list[Literal["centre", "medium"]] = Field(default=[])

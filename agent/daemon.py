@@ -127,6 +127,7 @@ class Daemon:
             station_id=station.id,
             signer=self.keys.ring,
             commit_s=self.config.store.commit_ms / 1000,
+            commit_records=self.config.store.commit_records,
             simulated=station.simulated or self.clock.rate != 1.0,
             day_offset_s=offset_s,
             on_commit=lambda rows: self.index.add(rows) if self.index else None,

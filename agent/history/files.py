@@ -9,7 +9,9 @@ import apsw
 
 from agent.history.query import ROWS_MAX, Statement, indexed, newest
 from agent.store.index import INDEXED, SCHEMA, entry
-from agent.store.segment import Record, Segment, place_fields, segment_files, seq_at
+from agent.store.packing import unpack
+from agent.store.segment import Record, Segment, place_fields, segment_files
+from agent.store.segments import seq_at
 from host.history import Fields
 from host.sqlite import DatabaseRefusedError, open_database
 from protocols import record
@@ -60,7 +62,7 @@ class FileSource:
                 after = rows[-1].seq
 
     def _found(self, statement: Statement) -> list[Fields]:
-        return [record.decode(body) for db in self._databases for (body,) in db.execute(*statement)]
+        return [record.decode(unpack(body)) for db in self._databases for (body,) in db.execute(*statement)]
 
     def indexed(
         self,

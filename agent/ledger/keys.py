@@ -15,6 +15,7 @@ import apsw
 
 from agent.store.index import Index
 from agent.store.log import Log, Record
+from agent.store.packing import unpack
 from agent.store.segment import Segment, segment_name, segment_numbers
 from host.control import Handler, RequestError
 from host.secrets import SecretError, SecretRef, read_secret
@@ -91,7 +92,7 @@ def _newest(paths: list[Path], kind: str, wanted: Callable[[Mapping[str, Any]], 
             for (body,) in db.execute(
                 "SELECT body FROM rec WHERE kind = ? ORDER BY seq DESC LIMIT ?", (kind, EVENTS_READ)
             ):
-                fields = decode(body)
+                fields = decode(unpack(body))
                 if wanted(fields):
                     return fields
         finally:

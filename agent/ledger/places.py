@@ -9,6 +9,7 @@ import apsw
 from agent.history.daemon import DaemonSource
 from agent.history.query import ROWS_MAX
 from agent.ledger.walk import Finding, Row
+from agent.store.packing import unpack
 from agent.store.segment import segment_files, segment_numbers
 from agent.store.witness import seen
 from host.sqlite import DatabaseRefusedError, open_database
@@ -56,7 +57,7 @@ def _rows(path: Path, epoch: int, first: int) -> Iterator[Row | Finding]:
         for seq, leaf, body in db.execute("SELECT seq, leaf, body FROM rec ORDER BY seq"):
             last = seq
             # What was kept of a file whose raw was removed has its leaf, and no body.
-            yield Row(epoch, seq, body or None, leaf, first)
+            yield Row(epoch, seq, unpack(body) or None, leaf, first)
         if head and last is not None and head[0] != last + 1:
             yield Finding("head-differs", epoch, last, {"file": path.name, "next": head[0]})
     finally:

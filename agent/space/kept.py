@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from agent.store.packing import pack
 from agent.store.segment import PAGE_BYTES, SCHEMA, SCHEMA_VERSION, CACHE_KiB, Segment, kept_name, sync_folder
 from host.sqlite import adopt_schema, open_database
 
@@ -49,7 +50,7 @@ def _copy(source: Segment, partial: Path) -> None:
         db.pragma("synchronous", "OFF")  # all of it is made durable at once, before it has its name
         db.pragma("cache_size", -CACHE_KiB)
         adopt_schema(db, SCHEMA, SCHEMA_VERSION)
-        rows = ((seq, kind, leaf, b"" if kind in RAW else body) for seq, kind, leaf, body in source.walk())
+        rows = ((seq, kind, leaf, b"" if kind in RAW else pack(body)) for seq, kind, leaf, body in source.walk())
         with db:
             db.executemany("INSERT INTO rec VALUES(?, ?, ?, ?)", rows)
             head = (source.epoch, source.first_seq, source.next_seq, source.frontier.to_bytes())

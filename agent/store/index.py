@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import apsw
 
+from agent.store.packing import pack, unpack
 from agent.store.segment import CACHE_KiB, Record, Segment, segment_files, segment_numbers, sync_folder
 from host.sqlite import DatabaseRefusedError, adopt_schema, open_database
 from protocols import record
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2  # bodies are packed
 SCHEMA: Final = """
 CREATE TABLE built(id INTEGER PRIMARY KEY CHECK(id = 1), epoch INTEGER, next_seq INTEGER);
 CREATE TABLE entry(epoch INTEGER, seq INTEGER, kind TEXT, what TEXT, at TEXT, period_s INTEGER, body BLOB,
@@ -163,7 +164,7 @@ class Index:
             last = found[limit - 1][0]
             whole = [row for row in found if row[0] < last]
             found = whole or self._told(kind, whats, after, last, -1)
-        return [record.decode(row[-1]) for row in found]
+        return [record.decode(unpack(row[-1])) for row in found]
 
     def _told(self, kind: str, whats: Iterable[str], after: str, until: str, limit: int) -> list[tuple[Any, ...]]:
         return sorted(
@@ -202,7 +203,7 @@ class Index:
 
     def bodies(self, statement: str, values: tuple[object, ...]) -> list[bytes]:
         """Bodies that a query of one column finds."""
-        return [body for (body,) in self._rows(statement, values)]
+        return [unpack(body) for (body,) in self._rows(statement, values)]
 
     def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         """What a query finds. A page that shows its damage only now costs a rebuild, and never the start."""
@@ -231,4 +232,4 @@ def entry(row: Record) -> tuple[object, ...]:
     """One indexed row; averages are found by their start, everything else by the time of writing."""
     fields = record.decode(row.body)
     at = fields["start"] if row.kind == "average" else fields["t"]
-    return row.epoch, row.seq, row.kind, fields.get("what"), at, fields.get("period_s"), row.body
+    return row.epoch, row.seq, row.kind, fields.get("what"), at, fields.get("period_s"), pack(row.body)

@@ -9,6 +9,7 @@ import base64
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,7 @@ from agent.store.opening import SetAside, unsalvaged
 from agent.store.segment import Place, Record, Segment
 from agent.store.segments import Segments
 from agent.store.tail import Tail
+from agent.store.waiting import COMMIT_RECORDS, One, Waiting
 from metrology.clock import Clock
 from metrology.periods import iso
 from protocols import record
@@ -47,6 +49,7 @@ class Log:
         station_id: str,
         signer: Signs,
         commit_s: float = 0.05,
+        commit_records: int = COMMIT_RECORDS,
         simulated: bool = False,
         day_offset_s: int = 8 * 3600,
         executor: Executor | None = None,
@@ -55,20 +58,21 @@ class Log:
     ) -> None:
         """Open or create the log in `folder`; `on_commit` runs in the log's thread after each commit (the index).
 
+        A commit takes at most `commit_records`; where so many wait it does not wait for `commit_s`.
+
         `on_failure` runs in the event loop after each commit that failed.
         """
         self._clock = clock
         self._station_id = station_id
         # `vkey` verifies its checkpoints, `vkeys` those before too; `places` is how far each uplink is.
         self._signer, self.vkey, self.vkeys = signer, signer.vkey, [signer.vkey]
-        self._commit_s = commit_s
         self.simulated = simulated
+        # Members each record carries about the clock that dates it.
+        self.about_clock: Callable[[], Mapping[str, Any]] = dict
         self._executor = executor or ThreadPoolExecutor(1, "log")
         self._on_commit, self._on_failure = on_commit, on_failure
-        self._pending: list[tuple[Record, asyncio.Future[Record]]] = []
-        self._wake = asyncio.Event()
+        self._waiting = Waiting(clock, commit_s, commit_records)
         self._committed = asyncio.Event()
-        self._pending_bytes = 0
         self._tail = Tail()
         self._segments = Segments(folder, clock.now(), day_offset_s)
         live = self._segments.live
@@ -92,6 +96,7 @@ class Log:
         now = self._clock.now()
         members: dict[str, Any] = {
             **fields, "v": record.VERSION, "epoch": self.epoch, "seq": self._assigned, "kind": kind, "t": iso(now),
+            **self.about_clock(),
         }  # fmt: skip
         if self.simulated:
             members["sim"] = True
@@ -104,9 +109,7 @@ class Log:
         row = Record(self.epoch, self._assigned, kind, body)
         self._assigned += 1
         future: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        self._pending.append((row, future))
-        self._pending_bytes += len(body)
-        self._wake.set()
+        self._waiting.put(One(row, future, self._frontier, now))
         return future
 
     def post_checkpoint(self) -> asyncio.Future[Record]:
@@ -124,7 +127,7 @@ class Log:
 
     async def room(self) -> None:
         """Wait while more than PENDING_BYTES_MAX are uncommitted: a dead disk stops acquisition, not memory."""
-        while self._pending_bytes >= PENDING_BYTES_MAX:
+        while self._waiting.size >= PENDING_BYTES_MAX:
             await self._committed.wait()
 
     @property
@@ -140,12 +143,12 @@ class Log:
     @property
     def pending(self) -> int:
         """Records not yet committed."""
-        return len(self._pending)
+        return len(self._waiting)
 
     @property
     def crowded(self) -> bool:
         """Whether so much waits for the disk that raw has to be left out: the rest belongs to averages and alarms."""
-        return self._pending_bytes >= RAW_BYTES_MAX
+        return self._waiting.size >= RAW_BYTES_MAX
 
     async def run(self) -> None:
         """Commit for ever; on cancellation commit what is left and close.
@@ -154,31 +157,23 @@ class Log:
         """
         try:
             while True:
-                await self._wake.wait()
-                if self._commit_s:
-                    await self._clock.sleep_wall(self._commit_s)
+                await self._waiting.company()
                 await self._commit()
         finally:
             async with asyncio.timeout(LAST_COMMITS_WALL_S):
-                while self._pending:
+                while self._waiting:
                     await self._commit()
                 await self.call(lambda: self._segments.live.close())
 
     async def _commit(self) -> None:
-        # The batch stays pending until it is durable: a cancellation meanwhile leaves it to the last commits.
-        batch, frontier = self._pending.copy(), self._frontier
-        self._wake.clear()
-        if not batch:
+        # The batch stays waiting until it is durable: a cancellation meanwhile leaves it to the last commits.
+        if not (batch := self._waiting.batch()):
             return
-        rows = [row for row, _ in batch]
-        await self._durably(rows, frontier)
-        del self._pending[: len(batch)]
-        self._pending_bytes -= sum(len(row.body) for row in rows)
+        rows = [one.row for one in batch]
+        await self._durably(rows, batch[-1].frontier, batch[-1].at)
         self._tail.keep(rows)
         self.next_seq = rows[-1].seq + 1
-        for row, future in batch:
-            if not future.done():
-                future.set_result(row)
+        self._waiting.done(batch)
         self._committed.set()
         self._committed = asyncio.Event()
 
@@ -186,11 +181,11 @@ class Log:
         """Whether the disk takes a commit; for a watchdog, while no record is due."""
         return await self.call(self._segments.takes_commits)
 
-    async def _durably(self, rows: list[Record], frontier: Frontier) -> None:
+    async def _durably(self, rows: list[Record], frontier: Frontier, at: datetime) -> None:
         broken = False
         while True:
             try:
-                await self.call(self._write, rows, frontier)
+                await self.call(self._write, rows, frontier, at)
             except (apsw.Error, OSError) as error:
                 if not broken:
                     logger.error("log: commit failed, will retry each second: %s", error)
@@ -204,8 +199,8 @@ class Log:
                 self.post("event", {"what": "log-recovered", "origin": "log"})
             return
 
-    def _write(self, rows: list[Record], frontier: Frontier) -> None:
-        self._segments.write(rows, frontier)
+    def _write(self, rows: list[Record], frontier: Frontier, at: datetime) -> None:
+        self._segments.write(rows, frontier, at)
         if self._on_commit:
             self._on_commit(rows)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from agent.store.packing import unpack
 from agent.store.segment import PAGE_BYTES, Record
 from protocols import record
 from protocols.tlog import HASH_BYTES
@@ -143,7 +144,7 @@ def _row(seq: int, payload: bytes) -> Row | None:
     name_end = header + (types[1] - 13) // 2
     body_at = name_end + HASH_BYTES
     body = payload[body_at : body_at + (types[3] - 12) // 2]
-    return Row(seq, payload[header:name_end].decode("ascii", "replace"), payload[name_end:body_at], body)
+    return Row(seq, payload[header:name_end].decode("ascii", "replace"), payload[name_end:body_at], unpack(body))
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import apsw
 
+from agent.store.packing import pack, unpack
 from agent.store.pages import Images, Row, rows, sound
 from agent.store.segment import PAGE_BYTES, SCHEMA, SCHEMA_VERSION, CACHE_KiB, Record
 from host.sqlite import adopt_schema, open_database
@@ -70,22 +71,22 @@ def _take(db: apsw.Connection, row: Row, epoch: int, first: int) -> None:
     if whole is None:
         return
     if leaf != row.leaf or known is not None:
-        db.execute("INSERT OR IGNORE INTO other VALUES(?, ?, ?, ?)", (row.seq, leaf, whole.kind, row.body))
+        db.execute("INSERT OR IGNORE INTO other VALUES(?, ?, ?, ?)", (row.seq, leaf, whole.kind, pack(row.body)))
         if leaf != row.leaf or not _later(db, whole):
             return
         db.execute("INSERT OR IGNORE INTO other SELECT seq, leaf, kind, body FROM rec WHERE seq = ?", (row.seq,))
         db.execute("DELETE FROM rec WHERE seq = ?", (row.seq,))
-    db.execute(_INSERT, (row.seq, whole.kind, leaf, row.body))
+    db.execute(_INSERT, (row.seq, whole.kind, leaf, pack(row.body)))
 
 
 def _later(db: apsw.Connection, whole: Record) -> bool:
     body = db.execute("SELECT body FROM rec WHERE seq = ?", (whole.seq,)).get
-    return str(whole.fields.get("t")) > str(record.decode(body).get("t"))
+    return str(whole.fields.get("t")) > str(record.decode(unpack(body)).get("t"))
 
 
 def _judge(db: apsw.Connection) -> None:
     """Let the checkpoints decide: each holds the leaf hashes of the records before it."""
-    bodies = [body for (body,) in db.execute("SELECT body FROM rec WHERE kind = 'checkpoint' ORDER BY seq")]
+    bodies = [unpack(body) for (body,) in db.execute("SELECT body FROM rec WHERE kind = 'checkpoint' ORDER BY seq")]
     with db:
         for seq, leaf in (one for body in bodies for one in _vouched(record.decode(body))):
             if db.execute("SELECT leaf FROM rec WHERE seq = ?", (seq,)).fetchone() == (leaf,):

@@ -6,19 +6,21 @@ last. All calls come from the one thread that owns the log.
 
 import json
 import os
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
+from agent.store.packing import pack, unpack
 from host.sqlite import adopt_schema, open_database
 from protocols import record
 from protocols.tlog import Frontier, leaf_hash
 
-SCHEMA_VERSION: Final = 1
+# 2: bodies are packed (`packing`). A file of 1 stays one, and takes bodies as they are.
+SCHEMA_VERSION: Final = 2
+PACKED_SINCE: Final = 2
 SCHEMA: Final = """
 CREATE TABLE rec(seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, leaf BLOB NOT NULL, body BLOB NOT NULL);
 CREATE TABLE head(id INTEGER PRIMARY KEY CHECK(id = 1), epoch INTEGER, first_seq INTEGER, next_seq INTEGER,
@@ -101,6 +103,7 @@ class Segment:
         self._db.pragma("cache_size", -CACHE_KiB)
         if exclusive:
             adopt_schema(self._db, SCHEMA, SCHEMA_VERSION)
+        self._pack = pack if self._db.pragma("user_version") >= PACKED_SINCE else bytes
         head = self._db.execute("SELECT epoch, first_seq, next_seq, frontier FROM head").fetchone()
         self.epoch: int
         self.first_seq: int
@@ -148,7 +151,7 @@ class Segment:
         with self._db:
             self._db.executemany(
                 "INSERT INTO rec VALUES(?, ?, ?, ?)",
-                ((row.seq, row.kind, leaf_hash(row.body), row.body) for row in new),
+                ((row.seq, row.kind, leaf_hash(row.body), self._pack(row.body)) for row in new),
             )
             self._db.execute("UPDATE head SET next_seq = ?, frontier = ?", (new[-1].seq + 1, frontier.to_bytes()))
         self.next_seq, self.frontier = new[-1].seq + 1, frontier
@@ -169,12 +172,12 @@ class Segment:
             " ORDER BY seq LIMIT ?",
             (after, end, *sorted(kinds), min(limit, READ_ROWS_MAX)),
         )
-        return [Record(self.epoch, seq, kind, body) for seq, kind, body in cursor]
+        return [Record(self.epoch, seq, kind, unpack(body)) for seq, kind, body in cursor]
 
     def read_last(self, kind: str) -> Record | None:
         """Newest record of a kind in this segment."""
         row = self._db.execute("SELECT seq, body FROM rec WHERE kind = ? ORDER BY seq DESC LIMIT 1", (kind,)).fetchone()
-        return Record(self.epoch, row[0], kind, row[1]) if row else None
+        return Record(self.epoch, row[0], kind, unpack(row[1])) if row else None
 
     def leaves(self, start: int, end: int = 2**62) -> list[bytes]:
         """Leaf hashes from `start` on, below `end`, in order."""
@@ -201,11 +204,12 @@ class Segment:
     def damaged(self, last: int) -> list[int]:
         """Sequence numbers among the newest `last` records whose body no longer gives its leaf hash."""
         cursor = self._db.execute("SELECT seq, leaf, body FROM rec WHERE seq >= ?", (self.next_seq - last,))
-        return [seq for seq, leaf, body in cursor if body and leaf_hash(body) != leaf]
+        return [seq for seq, leaf, body in cursor if body and leaf_hash(unpack(body)) != leaf]
 
     def walk(self) -> Iterator[tuple[int, str, bytes, bytes]]:
         """(seq, kind, leaf, body) of every record, in order; the body of raw that was removed is empty."""
-        return iter(self._db.execute("SELECT seq, kind, leaf, body FROM rec ORDER BY seq"))
+        rows = self._db.execute("SELECT seq, kind, leaf, body FROM rec ORDER BY seq")
+        return ((seq, kind, leaf, unpack(body)) for seq, kind, leaf, body in rows)
 
     def abandon(self) -> None:
         """Close after a failed write, without another."""
@@ -251,24 +255,6 @@ def place_fields(place: Place) -> dict[str, Any]:
 def _place(document: str) -> Place:
     fields = json.loads(document)
     return Place(fields["epoch"], fields["through"], tuple((a, b) for a, b in fields["above"]))
-
-
-def seq_at(segments: Sequence[Segment], at: str) -> int:
-    """First number of one epoch written at or after `at`, by bisection; 0 in an empty epoch.
-
-    The clock is taken to have gone forward: across a step back the answer is one of the possible ones.
-    """
-    filled = [segment for segment in segments if segment.next_seq > segment.first_seq]
-    if not filled:
-        return 0
-
-    def written(seq: int) -> str:
-        # Where raw was removed, the next record that is there tells the time.
-        later = (one.read(seq - 1, record.KINDS, 1, None) for one in filled if seq < one.next_seq)
-        return next((str(rows[0].fields["t"]) for rows in later if rows), "~")
-
-    numbers = range(filled[0].first_seq, filled[-1].next_seq)
-    return filled[0].first_seq + bisect_left(numbers, at, key=written)
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,15 +4,16 @@ Everything after the construction is called from the one thread that owns the lo
 """
 
 import logging
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import apsw
 
 from agent.store.opening import Opened, SetAside, open_newest
-from agent.store.segment import Place, Record, Segment, segment_name, segment_numbers, seq_at, sync_folder
+from agent.store.segment import Place, Record, Segment, segment_name, segment_numbers, sync_folder
 from agent.store.witness import Witness
 from metrology.periods import DAY_S, parse_iso, period_start
 from protocols import record
@@ -68,18 +69,18 @@ class Segments:
                 break
         return leaves
 
-    def write(self, rows: list[Record], frontier: Frontier) -> None:
-        """Commit rows. Raises apsw.Error, after which the same rows can be given again."""
+    def write(self, rows: list[Record], frontier: Frontier, at: datetime) -> None:
+        """Commit rows, the last written `at`. Raises apsw.Error, after which the same rows can be given again."""
         try:
             self.live.append(rows, frontier)
         except apsw.Error:
             self._reopen()
             raise
-        at = parse_iso(record.decode(rows[-1].body)["t"])
         sync = any(row.kind == "checkpoint" for row in rows)
         self._witness.committed(self.live.epoch, self.live.next_seq, at, sync=sync)
         day = period_start(at, DAY_S, self._day_offset_s)
-        if day > self._day:
+        # A clock that was years ahead must not leave all that comes in one file.
+        if day > self._day or self._day - day > timedelta(days=1):
             self._roll(day)
 
     def takes_commits(self) -> bool:
@@ -206,6 +207,24 @@ class Segments:
         except apsw.Error as error:
             # Resending is harmless, so the next save is the retry; a broken disk is reported by the commits.
             logger.warning("log: place of %s not saved: %s", uplink, error)
+
+
+def seq_at(segments: Sequence[Segment], at: str) -> int:
+    """First number of one epoch written at or after `at`, by bisection; 0 in an empty epoch.
+
+    The clock is taken to have gone forward: across a step back the answer is one of the possible ones.
+    """
+    filled = [segment for segment in segments if segment.next_seq > segment.first_seq]
+    if not filled:
+        return 0
+
+    def written(seq: int) -> str:
+        # Where raw was removed, the next record that is there tells the time.
+        later = (one.read(seq - 1, record.KINDS, 1, None) for one in filled if seq < one.next_seq)
+        return next((str(rows[0].fields["t"]) for rows in later if rows), "~")
+
+    numbers = range(filled[0].first_seq, filled[-1].next_seq)
+    return filled[0].first_seq + bisect_left(numbers, at, key=written)
 
 
 def remove(path: Path) -> None:

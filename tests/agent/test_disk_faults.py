@@ -256,11 +256,12 @@ async def test_a_disk_that_lost_what_it_had_committed_ends_the_program(tmp_path:
 
 
 FULL = """
-import asyncio, base64, subprocess, sys
+import asyncio, base64, os, subprocess, sys
 from pathlib import Path
 from agent.store.log import Log
 from host.clock import RealClock
 from protocols.tlog import signer_from_seed
+noise = lambda: os.urandom(1500).hex()
 async def main(folder):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True)
     log = Log(folder / "segments", RealClock(), station_id="test-01", commit_s=0.0,
@@ -269,7 +270,7 @@ async def main(folder):
     reported = []
     while await log.beat():
         try:
-            reported.append(await asyncio.wait_for(asyncio.shield(log.post("event", {"what": "x" * 3000})), 1))
+            reported.append(await asyncio.wait_for(asyncio.shield(log.post("event", {"what": noise()})), 1))
         except TimeoutError:
             break
     assert not await log.beat()

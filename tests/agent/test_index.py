@@ -101,13 +101,13 @@ async def test_a_deleted_index_comes_back_with_the_same_answers(station: Station
     assert station.answers() == before
 
 
-@pytest.mark.parametrize("page", range(8))
+@pytest.mark.parametrize("page", range(7))
 async def test_a_damaged_index_is_made_anew(station: Station, page: int) -> None:
     """Whichever page was hit; most are read only when something is asked."""
     before = station.answers()
     await station.close()
     data = station.path.read_bytes()
-    assert len(data) >= 8 * 4096
+    assert len(data) == 7 * 4096
     station.path.write_bytes(data[: page * 4096] + b"\xa5" * 4096 + data[(page + 1) * 4096 :])
     station.open()
     assert station.answers() == before

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agent.store.log import PENDING_BYTES_MAX, Log, Place
+from agent.store.packing import pack
 from agent.store.segment import Segment, segment_name
 from agent.store.tail import TAIL_BYTES, Tail
 from host.clock import ManualClock, RealClock
@@ -102,11 +103,11 @@ async def test_a_checkpoint_comes_at_least_every_thousand_records(tmp_path: Path
 async def test_a_damaged_file_is_set_aside_and_a_new_epoch_begins(tmp_path: Path) -> None:
     log = make_log(tmp_path)
     task = asyncio.create_task(log.run())
-    await log.append("event", {"what": "kept"})
+    row = await log.append("event", {"what": "kept"})
     await stop(task)
     path = next(tmp_path.glob("log-*.db"))
     data = bytearray(path.read_bytes())
-    at = bytes(data).index(b'"what":"kept"')
+    at = bytes(data).index(pack(row.body))
     data[at + 9] ^= 1
     path.write_bytes(data)
 

@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from peers.stations import StationProcess, bare
+
+from agent.store.packing import unpack
 
 PW, SIGN_IN, GUESS = "Zq7xWp", "nine herons at the lock", "a guess that was wrong"
 SEED = base64.b64encode(bytes(range(32)))
@@ -57,8 +60,18 @@ async def station(tmp_path: Path, root: Path, platform: tuple[int, bytearray]) -
 
 
 def everything(folder: Path, secrets: set[Path]) -> dict[Path, bytes]:
-    """What lies in a folder, but for the secrets themselves."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path not in secrets}
+    """What lies in a folder, but for the secrets themselves; the bodies of records as they are before packing, too."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path not in secrets]
+    return {path: path.read_bytes() + (_bodies(path) if path.suffix == ".db" else b"") for path in files}
+
+
+def _bodies(path: Path) -> bytes:
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    table = "entry" if path.name == "station.db" else "rec"
+    found = b"\n".join(unpack(body) for (body,) in db.execute(f"SELECT body FROM {table}"))
+    db.close()
+    assert found
+    return found
 
 
 async def test_no_secret_is_in_what_a_station_writes_and_says(

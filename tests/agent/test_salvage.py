@@ -15,6 +15,7 @@ import pytest
 
 from agent.store.index import Index
 from agent.store.log import Log, Place, Record
+from agent.store.packing import pack
 from agent.store.pages import Images, rows, sound
 from agent.store.salvage import salvage
 from agent.store.salvaging import Salvaging
@@ -99,7 +100,7 @@ async def test_all_but_the_flipped_record_comes_back_under_its_old_number(tmp_pa
     async with Life(tmp_path, clock) as life:
         bodies = await life.write(40)
     path = life.segments / FILE
-    spoil(path, b'"what":"e23"', 9)
+    spoil(path, pack(bodies[23]), 9)
     (tmp_path / "station.db").unlink()
     await clock.advance(3600)
     async with Life(tmp_path, clock) as life:
@@ -246,9 +247,9 @@ async def test_a_power_cut_between_quarantine_and_new_epoch_gives_no_number_twic
 async def test_who_delivers_an_epoch_waits_until_it_is_salvaged(tmp_path: Path) -> None:
     clock = ManualClock(START)
     async with Life(tmp_path, clock) as life:
-        await life.write(5)
+        bodies = await life.write(5)
     path = life.segments / FILE
-    spoil(path, b'"what":"e2"', 9)
+    spoil(path, pack(bodies[2]), 9)
     async with Life(tmp_path, clock) as life:
         assert await life.log.epochs() == [1, 2]
         reading = asyncio.create_task(life.log.read(-1, kinds=record.KINDS, limit=10, epoch=1))

@@ -5,8 +5,9 @@
 A station of 20 readings a second, as one instrument of 20 values and as four of five, with a minute's averages of every
 series, a checkpoint each five minutes, and the index. World time is set forward scan by scan, so that ten minutes take
 seconds; commits are real. Bytes written are those the kernel counts for the process (`write_bytes` of /proc/self/io;
-read 0 on a file system in memory). The same bodies in the same batches go into a bare SQLite table (WAL, one file,
-synchronous=FULL) in turns with the log. The start is that of a process of its own behind `--days` closed days.
+read 0 on a file system in memory). The same scans in the same batches go into a bare SQLite table (WAL, one file,
+synchronous=FULL) in turns with the log: from the scan on, so that both make the same bodies, and, to show what that
+makes out, with bodies made before. The start is that of a process of its own behind `--days` closed days.
 
 Exit code 1 where one commit a second costs more than 600 bytes a reading, one in ten seconds more than 150, the log
 takes less than 80 % of the readings a second that bare SQLite takes with the batch of either, or a start takes 3 s.
@@ -15,7 +16,9 @@ takes less than 80 % of the readings a second that bare SQLite takes with the ba
 import argparse
 import asyncio
 import base64
+import itertools
 import json
+import random
 import shutil
 import statistics
 import subprocess
@@ -34,16 +37,18 @@ from footprint import machine
 from agent.store.index import Index
 from agent.store.log import Log
 from agent.store.segment import Segment, segment_name
+from agent.store.waiting import COMMIT_RECORDS
 from host.clock import ManualClock
 from host.sqlite import open_database
+from metrology.periods import iso
 from metrology.reading import Reading, Scan
-from protocols.record import scan_fields
+from protocols.record import encode, scan_fields
 from protocols.tlog import Frontier, signer_from_seed
 
 READINGS = 20
 ONE_S_MAX, TEN_S_MAX, SHARE_MIN, START_MAX_S = 600.0, 150.0, 0.8, 3.0
 MINUTE, CHECKPOINT = 60, 300
-BATCHES, ROUNDS, BATCH_SCANS = 40, 5, (1, 10, 50)
+BATCHES, ROUNDS, BATCH_SCANS = 40, 9, (1, 10, 50)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SIGNER = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/bench-01")
 
@@ -51,12 +56,12 @@ SIGNER = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumelin
 class Station:
     """A log and its index in a folder, without instruments."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, commit_records: int = COMMIT_RECORDS) -> None:
         self.folder = folder
         self.clock = ManualClock(START)
         self.log = Log(
             folder / "segments", self.clock, station_id="bench-01", signer=SIGNER, commit_s=0,
-            on_commit=lambda rows: self.index.add(rows),
+            commit_records=commit_records, on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
         self.index = Index(folder / "station.db", folder / "segments", self.log.live_segment)
 
@@ -85,10 +90,11 @@ class Station:
 
 
 def made(number: int, instruments: int, at: datetime) -> Iterator[Scan]:
-    """The scans of one second: 20 values that differ each time, with as many digits as instruments give."""
+    """The scans of one second: 20 values at levels of their own, with noise of as many digits as instruments give."""
     for i in range(instruments):
         count = READINGS // instruments
-        values = (round(400 + 0.0137 * ((number * 31 + k * 17 + i) % 997), 3) for k in range(count))
+        noise = random.Random(number * instruments + i)
+        values = (round(400 + 37.1 * k + 5 * noise.random(), 3) for k in range(count))
         yield Scan(
             f"analyzer{i}", at, tuple(Reading(f"analyzer{i}", f"m{k}", x, "umol/mol", at) for k, x in enumerate(values))
         )
@@ -96,11 +102,16 @@ def made(number: int, instruments: int, at: datetime) -> Iterator[Scan]:
 
 def averages(at: datetime) -> dict[str, Any]:
     """A minute of every series, as large as real ones."""
-    row = {"u": "umol/mol", "n": 60, "valid": 1.0, "mean": 402.137, "min": 401.2, "max": 403.5, "sd": 0.412,
-           "rule": "ghg", "rev": 0, "final": True}  # fmt: skip
+    noise, rows = random.Random(at.timestamp()), {}
+    for k in range(READINGS):
+        level = 400 + 37.1 * k
+        rows[f"analyzer.m{k}"] = {
+            "u": "umol/mol", "n": 60, "valid": 1, "mean": level + 2.5 + noise.random() / 10,
+            "min": round(level + noise.random(), 3), "max": round(level + 4 + noise.random(), 3),
+            "sd": 1.4 + noise.random() / 10, "rule": "ghg", "rev": 0, "final": True,
+        }  # fmt: skip
     start = at - timedelta(seconds=MINUTE - 1)
-    return {"start": start.isoformat(), "end": at.isoformat(), "period_s": MINUTE,
-            "rows": {f"analyzer.m{k}": row for k in range(READINGS)}}  # fmt: skip
+    return {"start": start.isoformat(), "end": at.isoformat(), "period_s": MINUTE, "rows": rows}
 
 
 def written() -> int:
@@ -123,29 +134,72 @@ async def bytes_a_reading(folder: Path, scans: int, instruments: int, commit_eve
     return {"written": (written() - before) / readings, "stored": stored(folder) / readings}
 
 
+class Bare:
+    """A table of SQLite, and nothing else: the disk's and the engine's own limit."""
+
+    def __init__(self, path: Path) -> None:
+        self.db = open_database(str(path), exclusive=True, read_only=False)
+        self.db.execute("CREATE TABLE rec(seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+        self.number = 0
+
+    def body(self, fields: dict[str, Any], clock: ManualClock) -> bytes:
+        """The body the log makes of the same members."""
+        self.number += 1
+        members = {"v": 1, "epoch": 1, "seq": self.number, "kind": "scan", "t": iso(clock.now())}
+        return encode({**fields, **members})
+
+    def write(self, bodies: list[bytes]) -> None:
+        """One commit."""
+        with self.db:
+            self.db.executemany("INSERT INTO rec(body) VALUES(?)", ((body,) for body in bodies))
+
+
+async def logged(station: Station, batches: list[list[dict[str, Any]]]) -> float:
+    """Seconds until all of it is durable, a batch in each commit; while one is under way the next is taken."""
+    began = time.perf_counter()
+    for scans in batches:
+        for fields in scans:
+            last = station.log.post("scan", fields)
+        await asyncio.sleep(0)
+    await last
+    return time.perf_counter() - began
+
+
+def bare_from_readings(bare: Bare, clock: ManualClock, batches: list[list[dict[str, Any]]]) -> float:
+    """The same of a bare table that gets the same scans and has to make the same bodies."""
+    began = time.perf_counter()
+    for scans in batches:
+        bare.write([bare.body(fields, clock) for fields in scans])
+    return time.perf_counter() - began
+
+
+def bare_from_bodies(bare: Bare, clock: ManualClock, batches: list[list[dict[str, Any]]]) -> float:
+    """The same of a bare table that is handed bodies made before."""
+    bodies = [[bare.body(fields, clock) for fields in scans] for scans in batches]
+    began = time.perf_counter()
+    for rows in bodies:
+        bare.write(rows)
+    return time.perf_counter() - began
+
+
 async def readings_a_second(folder: Path, batch: int) -> dict[str, float]:
     """Durable readings a second of the log and of bare SQLite, in turns; medians of the rounds."""
-    bare = open_database(str(folder / "bare.db"), exclusive=True, read_only=False)
-    bare.execute("CREATE TABLE rec(seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")
-    batches = [[scan_fields(*made(n * batch + k, 1, START)) for k in range(batch)] for n in range(BATCHES)]
-    took: dict[str, list[float]] = {"log": [], "sqlite": []}
-    number = 0
-    async with Station(folder) as station:
-        for _ in range(ROUNDS):
-            began, bodies = time.perf_counter(), []
-            for scans in batches:
-                posted = [station.log.post("scan", fields) for fields in scans]
-                bodies.append([row.body for row in await asyncio.gather(*posted)])
-            took["log"].append(time.perf_counter() - began)
-            began = time.perf_counter()
-            for rows in bodies:
-                with bare:
-                    bare.executemany("INSERT INTO rec VALUES(?, ?)", enumerate(rows, number))
-                number += len(rows)
-            took["sqlite"].append(time.perf_counter() - began)
-    bare.close()
+    bare = Bare(folder / "bare.db")
+    took: dict[str, list[float]] = {"log": [], "sqlite": [], "sqlite of bodies": []}
+    async with Station(folder, commit_records=batch) as station:
+        for turn in range(ROUNDS):
+            scans = itertools.count(turn * BATCHES * batch)
+            batches = [[scan_fields(*made(next(scans), 1, START)) for _ in range(batch)] for _ in range(BATCHES)]
+            took["log"].append(await logged(station, batches))
+            took["sqlite"].append(bare_from_readings(bare, station.clock, batches))
+            took["sqlite of bodies"].append(bare_from_bodies(bare, station.clock, batches))
+    bare.db.close()
     rates = {name: BATCHES * batch * READINGS / statistics.median(times) for name, times in took.items()}
-    return {**rates, "share": rates["log"] / rates["sqlite"]}
+    return {
+        **rates,
+        "share": rates["log"] / rates["sqlite"],
+        "share of bodies": rates["log"] / rates["sqlite of bodies"],
+    }
 
 
 def closed_days(folder: Path, days: int) -> None:
@@ -234,8 +288,11 @@ def main() -> int:
     for name, cost in found["bytes a reading"].items():
         print(f"{name:32} {cost['written']:7.0f} bytes written, {cost['stored']:6.1f} stored for each reading")
     for batch, speed in found["readings a second"].items():
-        rates = f"{speed['log']:.0f} durable readings a second, bare SQLite {speed['sqlite']:.0f}"
-        print(f"{f'{batch} readings a commit':32} {rates} ({speed['share']:.0%})")
+        rates = (
+            f"{speed['log']:.0f} durable readings a second, bare SQLite {speed['sqlite']:.0f} ({speed['share']:.0%})"
+        )
+        ready = f"handed ready bodies {speed['sqlite of bodies']:.0f} ({speed['share of bodies']:.0%})"
+        print(f"{f'{batch} readings a commit':32} {rates}, {ready}")
     print(f"start behind {found['start']['days']} days: {found['start']['seconds']:.2f} s")
     print("missed: " + (", ".join(found["missed"]) or "nothing"))
     return int(bool(found["missed"]))

@@ -123,7 +123,7 @@ class Writer:
         """A batch: told when its commit has returned, and never before."""
         futures = [self.post(log, number) for _ in range(self.dice.choice((1, 1, 2, 5)))]
         if self.bug == "acknowledge-before-commit":
-            for row, _ in list(log._pending):
+            for row, *_ in log._waiting.batch():
                 say("ACK", row.epoch, row.seq, leaf_hash(row.body).hex())
         if self.bug == "place-before-write":
             await self.place(log, "centre", log._assigned - 1)

@@ -101,8 +101,8 @@ class Checks:
         self._accusations()
         if daemon is None or not world.station.up:
             return
-        if daemon.log._pending_bytes > PENDING_BYTES_MAX + BODY_SLACK_BYTES:
-            world.violation("I6", f"{daemon.log._pending_bytes} bytes wait for their commit")
+        if daemon.log._waiting.size > PENDING_BYTES_MAX + BODY_SLACK_BYTES:
+            world.violation("I6", f"{daemon.log._waiting.size} bytes wait for their commit")
         self._places(daemon)
 
     def _places(self, daemon: Any) -> None:

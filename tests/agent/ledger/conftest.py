@@ -14,6 +14,7 @@ import pytest
 from peers.stations import bare
 
 from agent.store.log import Log
+from agent.store.packing import unpack
 from host.clock import ManualClock
 from metrology.periods import iso
 from protocols.record import decode, encode
@@ -90,9 +91,8 @@ class Forger:
     def bodies(self) -> dict[int, dict[str, Any]]:
         """What lies there, by number."""
         found: dict[int, dict[str, Any]] = {}
-        self._each(
-            lambda db: found.update({seq: decode(body) for seq, body in db.execute("SELECT seq, body FROM rec")})
-        )
+        rows = "SELECT seq, body FROM rec"
+        self._each(lambda db: found.update({seq: decode(unpack(body)) for seq, body in db.execute(rows)}))
         return found
 
     def first(self, kind: str, after: int = 40) -> int:

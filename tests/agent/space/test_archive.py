@@ -65,6 +65,7 @@ async def test_a_copy_altered_with_its_note_is_refused_by_the_signature(
 
     import apsw
 
+    from agent.store.packing import unpack
     from protocols.tlog import leaf_hash
 
     one, medium = life(), tmp_path / "medium"
@@ -72,7 +73,7 @@ async def test_a_copy_altered_with_its_note_is_refused_by_the_signature(
     [day] = await one.deletion.days.closed()
     copy = copied(day.path, medium, "old", await one.deletion.days.root(day), one.log.vkeys)
     db = apsw.Connection(str(copy.path))
-    body = db.execute("SELECT body FROM rec WHERE seq = 1").get.replace(b'"x":1', b'"x":7')
+    body = unpack(db.execute("SELECT body FROM rec WHERE seq = 1").get).replace(b'"x":1', b'"x":7')
     db.execute("UPDATE rec SET body = ?, leaf = ? WHERE seq = 1", (body, leaf_hash(body)))
     db.close()
     note = copy.path.with_name(copy.path.name + ".json")
