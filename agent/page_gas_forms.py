@@ -74,6 +74,12 @@ def _roles(form: Form) -> Answer:
     return {"roles": {name.removeprefix(head): role for name, role in form.items() if name.startswith(head) and role}}
 
 
+def _assignment(form: Form) -> Answer:
+    """Runs stand in one field, apart by commas or spaces."""
+    runs = form.get("assignment.runs", "").replace(",", " ").split()
+    return {"assignment": {"runs": runs, **_block(form, "assignment", ("series", "certificate", "expires"))}}
+
+
 MEMBERS: Final[Mapping[str, Callable[[Form], Answer]]] = {
     "add": lambda form: {"cylinder": _cylinder(form)},
     "revalue": lambda form: {"certificate": _certificate(form, "certificate")},
@@ -82,6 +88,7 @@ MEMBERS: Final[Mapping[str, Callable[[Form], Answer]]] = {
     "remove": lambda form: {},
     "retire": lambda form: {},
     "roles": lambda form: {"roles": _roles(form)},
+    "assign": _assignment,
 }
 
 

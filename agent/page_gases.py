@@ -133,14 +133,28 @@ def _told(one: Answer, words: Words) -> Answer:
     for row in one.get("history", ()):
         row |= {"at": local(row["at"]), "word": words(ACTS[row["act"]])}
     gauge = one["pressure"]
+    proposals = [_proposal(row) for row in one.get("proposals", ())]
     return {
         **one,
         "query": urlencode({"number": one["number"], "fill": one["fill"]}),
         "gauge": {"bar": f"{gauge['bar']:.1f}", "at": local(gauge["at"])} if gauge else None,
         "facts": [(words(word), one[name]) for name, word in FACTS.items() if one[name]],
         "used": {name: words(ROLES[role]) if role in ROLES else role for name, role in one["roles"].items()},
+        "proposals": proposals,
         "told": [_caution(each, words) for each in one["cautions"]],
     }
+
+
+def _proposal(row: Answer) -> Answer:
+    """What a run said: amount and uncertainty as shown, the terms of its budget by weight, what speaks against it."""
+    found = row.get("proposal")
+    if not found:
+        return row | {"at": local(row["t"])}
+    value = found["value"]
+    amount, u = rounded(value["value"], value["uncertainty"])
+    shown = {"amount": amount, "u": u, "shown": SHOWN.get(value["unit"], value["unit"]), "scale": value["scale"]}
+    budget = [f"{term['name']} {term['share']:.0%}" for term in found["fits"][0]["budget"]]
+    return row | shown | {"at": local(row["t"]), "budget": budget, "doubts": found["doubts"]}
 
 
 def _caution(each: Mapping[str, Any], words: Words) -> str:

@@ -20,6 +20,8 @@ PAGE: Final = 500
 RUN_LONGEST: Final = timedelta(days=3)
 _START_LENGTH: Final = len("2026-06-15T00:00:00.000Z")
 POINTS_MAX: Final = 5000
+# Assignments that are looked through for those of one cylinder.
+RECORDED_MAX: Final = 200
 _CALIBRATION: Final = frozenset({"calibration"})
 
 
@@ -56,6 +58,13 @@ class Proposals:
             except (KeyError, ValueError) as error:
                 told["refused"] = str(error)
             await self._log.append("calibration", {"what": "assignment", **head, **told})
+
+    async def recorded(self, number: str, fill: str) -> list[dict[str, Any]]:
+        """What runs said of a cylinder, the newest first: `run`, `series`, and `proposal` or why there is none."""
+        rows = await self._log.call(self._index.newest, "calibration", "assignment", RECORDED_MAX)
+        kept = ("run", "series", "t", "proposal", "refused")
+        own = [row for row in rows if (row["number"], row["fill"]) == (number, fill)]
+        return [{name: row[name] for name in kept if name in row} for row in own]
 
     async def points(self, run: str) -> list[dict[str, Any]]:
         """The point records of a run. Raises ValueError where its name is none, or where it left no points."""

@@ -153,7 +153,9 @@ def handlers(daemon: "Daemon") -> dict[str, Handler]:
         yield {"now": iso(now), "cylinders": rows, "places": places(daemon.config, cylinders.register)}
 
     async def _show(request: Request) -> AsyncIterator[dict[str, Any]]:
-        yield {"cylinder": whole(acts.found(request), daemon.clock.now())}
+        found = acts.found(request)
+        proposals = await cylinders.proposals.recorded(found.row.number, found.row.fill)
+        yield {"cylinder": whole(found, daemon.clock.now()) | {"proposals": proposals}}
 
     async def written(request: Request, act: Act, row: Row, more: dict[str, Any]) -> dict[str, Any]:
         cylinder = await cylinders.write(act, row, said(request, "who"), said(request, "reason"), **more)

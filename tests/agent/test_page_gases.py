@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from agent.config import Config
 from agent.daemon import Daemon
 from agent.page import Page
 from host.clock import RealClock
+from metrology.periods import iso
 
 
 @pytest.fixture
@@ -177,3 +179,47 @@ async def test_nobody_writes_without_a_session(daemon: Daemon, technician: Any, 
         answer = await post(stranger, act, BY, NEW, {"pressure.value": "1"})
         assert answer.headers["location"] == "/sign-in"
     assert (held(daemon, "N402").pressures, len(daemon.cylinders.register.cylinders)) == ((), 3)
+
+
+async def test_a_person_takes_over_what_a_run_says_a_cylinder_is_worth(technician: Any, daemon: Daemon) -> None:
+    assert (await post(technician, "add", NEW)).status == 303
+    run = f"transfer-{iso(datetime.now(UTC))}"
+    head = {"run": run, "sequence": "transfer", "instrument": "gas"}
+    for number, fill, role, reading in (
+        ("N402", "A", "zero", 402.0), ("CB9", "B", "span", 600.5), ("N452.5", "A", "unknown", 450.0),
+        ("N604", "A", "span", 604.0), ("N402", "A", "zero", 402.0),
+    ):  # fmt: skip
+        at = iso(datetime.now(UTC))
+        point = {"what": "point", **head, "series": "gas.co2", "gas": role, "role": role, "number": number,
+                 "fill": fill, "mean": reading, "sd": 0.02, "n": 20, "stable": True, "unit": "umol/mol", "from": at,
+                 "to": at}  # fmt: skip
+        await daemon.log.append("calibration", point)
+    proposal = {"number": "N452.5", "fill": "A", "series": "gas.co2", "refused": "no steady point"}
+    await daemon.log.append("calibration", {"what": "assignment", **head, **proposal})
+    await daemon.log.append("calibration", {"what": "run-finished", **head, "adopted": [], "refused": {},
+                                            "unusable": {}})  # fmt: skip
+    by = BY | {"number": "N452.5", "assignment.runs": run, "assignment.series": "gas.co2"}
+    shown = (await asyncio.to_thread(technician.get, "/gases/cylinder?number=N452.5&fill=A")).text
+    for word in ("What runs say it is worth", run, "no steady point", 'action="/gases/assign"'):
+        assert word in shown, word
+    for wrong, told in (
+        ({"assignment.runs": "yesterday"}, "a run is named by"), ({"assignment.series": "gas.ch4"}, "no steady point"),
+        ({"assignment.expires": "soon"}, 'id="wrong-assignment.expires"'),
+    ):  # fmt: skip
+        answer = await post(technician, "assign", by, {"assignment.certificate": "own 1"}, wrong)
+        assert (answer.status, told in answer.text) == (400, True), answer.text
+    answer = await post(
+        technician, "assign", by, {"assignment.certificate": "own 1", "assignment.expires": "2061-01-01"}
+    )
+    assert (answer.status, answer.headers["location"]) == (303, "/gases/cylinder?number=N452.5&fill=A")
+    one = held(daemon, "N452.5")
+    value = one.value("co2", datetime.now(UTC).date())
+    assert value is not None
+    assert (value.value, one.history[-1].act, one.history[-1].who) == (
+        pytest.approx(450.0, abs=0.3),
+        "assigned",
+        "Li Wei",
+    )
+    await asyncio.to_thread(technician.get, "/lang/zh")
+    shown = (await asyncio.to_thread(technician.get, "/gases/cylinder?number=N452.5&fill=A")).text
+    assert all(word in shown for word in ("own 1", "按比对结果定值", "比对运行给出的定值"))
