@@ -29,10 +29,14 @@ DRY: Final[Mapping[str, tuple[Correction, ...]]] = {
 }
 
 
+# Without a unit in its name the water of these analyzers is what their wire tells.
+_PLAIN: Final = {"h2o": "mmol/mol"}
+
+
 def told_dry(names: Sequence[str]) -> Sequence[Correction]:
     """Dilution of the CO2 of a log by the water beside it, whatever the program that wrote it calls them."""
     wet = next((name for name in names if gas_of(name) == "co2" and measured(name) and "dry" not in name), None)
-    unit, vapour = next(((unit, name) for name in names if (unit := water(name))), ("", ""))
+    unit, vapour = next(((unit, name) for name in names if (unit := water(name) or _PLAIN.get(name))), ("", ""))
     return [Correction(wet, vapour, f"{wet}_dry", by_dilution(unit))] if wet and unit else []
 
 

@@ -284,6 +284,7 @@ def test_the_newest_row_may_come_first(tmp_path: Path) -> None:
         ("Date(Y-M-D)\tTime(H:M:S)\tCO2(µmol/mol)\tH2O(mmol/mol)\tH2O(C)", "co2(µmol/mol)"),
         ("System_Date_(Y-M-D)\tSystem_Time_(h:m:s)\tCO2_(ppm)\tH2O_(ppt)\tCell_Temperature_(C)", "co2_(ppm)"),
         ("Date\tTime\tCO2 ppm\tH2O ppt\tDew point C", "co2 ppm"),
+        ("Date\tTime\tCO2\tH2O\tH2O(C)", "co2"),
     ],
 )
 def test_a_licor_log_of_any_program_gives_dry_values(tmp_path: Path, head: str, name: str) -> None:
