@@ -1,9 +1,10 @@
-"""The disk under the store is full for a while, again and again, then has room (tmpfs in a mount namespace).
+"""The disk under the store is full for a day of the station, then has room (tmpfs in a mount namespace).
 
     tools/faults full [--minutes 5] [--state DIR] [--seed N] [--quick]
 
-What was said to be taken must be at the centre; answers of the time without room may come to nothing only where a
-record says so.
+The clock of station and centre runs a thousand times as fast, its instrument is asked every five seconds; the quick form is
+full for four seconds as they are. What was said to be taken must be at the centre; answers of the time without room may
+come to nothing only where a record says so, and every minute has its average.
 """
 
 import random
@@ -17,8 +18,8 @@ from line import Line, Shape
 from line_storm import storm
 from mounts import enter, fill, needs, run, tmpfs
 
-FILLS, QUICK_FILLS = 4, 1
-FULL_S, QUICK_FULL_S = (5.0, 120.0), (4.0, 4.0)
+FILLS, RATE, POLL_S, UNITS = 2, 1000.0, 5.0, 1
+DAY_S, QUICK_FULL_S = 86_400.0, 4.0
 CALM_S = (2.0, 6.0)
 
 
@@ -37,14 +38,15 @@ def one(seed: int, folder: Path, quick: bool) -> Result:
     def fault(line: Line, dice: random.Random) -> None:
         words = len(line.words())
         filler = fill(disk)
-        time.sleep(dice.uniform(*(QUICK_FULL_S if quick else FULL_S)))
+        time.sleep(QUICK_FULL_S if quick else DAY_S / RATE)
         filler.unlink()
         line.back()
         said = [word for word in line.words()[words:] if "full" in word or "commit failed" in word]
         alarms.append(said[0] if said else "")
 
-    shape = Shape(units=20, store=disk / "store", quota_GB=0.5)
-    result = storm(fault, seed, folder, QUICK_FILLS if quick else FILLS, shape, CALM_S)
+    day = Shape(units=UNITS, poll_s=POLL_S, store=disk / "store", quota_GB=0.5, rate=RATE, hj212=False)
+    shape = Shape(units=20, store=disk / "store", quota_GB=0.5) if quick else day
+    result = storm(fault, seed, folder, 1 if quick else FILLS, shape, CALM_S)
     run("umount", "-l", disk)
     result.figures["alarms_said"] = sum(map(bool, alarms))
     if not all(alarms):

@@ -48,7 +48,7 @@ class Shape:
     """`station`, `centre`: what stands before the commands of either side (a network namespace), and where it listens.
 
     `before` is called before anything of the product is started. `warm`: the daemon is forked from a process that has
-    its modules, which makes a start several times shorter.
+    its modules, which makes a start several times shorter. `rate`: seconds of station and centre in one of the wall.
     """
 
     units: int = 50
@@ -60,6 +60,7 @@ class Shape:
     hj212: bool = True
     quota_GB: float = 10_000
     warm: bool = True
+    rate: float = 1.0
     before: "Callable[[Line], None] | None" = None
 
 
@@ -72,6 +73,7 @@ class Line:
         self.store = shape.store or folder / "store"
         self.journal, self.central = folder / "answers", folder / "central" / "store.sqlite"
         self.socket, self.config = folder / "socket", folder / "station.hjson"
+        self._began = time.time()
         self.told: dict[int, int] = {}
         # (from, to) in unix time within which an answer may come to nothing without a word: the daemon stood still.
         self.excused: list[tuple[float, float]] = []
@@ -159,17 +161,25 @@ class Line:
     def _environment(self) -> tuple[str, ...]:
         return ("env", f"PYTHONPATH={ROOT}:{self.folder / 'site'}", "MALLOC_ARENA_MAX=1")
 
+    def _clock(self) -> tuple[str, ...]:
+        return ("--clock", f"{self._began},{self._began},{self.shape.rate}") if self.shape.rate != 1 else ()
+
+    def world(self, wall: float) -> float:
+        """Station's time (unix seconds) at a moment of the wall."""
+        return self._began + (wall - self._began) * self.shape.rate
+
     def start(self, name: str) -> None:
         """Start the broker, the centre or the agent, or start it again."""
+        run = ("run", str(self.config), *self._clock())
         if name == "agent" and self._warm:
-            self.processes.take(name, self._warm.start(["run", str(self.config)], self.folder / "logs" / "agent.log"))
+            self.processes.take(name, self._warm.start(run, self.folder / "logs" / "agent.log"))
             return
         environment = self._environment()
         commands: dict[str, tuple[str | Path, ...]] = {
             "broker": (*self.shape.centre, "mosquitto", "-c", self.folder / "broker.conf"),
             "centre": (*self.shape.centre, *environment, sys.executable, "-m", "central", "run",
-                       self.folder / "central.hjson"),
-            "agent": (*self.shape.station, *environment, sys.executable, "-m", "agent", "run", self.config),
+                       self.folder / "central.hjson", *self._clock()),
+            "agent": (*self.shape.station, *environment, sys.executable, "-m", "agent", *run),
         }  # fmt: skip
         self.processes.start(name, *commands[name])
 

@@ -15,7 +15,7 @@ from metrology.periods import MINUTE_S, parse_iso
 from protocols import record
 
 # How long an answer is on its way, and how far the journal's clock and the records' may be apart.
-IN_FLIGHT_S = 2.0
+IN_FLIGHT_S, IN_FLIGHT_WORLD_S_MAX = 2.0, 300.0
 SHOWN = 5
 
 Key = tuple[int, int]
@@ -99,8 +99,10 @@ def _readings(line: Line, result: Result, centre: apsw.Connection, gaps: list[Sp
         answers += 1
         if int(count) not in there.get(f"dev{int(unit):03d}", set()):
             missing.append((f"dev{int(unit):03d}", int(count), float(at)))
-    away = [(since - IN_FLIGHT_S, until + IN_FLIGHT_S) for since, until in [*line.excused, *gaps]]
-    silent = [one for one in missing if not any(since <= one[2] <= until for since, until in away)]
+    margin = min(IN_FLIGHT_S * line.shape.rate, IN_FLIGHT_WORLD_S_MAX)
+    excused = [(line.world(since), line.world(until)) for since, until in line.excused]
+    away = [(since - margin, until + margin) for since, until in [*excused, *gaps]]
+    silent = [one for one in missing if not any(since <= line.world(one[2]) <= until for since, until in away)]
     _lost(result, "answers are neither at the centre nor in a gap", silent)
     result.figures |= {"answers": answers, "in_gaps": len(missing) - len(silent)}
 
