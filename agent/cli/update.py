@@ -61,7 +61,7 @@ def install(line: argparse.Namespace) -> int:
     except (installing.UpdateError, BundleError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    restarted = _systemctl("restart", SERVICE)
+    restarted = _restart()
     guarded = _systemctl("start", GUARD)
     said = say("update.trial", line.lang, **asdict(update))
     if not (restarted and guarded):
@@ -84,7 +84,7 @@ def _changed(line: argparse.Namespace, change: Callable[[Versions], Update]) -> 
     except (LookupError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    restarted = _systemctl("restart", SERVICE)
+    restarted = _restart()
     said = say("update.back", line.lang, **asdict(done))
     if not restarted:
         said += "\n" + say("update.by-hand", line.lang, service=SERVICE, guard=GUARD)
@@ -108,7 +108,7 @@ def guard(line: argparse.Namespace) -> int:
     """One look at a trial, by the timer of the service manager; 1 where the version was rolled back."""
     try:
         store = Path(load(line.config, Config, line.lang).store.path)
-        verdict = trial.look(Versions(Path(line.root)), store, lambda: _systemctl("restart", SERVICE))
+        verdict = trial.look(Versions(Path(line.root)), store, _restart)
     except (ConfigErrors, LookupError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -143,11 +143,15 @@ async def _announced(socket: str, update: Update) -> None:
         raise installing.UpdateError(str(error)) from error
 
 
-def _systemctl(verb: str, unit: str) -> bool:
+def _restart() -> bool:
+    return _systemctl("daemon-reload") and _systemctl("restart", SERVICE)
+
+
+def _systemctl(*words: str) -> bool:
     """Ask the service manager, where there is one and it is ours to ask."""
     if os.geteuid() != 0 or not Path("/run/systemd/system").is_dir():
         return False
-    return subprocess.run(["systemctl", verb, unit], check=False, stdin=subprocess.DEVNULL).returncode == 0
+    return subprocess.run(["systemctl", *words], check=False, stdin=subprocess.DEVNULL).returncode == 0
 
 
 def _who(line: argparse.Namespace) -> str:

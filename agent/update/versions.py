@@ -1,7 +1,8 @@
 """Versions of the software side by side, and which one is in use: folders, one symbolic link, one small state.
 
 In the folder of the installation `versions/{version}` is an environment each, `current` a link to the one in use (`bin`
-and `share` lead through it), `update.json` the last update: where it came from, whether it is on trial.
+and `share` lead through it), `guard` one to the version that judges it, `update.json` the last update: where it came
+from, whether it is on trial.
 """
 
 import json
@@ -76,15 +77,19 @@ class Versions:
         _write(self.folder(version) / _WHOLE, "")
 
     def use(self, version: str) -> None:
-        """Have a version be the one in use, from one instant to the next."""
-        link = self.root / ".current"
-        link.unlink(missing_ok=True)
-        link.symlink_to(f"versions/{version}")
-        os.replace(link, self.root / "current")
+        """Have a version be the one in use, from one instant to the next; the one before it judges it."""
+        # What is on trial may be too broken to judge anything.
+        self._link("guard", f"versions/{self.current() or version}")
+        self._link("current", f"versions/{version}")
         for name in ("bin", "share"):
-            if not (self.root / name).is_symlink():
-                (self.root / name).symlink_to(f"current/{name}")
+            self._link(name, f"current/{name}")
         _sync(self.root)
+
+    def _link(self, name: str, target: str) -> None:
+        link = self.root / f".{name}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        os.replace(link, self.root / name)
 
     def update(self) -> Update | None:
         """The last update; None before the first, or where its state makes no sense."""
@@ -106,6 +111,7 @@ class Versions:
         if last.phase == "rolled-back":
             raise LookupError(f"{last.former} is in use again already")
         self.use(last.former)
+        self._link("guard", f"versions/{last.former}")
         done = replace(last, phase="rolled-back", reason=reason)
         self.note(done)
         return done
@@ -114,6 +120,7 @@ class Versions:
         """Remove versions beyond the newest three; never the one in use or the one before. Gives those removed."""
         last = self.update()
         needed = {self.current(), last.former if last else None, last.version if last else None}
+        needed.add(os.path.basename(os.readlink(self.root / "guard")))
         gone = [one for one in self.names()[:-KEPT] if one not in needed]
         for one in gone:
             shutil.rmtree(self.folder(one))

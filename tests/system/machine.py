@@ -20,6 +20,8 @@ BOOT_S = 60
 
 def missing() -> str | None:
     """Why no machine can be booted here, None where one can."""
+    if not os.environ.get("PLUMELINE_SYSTEM"):
+        return "a machine is booted by tools/system alone: it takes minutes and 1 GB"
     if os.geteuid() != 0:
         return "only root boots a machine: sudo tools/system"
     if absent := [name for name in PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]:

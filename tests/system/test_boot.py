@@ -33,6 +33,10 @@ def running(machine: Machine) -> Machine:
     return machine
 
 
+def signalled(machine: Machine, signal: str) -> None:
+    machine.run("systemctl", "kill", "--kill-who=main", f"--signal={signal}", UNIT)
+
+
 def main_pid(machine: Machine) -> int:
     return int(machine.show(UNIT, "MainPID")["MainPID"])
 
@@ -64,7 +68,7 @@ def test_the_daemon_has_no_privilege_and_leaves_no_core(running: Machine) -> Non
 def test_a_stall_is_ended_by_the_watchdog_and_the_log_goes_on(running: Machine, peer: Peer) -> None:
     before, pid = status(running)["log"], main_pid(running)
     peer.coils = {0: False, 1: True}
-    running.run("kill", "-STOP", str(pid))
+    signalled(running, "STOP")
     running.until(lambda: running.show(UNIT, "NRestarts")["NRestarts"] == "1", WATCHDOG_S + 60)
     journal = running.journal(UNIT)
     assert "Watchdog timeout" in journal
@@ -82,7 +86,7 @@ def test_a_stall_is_ended_by_the_watchdog_and_the_log_goes_on(running: Machine, 
 
 def test_a_kill_and_an_orderly_stop_keep_the_state(running: Machine) -> None:
     restarts = int(running.show(UNIT, "NRestarts")["NRestarts"])
-    running.run("kill", "-KILL", str(main_pid(running)))
+    signalled(running, "KILL")
     running.until(lambda: int(running.show(UNIT, "NRestarts")["NRestarts"]) == restarts + 1)
     measuring(running)
     running.run("systemctl", "stop", UNIT)
