@@ -89,6 +89,7 @@ class MqttIngest:
         self._refused: Refusals = {}
         self._opening = f"{int(store.wall() * 1e6):x}"
         self._born: set[Tree] = set()
+        self._greeted: set[str] = set()
         self._untold: dict[Tree, Witnessed] = {}
         self._told: dict[Tree, Witnessed] = {}
         self._connected = False
@@ -193,6 +194,10 @@ class MqttIngest:
         refused: Refusals = {}
         deliveries = [delivery for letter in letters if (delivery := self._read(*letter, refused)) is not None]
         added = self._store.add(deliveries)
+        # Who stayed connected while we were away has not said a birth to us.
+        for station_id, epoch in added:
+            if station_id not in self._greeted:
+                self._greet(station_id, epoch)
         # Who is refused or connects shall hear how far we are, also where nothing of the tree was taken just now.
         told, self._born = self._born | refused.keys(), set()
         return {**{tree: read_coverage(self._store.db, *tree) for tree in told}, **added}, refused
@@ -234,12 +239,15 @@ class MqttIngest:
             self._store.put_state(found)
         elif isinstance(found, Birth):
             self._store.put_birth(found)
-            # Of earlier epochs too: a store that was put back to an older copy lacks the end of some.
-            first = max(found.epoch - EPOCHS_TOLD + 1, 0)
-            self._born |= {(topic.station_id, epoch) for epoch in range(first, found.epoch + 1)}
+            self._greet(topic.station_id, found.epoch)
         elif self._challenger is not None:
             self._challenger.take(found)
         return None
+
+    def _greet(self, station_id: str, epoch: int) -> None:
+        """Say how far we are, of earlier epochs too: a store that was put back to an older copy lacks some."""
+        self._greeted.add(station_id)
+        self._born |= {(station_id, one) for one in range(max(epoch - EPOCHS_TOLD + 1, 0), epoch + 1)}
 
 
 def _refuse(refused: Refusals, topic: Topic, found: Refusal, data: bytes) -> None:

@@ -4,6 +4,7 @@ Within one opening a store only grows, so a late or repeated acknowledgement tha
 one of another opening counts whole: what the centre no longer holds is sent again from the log.
 """
 
+import math
 from collections import deque
 from typing import Final
 
@@ -29,7 +30,7 @@ class Openings:
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
         self._known: dict[int, deque[str]] = {}
-        self._taken: dict[int, float] = {}
+        self._fell: dict[int, float] = {}
         self._epochs: frozenset[int] = frozenset()
         self._floor = (0, 0)
         self.first: dict[int, int] = {}
@@ -51,12 +52,18 @@ class Openings:
         An epoch that was finished gets a window again, to see whether all of it is still there.
         """
         epoch, (begins, first) = ack.epoch, self._floor
-        if epoch not in self._epochs or epoch < begins or not self._new(ack, now):
+        if epoch not in self._epochs or epoch < begins or ack.store is None:
+            return False
+        known = self._known.setdefault(epoch, deque(maxlen=REMEMBERED_MAX))
+        if ack.store in known:
             return False
         held = Coverage.of([*ack.stored(), *([(0, first - 1)] if epoch == begins else [])])
+        window = windows.get(epoch)
+        if window is not None and window.lacks(held) and now - self._fell.get(epoch, -math.inf) < AT_MOST_EVERY_WALL_S:
+            return False
+        known.append(ack.store)
         if epoch == begins and ack.through < first:
             self.first[epoch] = first
-        window = windows.get(epoch)
         if window is None:
             ordered = sorted([*windows.items(), (epoch, SendWindow(held, OPEN))])
             windows.clear()
@@ -64,14 +71,6 @@ class Openings:
             return True
         before = window.coverage.through
         if fell := window.fall_back(held):
+            self._fell[epoch] = now
             self._notes.fell_back(epoch, before, window.coverage.through)
         return fell
-
-    def _new(self, ack: Ack, now: float) -> bool:
-        """Whether an acknowledgement is the first of its opening, for its epoch."""
-        known = self._known.setdefault(ack.epoch, deque(maxlen=REMEMBERED_MAX))
-        if ack.store is None or ack.store in known or (known and now - self._taken[ack.epoch] < AT_MOST_EVERY_WALL_S):
-            return False
-        known.append(ack.store)
-        self._taken[ack.epoch] = now
-        return True

@@ -166,12 +166,14 @@ class SendWindow:
 
     def fall_back(self, held: Coverage) -> bool:
         """The centre has no more than `held`, an older copy of its store: what it lacks goes again. True for any."""
-        kept = self.coverage.common(held)
-        if kept == self.coverage:
-            return False
-        self.coverage = kept
-        self._reclaim()
-        return True
+        if found := self.lacks(held):
+            self.coverage = self.coverage.common(held)
+            self._reclaim()
+        return found
+
+    def lacks(self, held: Coverage) -> bool:
+        """Whether something is acknowledged that is not in `held`."""
+        return self.coverage.common(held) != self.coverage
 
     def _forget_done(self) -> None:
         """What is acknowledged was taken after all."""

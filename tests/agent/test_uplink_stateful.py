@@ -189,10 +189,9 @@ class Line(RuleBasedStateMachine):
     @precondition(lambda self: self.kinds == ALL and len(self.wanted) > 5)
     @rule()
     def select_less(self) -> None:
-        """A person takes a kind out: what of it lies open is no longer owed."""
+        """A person takes a kind out: it is no longer owed, nor again where the centre had it and forgets."""
         self.kinds = ("average", "event")
-        rows = self.run(self._scans())
-        for number in rows - self.centre.held.keys():
+        for number in self.run(self._scans()):
             self.wanted.pop(number, None)
         self.kill(epoch=False)
 
