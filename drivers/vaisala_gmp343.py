@@ -144,6 +144,7 @@ def _make_stream(units: Mapping[int, str], options: Options) -> LineStream:
 _MEASURANDS: Final = units_of(measurand for measurand, _ in MEASURED.values())
 _MANUAL: Final = "GMP343 user's guide M210514EN-E, serial line commands (pages unverified)"
 _COLUMNS: Final = Option(("list of texts",), "numbers of a line in the order of the probe's `form`", DEFAULT_COLUMNS)
+_ONLY_WITH: Final = {measurand: ("columns", column) for column, (measurand, _) in MEASURED.items()}
 ENTRY: Final = PolledEntry(
     DriverInfo(
         "vaisala_gmp343", "Vaisala GMP343, asked", "polled", "text", _MEASURANDS, _MANUAL, "src",
@@ -151,13 +152,14 @@ ENTRY: Final = PolledEntry(
             "columns": _COLUMNS,
             "errors_every": Option(("whole number",), "polls between two questions for errors; 0: never", 60),
         },
+        only_with=_ONLY_WITH,
     ),
     _make_asked,
 )  # fmt: skip
 STREAM: Final = StreamEntry(
     DriverInfo(
         "vaisala_gmp343_run", "Vaisala GMP343, RUN mode", "stream", "stream", _MEASURANDS, _MANUAL, "src",
-        {"columns": _COLUMNS},
+        {"columns": _COLUMNS}, only_with=_ONLY_WITH,
     ),
     _make_stream,
 )  # fmt: skip

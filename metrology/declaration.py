@@ -32,7 +32,8 @@ class Option:
 class DriverInfo:
     """What the configuration check needs to know of a driver; `measurands` (id: unit) are all it may ever emit.
 
-    `default_unit` is the address the maker ships the instrument with; None where the line has no addresses.
+    `default_unit` is the address the maker ships the instrument with; None where the line has no addresses. `only_with`
+    says of a measurand which word of which option (a list of texts) brings it: without it the measurand never comes.
     """
 
     name: str
@@ -44,6 +45,20 @@ class DriverInfo:
     evidence: str
     options: Mapping[str, Option] = field(default_factory=dict)
     default_unit: int | None = None
+    only_with: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def emitted(self, options: Mapping[str, OptionValue]) -> dict[str, str]:
+        """Measurands (id: unit) that come with these options of an instrument."""
+        lacking = {
+            measurand
+            for measurand, (option, word) in self.only_with.items()
+            if word not in _texts(options.get(option, self.options[option].default))
+        }
+        return {one: unit for one, unit in self.measurands.items() if one not in lacking}
+
+
+def _texts(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def used(config: Config, infos: Mapping[str, DriverInfo]) -> dict[str, DriverInf
 
 def _used(instrument: Instrument, info: DriverInfo) -> DriverInfo:
     if not instrument.series:
-        return info
+        return replace(info, measurands=info.emitted(instrument.options))
     return replace(info, measurands={one: unit for one, unit in info.measurands.items() if one in instrument.series})
 
 

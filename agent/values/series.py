@@ -16,9 +16,11 @@ EXPECTED_PER_MINUTE = 1.0
 
 
 def _measurands(instrument: Instrument) -> Iterator[tuple[str, str]]:
-    for measurand, unit in describe(instrument.driver).measurands.items():
-        if not instrument.series or measurand in instrument.series:
-            yield measurand, unit
+    info = describe(instrument.driver)
+    if not instrument.series:
+        yield from info.emitted(instrument.options).items()
+    else:
+        yield from ((one, unit) for one, unit in info.measurands.items() if one in instrument.series)
 
 
 def expected_per_minute(instrument: Instrument) -> float:

@@ -17,6 +17,7 @@ from agent.checks.check import check_file
 from agent.config import Config
 from agent.config_density import Density
 from agent.daemon import Daemon
+from agent.values.series import series_of
 from drivers.registry import stream_driver
 from host.clock import RealClock
 from host.problems import Lang
@@ -198,3 +199,17 @@ async def test_a_daemon_brings_what_a_real_wire_tells_to_the_density_of_its_coef
         await daemon.log.append("calibration", told)
         daemon.stop()
         await asyncio.wait_for(task, 10)
+
+
+def test_a_column_that_a_probe_is_not_told_to_write_makes_no_series(tmp_path: Path, config_for: Any) -> None:
+    document = config_for(tmp_path, 1).model_dump(mode="json")
+    found = {}
+    for columns in (["CO2"], ["CO2", "T"], None):
+        options = {} if columns is None else {"columns": columns}
+        document["instruments"] = {
+            "probe": {**document["instruments"][next(iter(document["instruments"]))], "driver": "vaisala_gmp343",
+                      "options": options, "series": {}},
+        }  # fmt: skip
+        found[str(columns)] = [spec.series for spec in series_of(Config.model_validate(document))]
+    both = ["probe.co2", "probe.gas_temperature"]
+    assert found == {"['CO2']": both[:1], "['CO2', 'T']": both, "None": both}
