@@ -10,10 +10,12 @@ import pytest
 
 ANALYZE = shutil.which("systemd-analyze")
 UNITS = ("plumeline-agent", "plumeline-central")
+# Every service there is, also those that others start.
+SERVICES = sorted(path.stem for path in (Path(__file__).resolve().parent.parent / "systemd").glob("*.service"))
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed here")
 
 
-@pytest.fixture(params=UNITS)
+@pytest.fixture(params=SERVICES)
 def unit(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Path:
     """A copy of a unit whose programs exist on this machine."""
     text = (root / "systemd" / f"{request.param}.service").read_text(encoding="utf-8")
@@ -35,14 +37,27 @@ def test_systemd_knows_every_line(unit: Path) -> None:
 
 @needs_systemd
 def test_an_unknown_line_would_be_found(unit: Path) -> None:
-    unit.write_text(unit.read_text().replace("RestartSec=5", "RestratSec=5"))
+    unit.write_text(unit.read_text().replace("NoNewPrivileges=", "NoNewPriviledges="))
     assert analyze("verify", "--recursive-errors=yes", str(unit)).returncode != 0
 
 
 @needs_systemd
-def test_exposure_is_at_most_1_5(unit: Path) -> None:
-    ended = analyze("security", "--offline=true", "--threshold=15", "--no-pager", str(unit))
+def test_exposure_is_at_most_1_3(unit: Path) -> None:
+    ended = analyze("security", "--offline=true", "--threshold=13", "--no-pager", str(unit))
     assert ended.returncode == 0, ended.stdout
+
+
+@needs_systemd
+def test_a_service_with_a_privilege_more_would_be_found(unit: Path) -> None:
+    text = unit.read_text(encoding="utf-8")
+    unit.write_text(re.sub(r"^(CapabilityBoundingSet|SystemCallFilter)=.*\n", "", text, flags=re.MULTILINE))
+    assert analyze("security", "--offline=true", "--threshold=13", "--no-pager", str(unit)).returncode != 0
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_leaves_no_core(root: Path, name: str) -> None:
+    # The memory of a daemon holds keys.
+    assert lines(root, name)["LimitCORE"] == "0"
 
 
 def lines(root: Path, name: str) -> dict[str, str]:

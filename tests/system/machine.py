@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from agent.store.segment import Record, Segment
+from protocols.record import KINDS
+
 RELEASE = "bookworm"
 PACKAGES = "systemd,systemd-sysv,dbus,libpam-systemd,python3,python3-venv,iproute2,libcap2-bin"
 PROGRAMS = ("debootstrap", "systemd-nspawn", "nsenter", "systemd-creds")
@@ -46,11 +49,22 @@ def _mark(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def changed(root: Path, into: Path, version: str, *change: tuple[str, str, str]) -> Path:
+    """A copy of the tree of another version, with texts of its files exchanged: (file, text, other text)."""
+    whole = ("*.egg-info", "__pycache__", ".*", "out", "tests")
+    shutil.copytree(root, into, ignore=shutil.ignore_patterns(*whole))
+    for name, text, other in (("pyproject.toml", '\nversion = "0.1.0"', f'\nversion = "{version}"'), *change):
+        old = (into / name).read_text(encoding="utf-8")
+        assert old.count(text) == 1, name
+        (into / name).write_text(old.replace(text, other), encoding="utf-8")
+    return into
+
+
 def bundle(root: Path, out: Path) -> dict[str, str]:
     """A bundle of the tree at `root`: its path, version and verification key."""
     key = out / "release-key"
     key.write_text("c3lzdGVtIHRlc3Qgc3lzdGVtIHRlc3Qgc3lzdGVtIDE=")
-    words = ["--key", str(key), "--out", str(out), "--kept", str(KEEP / "wheels")]
+    words = ["--key", str(key), "--out", str(out), "--kept", str(KEEP / "wheels"), "--plain"]
     program = [sys.executable, str(root / "tools" / "releasing" / "bundle.py"), *words]
     told = subprocess.run(program, check=True, capture_output=True, text=True)
     found: dict[str, str] = json.loads(told.stdout)
@@ -144,6 +158,18 @@ def measuring(machine: Machine) -> dict[str, Any]:
     """Its status once it has a value."""
     found: dict[str, Any] = machine.until(lambda: (told := status(machine)).get("values") and told)
     return found
+
+
+def records(machine: Machine) -> list[dict[str, Any]]:
+    """Every record of the log of the stopped station, read from copies of its files."""
+    machine.run("sh", "-ec", "rm -rf /root/copy; cp -a /var/lib/plumeline/segments /root/copy")
+    rows: list[Record] = []
+    for path in sorted(machine.path("/root/copy").glob("log-*.db")):
+        segment = Segment(path)
+        while found := segment.read(rows[-1].seq if rows else -1, KINDS, 500, None):
+            rows += found
+        segment.close()
+    return [row.fields for row in rows]
 
 
 def _said(words: list[str], code: int | None = 0) -> str:

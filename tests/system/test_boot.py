@@ -2,27 +2,14 @@
 
 import json
 import re
-import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 from system.conftest import UNIT, WATCHDOG_S, Peer, unclaimed
-from system.machine import Machine, measuring, status
+from system.machine import Machine, measuring, records, status
 
 pytestmark = pytest.mark.system
 PROBE = Path(__file__).with_name("probe.py")
-
-
-def records(machine: Machine) -> list[dict[str, Any]]:
-    """Every record of the log, read from copies of its files."""
-    machine.run("sh", "-ec", "rm -rf /root/copy; cp -a /var/lib/plumeline/segments /root/copy")
-    rows: list[dict[str, Any]] = []
-    for file in sorted(machine.path("/root/copy").glob("*.db")):
-        read = sqlite3.connect(file)
-        rows += [json.loads(body) for (body,) in read.execute("SELECT body FROM record ORDER BY epoch, seq")]
-        read.close()
-    return rows
 
 
 @pytest.fixture
@@ -79,6 +66,7 @@ def test_a_stall_is_ended_by_the_watchdog_and_the_log_goes_on(running: Machine, 
     assert peer.coils == {0: True, 1: False}
     after = measuring(running)["log"]
     assert (main_pid(running) != pid, after["epoch"]) == (True, before["epoch"])
+    running.run("systemctl", "stop", UNIT)
     rows = records(running)
     assert [row["seq"] for row in rows] == list(range(len(rows)))
     assert "not running" in [row.get("reason") for row in rows if row["kind"] == "gap"]

@@ -28,7 +28,7 @@ def wheels(into: Path, extras: str, kept: Path | None) -> None:
     pip = [sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "--no-deps", "-w", str(into), str(ROOT)], check=True)
     (own,) = into.glob("plumeline-*.whl")
-    pinned = (ROOT / "constraints.txt").read_bytes() + (ROOT / "pyproject.toml").read_bytes() + extras.encode()
+    pinned = (ROOT / "constraints.txt").read_bytes() + extras.encode()
     store = kept / hashlib.sha256(pinned).hexdigest()[:16] if kept else None
     if store is None or not store.is_dir():
         wanted = f"plumeline[{extras}] @ {own.as_uri()}" if extras else str(own)
@@ -59,6 +59,7 @@ def main() -> int:
     line.add_argument("--out", type=Path, required=True, help="folder for the bundle")
     line.add_argument("--extras", default="page,reports,firmware", help="parts of the installation")
     line.add_argument("--kept", type=Path, help="folder in which wheels of dependencies stay for the next time")
+    line.add_argument("--plain", action="store_true", help="without a bill of materials")
     arguments = line.parse_args()
     signer = signer_from_seed(arguments.key.read_text(encoding="ascii"), arguments.key_name)
     for folder in filter(None, (arguments.out, arguments.kept)):
@@ -68,7 +69,7 @@ def main() -> int:
         wheels(folder / "wheels", arguments.extras, arguments.kept)
         (folder / REQUIREMENTS).write_text(requirements(folder), encoding="ascii")
         # Without the audit tools a bundle has no bill of materials; a release is made with them.
-        if importlib.util.find_spec("cyclonedx_py") is not None:
+        if not arguments.plain and importlib.util.find_spec("cyclonedx_py") is not None:
             program = [sys.executable, str(Path(__file__).with_name("sbom.py"))]
             words = ["--wheels", str(folder / "wheels"), "--out", str(folder / "sbom.json")]
             subprocess.run([*program, *words], check=True)
