@@ -15,6 +15,7 @@ from protocols import record
 # Scans of the open minute lie among the last ones; a station writes fewer than this in the grace of a period.
 REPLAY_SCANS: Final = 5_000
 COEFFICIENTS_MAX: Final = 10_000
+FIRST_EPOCH: Final = 1
 LOOK_BACK: Final = timedelta(days=2)
 # A clock that was set back while the station was off: periods written before stay written once. What lies farther
 # ahead came from a clock that was never right, and must not stop the averages of years.
@@ -33,8 +34,8 @@ async def write_gap(log: Log, now: datetime, averaged_until: datetime) -> None:
     A first start has no gap.
     """
     since, reason = await last_record_time(log), "not running"
-    if since is None and log.quarantined:
-        since, reason = averaged_until, "log damaged"
+    if since is None and log.epoch > FIRST_EPOCH:
+        since, reason = averaged_until, "log damaged" if log.quarantined or log.unsalvaged else reason
     if since is not None:
         await log.append("gap", {"from": iso(since), "to": iso(now), "reason": reason})
 

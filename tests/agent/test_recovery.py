@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from agent.store.index import Index
-from agent.store.log import Log
+from agent.store.log import Log, Record
+from agent.store.packing import pack
 from agent.store.recovery import coefficients_in_force, kept_until, replay, restored_averager, write_gap
 from agent.values.averaging import SeriesSpec
 from agent.values.intake import Intake
@@ -24,6 +25,14 @@ from protocols.tlog import signer_from_seed
 START = datetime(2026, 3, 1, 8, 58, tzinfo=UTC)
 DAY_OFFSET_S = 8 * 3600
 SPECS = [SeriesSpec("a.co2", "umol/mol", "ghg", "mean", 12)]
+
+
+def spoil(folder: Path, row: Record) -> None:
+    """Flip a bit of a record wherever its body lies."""
+    path, stored = next((folder / "segments").glob("log-*.db")), pack(row.body)
+    data = path.read_bytes()
+    assert stored in data
+    path.write_bytes(data.replace(stored, stored[:-9] + bytes([stored[-9] ^ 1]) + stored[-8:]))
 
 
 class Life:
@@ -171,10 +180,8 @@ async def test_a_damaged_log_leaves_a_gap_from_the_last_average_on(tmp_path: Pat
     clock = ManualClock(START)
     async with Life(tmp_path, clock) as life:
         await life.measure(150)
-    path = next((tmp_path / "segments").glob("log-*.db"))
-    data = bytearray(path.read_bytes())
-    data[data.rindex(b'"kind":"scan"') + 9] ^= 1
-    path.write_bytes(data)
+        scans = await life.log.read(-1, kinds=frozenset({"scan"}), limit=10)
+    spoil(tmp_path, scans[-1])
     await clock.advance(3600)
     async with Life(tmp_path, clock) as life:
         [gap] = await life.log.read(-1, kinds=frozenset({"gap"}), limit=10)
@@ -191,11 +198,9 @@ async def test_a_log_damaged_before_the_first_average_leaves_a_gap_from_its_last
     async with Life(tmp_path, clock) as life:
         [known] = [await life.log.append("event", {"what": "known"})]
         await clock.advance(20)
-        await life.log.append("scan", {"instrument": "a", "at": iso(clock.now()), "values": {}, "status": {}})
-    path = next((tmp_path / "segments").glob("log-*.db"))
-    data = bytearray(path.read_bytes())
-    data[data.rindex(b'"kind":"scan"') + 9] ^= 1
-    path.write_bytes(data)
+        scan = {"instrument": "a", "at": iso(clock.now()), "values": {}, "status": {}}
+        hit = await life.log.append("scan", scan)
+    spoil(tmp_path, hit)
     await clock.advance(45)
     async with Life(tmp_path, clock, first={"what": "log-damaged"}) as life:
         [gap] = await life.log.read(-1, kinds=frozenset({"gap"}), limit=10)
@@ -211,3 +216,19 @@ async def test_what_a_start_writes_first_shortens_no_gap(tmp_path: Path) -> None
     async with Life(tmp_path, clock, first={"what": "log-damaged"}) as life:
         [gap] = await life.log.read(-1, kinds=frozenset({"gap"}), limit=10)
     assert (gap.fields["from"], gap.fields["to"]) == (last.fields["t"], iso(clock.now()))
+
+
+async def test_a_start_killed_before_its_first_commit_takes_no_gap_with_it(tmp_path: Path) -> None:
+    """It has set a file aside and begun an epoch; the next start finds nothing damaged any more."""
+    clock = ManualClock(START)
+    async with Life(tmp_path, clock) as life:
+        last = await life.log.append("event", {"what": "last"})
+    spoil(tmp_path, last)
+    killed = Life(tmp_path, clock)
+    killed.index.close()
+    killed.log.live_segment.close()
+    await clock.advance(45)
+    async with Life(tmp_path, clock) as life:
+        [gap] = await life.log.read(-1, kinds=frozenset({"gap"}), limit=10)
+    assert life.log.quarantined == []
+    assert (gap.fields["from"], gap.fields["reason"]) == (last.fields["t"], "log damaged")
