@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from agent.daemon import Daemon
 
 HEALTH_WALL_S: Final = 20.0
-_TOLD: Final = {"trial": "update-installed", "kept": "update-kept", "rolled-back": "update-rolled-back"}
 
 
 async def recorded_software(daemon: "Daemon") -> None:
@@ -46,7 +45,14 @@ async def lived(daemon: "Daemon", versions: Versions, version: str) -> None:
 def _event(last: Update) -> dict[str, Any]:
     members = {"id": last.id, "version": last.version, "former": last.former, "manifest": last.manifest}
     reason = {"reason": last.reason} if last.reason else {}
-    return {"what": _TOLD[last.phase], "origin": "update", "who": last.who, **members, **reason}
+    kept, trial = last.phase == "kept", last.phase == "trial"
+    return {
+        "what": "update-kept" if kept else "update-installed" if trial else "update-rolled-back",
+        "origin": "update",
+        "who": last.who,
+        **members,
+        **reason,
+    }
 
 
 def _told(path: Path) -> str:

@@ -78,8 +78,10 @@ class Versions:
 
     def use(self, version: str) -> None:
         """Have a version be the one in use, from one instant to the next; the one before it judges it."""
+        if (former := self.current()) is not None:
+            self.whole(former)
         # What is on trial may be too broken to judge anything.
-        self._link("guard", f"versions/{self.current() or version}")
+        self._link("guard", f"versions/{former or version}")
         self._link("current", f"versions/{version}")
         for name in ("bin", "share"):
             self._link(name, f"current/{name}")

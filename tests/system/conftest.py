@@ -122,7 +122,7 @@ def install(machine: Machine, released: dict[str, str], root: Path, port: int) -
         ln -s versions/{released['version']} /opt/plumeline/current
         ln -s current/bin /opt/plumeline/bin
         ln -s current/share /opt/plumeline/share
-        cp /opt/plumeline/share/plumeline/systemd/* /etc/systemd/system/
+        ln -s /opt/plumeline/share/plumeline/systemd/plumeline-* /etc/systemd/system/
         printf %s '{SEED}' | systemd-creds encrypt --name=station-key - /etc/credstore.encrypted/plumeline-station-key
     """)  # fmt: skip
     machine.path("/etc/plumeline/station.hjson").write_text(json.dumps(configuration(port)))

@@ -80,7 +80,10 @@ def main() -> int:
         print(
             *(f"  {row['Name']} {row['Version']}: {row['License']}" for row in bad), sep="\n", end="\n" if bad else ""
         )
-        print("vulnerabilities: " + ("no database could be reached" if known is None else f"{len(known)} components"))
+        if not arguments.licences_only:
+            print(
+                "vulnerabilities: " + ("no database could be reached" if known is None else f"{len(known)} components")
+            )
         for one in known or ():
             print(f"  {one['name']} {one['version']}: {', '.join(each['id'] for each in one['vulns'])}")
     return 1 if bad or known else 2 if known is None else 0
