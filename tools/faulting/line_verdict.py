@@ -102,9 +102,17 @@ def _readings(line: Line, result: Result, centre: apsw.Connection, gaps: list[Sp
     margin = min(IN_FLIGHT_S * line.shape.rate, IN_FLIGHT_WORLD_S_MAX)
     excused = [(line.world(since), line.world(until)) for since, until in line.excused]
     away = [(since - margin, until + margin) for since, until in [*excused, *gaps]]
-    silent = [one for one in missing if not any(since <= line.world(one[2]) <= until for since, until in away)]
+    silent = [(*one, nearest(line.world(one[2]), away)) for one in missing
+              if not any(since <= line.world(one[2]) <= until for since, until in away)]  # fmt: skip
     _lost(result, "answers are neither at the centre nor in a gap", silent)
     result.figures |= {"answers": answers, "in_gaps": len(missing) - len(silent)}
+
+
+def nearest(at: float, spans: list[Span]) -> str:
+    """How far a moment is from the end of the span before it and from the next."""
+    behind = min((at - until for _, until in spans if until < at), default=None)
+    ahead = min((since - at for since, _ in spans if since > at), default=None)
+    return f"{behind and round(behind, 2)} s behind a gap, {ahead and round(ahead, 2)} s before the next"
 
 
 def _periods(result: Result, records: list[dict[str, Any]], gaps: list[Span]) -> None:
