@@ -7,6 +7,7 @@ commits groups of records. A value counts as taken when its commit returned; unt
 import asyncio
 import base64
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
@@ -31,6 +32,7 @@ __all__ = ["Log", "Place", "Record"]
 PENDING_BYTES_MAX: Final = 8 * 1024 * 1024
 RAW_BYTES_MAX: Final = 6 * 1024 * 1024
 CHECKPOINT_RECORDS_MAX: Final = 1_000
+SWITCH_S: Final = 0.0005
 RETRY_WALL_S: Final = 1.0
 LAST_COMMITS_WALL_S: Final = 2.0
 
@@ -69,7 +71,11 @@ class Log:
         self.simulated = simulated
         # Members each record carries about the clock that dates it.
         self.about_clock: Callable[[], Mapping[str, Any]] = dict
-        self._executor = executor or ThreadPoolExecutor(1, "log")
+        if executor is None:
+            # So that a thread back from a sync is not kept waiting while this one makes the next records.
+            sys.setswitchinterval(SWITCH_S)
+            executor = ThreadPoolExecutor(1, "log")
+        self._executor = executor
         self._on_commit, self._on_failure = on_commit, on_failure
         self._waiting = Waiting(clock, commit_s, commit_records)
         self._committed = asyncio.Event()

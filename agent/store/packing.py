@@ -14,7 +14,7 @@ from protocols import record
 
 DEFLATED: Final = b"\x01"
 _WINDOW: Final = -12
-_LEVEL: Final = 6
+_LEVEL: Final = 1
 _MEMORY: Final = 5
 # Never altered: files of years are read with it. Another one takes another first byte.
 WORDS: Final = (
