@@ -39,11 +39,14 @@ class Proposals:
         """Propose for ever."""
         while True:
             await self._clock.sleep(FOLLOW_S)
-            while rows := await self._log.read(self._after, kinds=_CALIBRATION, limit=PAGE):
+            end = self._log.next_seq
+            while rows := await self._log.read(self._after, kinds=_CALIBRATION, limit=PAGE, before=end):
                 self._after = rows[-1].seq
                 for row in rows:
                     if row.fields["what"] == "run-finished":
                         await self._propose(row.fields)
+            # Else each look would read all that came since the last run, through the files of weeks.
+            self._after = max(self._after, end - 1)
 
     async def _propose(self, finished: Fields) -> None:
         """A record for every unknown gas and series of a run: what it is worth, or why that cannot be said."""

@@ -1,5 +1,7 @@
 """Bugs planted on purpose: a campaign that does not find them proves nothing."""
 
+import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -8,19 +10,32 @@ if TYPE_CHECKING:
 CUTS = ("power-cut-at-write", "power-cut")
 LOSSES = {"I1", "I2", "I3"}
 
-# What is wrong, the rules of which one must then break, and the faults that bring it out.
-BUGS: dict[str, tuple[str, set[str], tuple[str, ...]]] = {
-    "acknowledged-before-commit": ("a record counts as taken before its commit", LOSSES, CUTS),
-    "place-before-acknowledgement": (
-        "a place moves when a message goes out", {"I1", "I2"}, ("broker-forgets", "kill", "broker-hangs"),
+
+@dataclass(frozen=True)
+class Bug:
+    """What is wrong, the rules of which one must then break, the faults that bring it out, and how long that takes."""
+
+    meaning: str
+    rules: set[str]
+    kinds: tuple[str, ...]
+    days: float = 0.04
+    faults: int = 6
+
+
+BUGS = {
+    "acknowledged-before-commit": Bug("a record counts as taken before its commit", LOSSES, CUTS),
+    "place-before-acknowledgement": Bug(
+        "a place moves when a message goes out", {"I1", "I2"}, ("broker-forgets", "kill", "broker-hangs")
     ),
-    "missing-fsync": ("what SQLite asks to be synced is not", LOSSES, CUTS),
-    "synchronous-normal": ("the log commits without a sync", LOSSES, CUTS),
-    "valve-not-homed": ("nobody brings the inlet home after a start", {"I8"}, ("power-cut-in-calibration",)),
-    "gap-not-written": ("a start does not say what was missed", {"I5"}, ("outage",)),
-    "centre-acknowledges-early": ("the centre acknowledges before its commit", LOSSES, ("centre-killed",)),
-    "averages-forgotten": ("a start does not know which minutes were written", {"I5"}, ("kill", "power-cut")),
-}  # fmt: skip
+    "missing-fsync": Bug("what SQLite asks to be synced is not", LOSSES, CUTS),
+    "synchronous-normal": Bug("the log commits without a sync", LOSSES, CUTS),
+    "valve-not-homed": Bug(
+        "nobody brings the inlet home after a start", {"I8"}, ("power-cut-in-calibration",), days=0.06, faults=4
+    ),
+    "gap-not-written": Bug("a start does not say what was missed", {"I5"}, ("outage",), days=0.25, faults=1),
+    "centre-acknowledges-early": Bug("the centre acknowledges before its commit", LOSSES, ("centre-killed",)),
+    "averages-forgotten": Bug("a start does not know which minutes were written", {"I5"}, ("kill", "power-cut")),
+}
 
 
 def plant(bug: str) -> None:
@@ -45,23 +60,14 @@ def plant_in(bug: str, world: "World") -> None:
 def _acknowledged_first() -> None:
     from agent.store.log import Log
 
-    async def commit(self: Any) -> None:
-        batch, frontier = self._pending.copy(), self._frontier
-        self._wake.clear()
-        if not batch:
-            return
-        rows = [row for row, _ in batch]
-        self._tail.keep(rows)
-        self.next_seq = rows[-1].seq + 1
-        for row, future in batch:
-            if not future.done():
-                future.set_result(row)
-        self._committed.set()
-        await self._durably(rows, frontier)
-        del self._pending[: len(batch)]
-        self._pending_bytes -= sum(len(row.body) for row in rows)
+    durably, tasks = Log._durably, set()
 
-    Log._commit = commit  # type: ignore[method-assign]
+    async def at_once(self: Any, *rows: Any) -> None:
+        task = asyncio.create_task(durably(self, *rows))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    Log._durably = at_once  # type: ignore[method-assign]
 
 
 def _place_first() -> None:
@@ -108,8 +114,6 @@ def _no_gap() -> None:
 
 
 def _centre_early() -> None:
-    import asyncio
-
     from central.coverage import read_coverage
     from central.ingest_mqtt import MqttIngest
     from protocols.mqtt.coverage import Coverage
@@ -123,7 +127,7 @@ def _centre_early() -> None:
             if (one := self._read(*letter, {})) is not None:
                 before = covered.get(one.tree) or read_coverage(self._store.db, *one.tree)
                 covered[one.tree] = before.add(one.prev, one.last)
-        asyncio.get_running_loop().call_later(5.0, commit, self, letters)
+        asyncio.get_running_loop().call_later(20.0, commit, self, letters)
         return covered, {}
 
     MqttIngest._commit = early  # type: ignore[method-assign]

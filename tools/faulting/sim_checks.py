@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim_station import STATION
 
-from agent.store.log import PENDING_BYTES_MAX
+from agent.store.log import PENDING_BYTES_MAX, Place
 from metrology.periods import MINUTE_S, parse_iso, period_start
 from protocols.mqtt.coverage import SPANS_MAX
 from protocols.record import decode
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # After a start or a disk that works again, and after a wire: what the bus leaves a silent unit alone for, at most.
 RESUME_S = {"boot": 10.0, "disk": 10.0}
 LEFT_ALONE_S = {"cems": 15.0, "crds": 300.0}
+HOME_S = 120.0
 ACCUSATIONS = ("record-conflict", "record-edited", "checkpoint-%", "hj212-disagreement")
 BODY_SLACK_BYTES = 1024 * 1024
 
@@ -34,7 +35,7 @@ class Checks:
 
     def __init__(self, world: "World") -> None:
         self.world = world
-        self._active, self._began = 0, 0.0
+        self._active, self._began, self._astray_since = 0, 0.0, float("inf")
         self._averages: set[tuple[str, str, int, int]] = set()
         self._verified: dict[int, int] = {}
         self._counts: Counter[str] = Counter()
@@ -68,6 +69,18 @@ class Checks:
             self._counts["gas readings"] += 1
             if not causes & {"calibration", "recovery"}:
                 self.world.violation("I8", f"a reading of {port} gas at {fields['at']} without its mark: {causes}")
+        self._astray(port)
+
+    def _astray(self, port: str) -> None:
+        """The instrument's own word marks gas too, so that a valve nobody brought home shows in no mark."""
+        now, daemon = self.world.loop.time(), self.world.station.daemon
+        if port == "sample" or self._active or daemon is None or daemon.calibrator.busy:
+            self._astray_since = float("inf")
+            return
+        self._astray_since = min(self._astray_since, now)
+        if now - self._astray_since > HOME_S:
+            self._astray_since = now
+            self.world.violation("I8", f"the valve stands at {port}, and no run goes on")
 
     # -- in between
 
@@ -103,12 +116,10 @@ class Checks:
             return
         if daemon.log._waiting.size > PENDING_BYTES_MAX + BODY_SLACK_BYTES:
             world.violation("I6", f"{daemon.log._waiting.size} bytes wait for their commit")
-        self._places(daemon)
 
-    def _places(self, daemon: Any) -> None:
-        """What a kept place, or an acknowledgement, calls delivered is at the centre."""
-        place = daemon.log.places.get("centre")
-        if place is None:
+    def placed(self, uplink: str, place: Place) -> None:
+        """What a place that is about to be kept calls delivered is at the centre."""
+        if uplink != "centre":
             return
         if len(place.above) > SPANS_MAX:
             self.world.violation("I6", f"{len(place.above)} spans in a place")
@@ -204,7 +215,7 @@ class Checks:
     def _lacking(self, minutes: set[datetime]) -> list[str]:
         came = {parse_iso(start) for (start,) in self._rows("SELECT start FROM hj212_average WHERE period_s = 60")}
         # What came while the station's clock was wrong is kept as a frame, and taken for no value.
-        for told, in self._rows("SELECT DISTINCT data_time FROM hj212_frame WHERE cn = '2051' AND problem <> ''"):
+        for (told,) in self._rows("SELECT DISTINCT data_time FROM hj212_frame WHERE cn = '2051' AND problem <> ''"):
             came.add(parse_iso(told))
         return sorted(at.isoformat() for at in minutes - came)
 

@@ -1,10 +1,12 @@
 """One run, asked for on the standard input, its verdict given on the descriptor named on the command line."""
 
+import faulthandler
 import gc
 import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import warnings
@@ -15,6 +17,8 @@ import sim_kinds
 import sim_world
 
 MEMORY = Path("/dev/shm")
+# Seconds of the processor after which a run is taken to be without end, and says where it is.
+CPU_S_MAX, CPU_S_A_DAY = 120.0, 240.0
 
 
 def main() -> None:
@@ -24,6 +28,8 @@ def main() -> None:
     logging.disable(logging.NOTSET if trace else logging.CRITICAL)
     warnings.simplefilter("ignore")
     gc.disable()
+    faulthandler.register(signal.SIGPROF, all_threads=False, chain=True)
+    signal.setitimer(signal.ITIMER_PROF, CPU_S_MAX + CPU_S_A_DAY * days)
     faults = sim_kinds.drawn(seed, days, request.get("a_day") or sim_kinds.A_DAY, request.get("kinds") or ())
     if request.get("list"):
         faults = [sim_kinds.Fault(number, *one, f"{seed}/{number}") for number, one in enumerate(request["list"])]

@@ -82,6 +82,8 @@ class Disk(apsw.VFS):
         for root, _, names in os.walk(self._folder):
             for name in names:
                 path = os.path.join(root, name)
+                if name == "ballast":
+                    continue
                 data = bytearray(Path(path).read_bytes())
                 lost += _settled(data, self.unsynced.get(path, []), dice) if power else 0
                 fresh = path + ".fresh"
@@ -134,10 +136,6 @@ class File(apsw.VFSFile):
             # SQLite asks for it at the end of a connection that can only read, and bears the refusal; an exception of
             # any other kind would be raised to the program, which the system's own file layer never does.
             raise apsw.BusyError from None
-
-    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
-        self.disk.alive(self.boot)
-        return super().xRead(amount, offset)
 
     def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
         disk = self.disk

@@ -24,7 +24,7 @@ STACK = {
     "stack_temperature": 138.5, "static_pressure": -250.0, "stack_humidity": 8.6,
 }  # fmt: skip
 COLUMNS = ("ALARM_STATUS", "INST_STATUS", "species", "CH4_dry", "CO2_dry", "H2O")
-ROW_S = 15.0
+ROW_S = 30.0
 Behaviour = str  # "well", "dead", "nonsense", "wrong", "stuck", "slow"
 
 

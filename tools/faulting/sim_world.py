@@ -24,11 +24,14 @@ from sim_loop import PROCESS, SimClock, SimLoop, StalledError, run
 from sim_net import Net
 from sim_station import PACES, Station, prepare
 
+import agent.gas.maintenance
+import agent.space.keeper
 import agent.store.witness
 import agent.uplinks.hj212
 import agent.uplinks.mqtt
 import agent.uplinks.mqtt_sender
 import agent.values.periods
+import central.hj212_fill
 import central.ingest_hj212
 import central.ingest_mqtt
 
@@ -36,6 +39,17 @@ START = datetime(2026, 6, 15, tzinfo=UTC)
 LOOK_S = 600.0
 DRAIN_S = 4 * 3600.0
 VIOLATIONS_MAX = 20
+SELDOM = (
+    (agent.values.periods, "TICK_WALL_S", 5.0),
+    (agent.gas.maintenance, "EXPIRY_LOOK_S", 30.0),
+    (agent.space.keeper, "LOOK_WALL_S", 60.0),
+    (agent.uplinks.mqtt, "EXPIRE_WALL_S", 10.0),
+    (agent.uplinks.mqtt_sender, "SAVE_WALL_S", 10.0),
+    (agent.uplinks.hj212, "SAVE_S", 10.0),
+    (central.ingest_mqtt, "ACK_S", 5.0),
+    (central.hj212_fill, "LOOK_S", 30.0),
+    (central.ingest_hj212, "ROLL_UP_S", 60.0),
+)
 
 
 @dataclass
@@ -74,11 +88,12 @@ class World:
         os.statvfs = room(self.disk)  # type: ignore[assignment]
         self.field = Field(self.net, SimClock(self.loop, start), seed)
         self.centre = Centre(self.loop, self.centre_clock, self.broker, self.told)
-        config = prepare(folder, dice.choice((50, 1000, 1000, 4000)), PACES[seed % 2])
+        config = prepare(folder, dice.choice((50, 1000, 1000, 4000)), PACES[seed % len(PACES)])
         self.station = Station(config, self.loop, self.clock, self.disk, self.broker, self.told)
         self.station.on_record = self._recorded
         self.verdict = Verdict(seed, days, faults)
         self.checks = sim_checks.Checks(self)
+        self.station.on_place = self.checks.placed
         self._digest = hashlib.sha256()
         self._reboots: random.Random = random.Random(f"{seed}/reboots")
         self.counts: dict[str, int] = {}
@@ -154,12 +169,9 @@ class World:
     def run(self) -> Verdict:
         """Carry the whole run out."""
         # Looking less often costs nothing here but seconds of delay, and saves most of the turns of the loop.
-        agent.values.periods.TICK_WALL_S = 2.0  # type: ignore[misc]
-        agent.uplinks.mqtt.EXPIRE_WALL_S = 3.0  # type: ignore[misc]
-        agent.uplinks.mqtt_sender.SAVE_WALL_S = 5.0  # type: ignore[misc]
-        agent.uplinks.hj212.SAVE_S = 5.0  # type: ignore[misc]
-        central.ingest_mqtt.ACK_S = 1.0  # type: ignore[misc]
-        central.ingest_hj212.ROLL_UP_S = 30.0  # type: ignore[misc]
+        for module, name, seconds in SELDOM:
+            assert getattr(module, name) < seconds, "it looks as seldom by itself"
+            setattr(module, name, seconds)
         try:
             run(self.loop, self._live())
         except StalledError as error:
