@@ -1,12 +1,14 @@
-"""A disk that fails: ext4 on a loop device whose image finds no room, so that syncs fail and it turns read-only.
+"""A disk that fails: ext4 on a loop device whose image finds no room, so that syncs fail, or that turns read-only.
 
     tools/faults eio [--minutes 5] [--state DIR] [--seed N] [--quick]
 
-The daemon meets it running; the cure is a technician's: it is stopped (by SIGKILL, sometimes in order), the file system
+Turn by turn: writes that cannot be kept, and a file system that is read-only from one moment to the next. The daemon
+meets it running; the cure is a technician's: it is stopped (by SIGKILL, sometimes in order), the file system
 is checked and mounted again, and it is started. What was said to be taken must be at the centre.
 """
 
 import contextlib
+import itertools
 import random
 import shutil
 import sys
@@ -36,14 +38,16 @@ def one(seed: int, folder: Path, quick: bool) -> Result:
     """A line on such a disk."""
     disk = LoopDisk(folder, folder / "disk")
     failed: list[bool] = []
+    turn = itertools.count()
 
     def fault(line: Line, dice: random.Random) -> None:
         words = len(line.words())
-        filler = disk.fail()
+        filler = disk.fail() if next(turn) % 2 == seed % 2 else disk.turn_read_only()
         time.sleep(2.0 if quick else dice.uniform(*BROKEN_S))
         failed.append(any("commit failed" in word for word in line.words()[words:]))
         line.kill("agent")
-        filler.unlink()
+        if filler:
+            filler.unlink()
         disk.repair()
         line.start("agent")
         line.back()

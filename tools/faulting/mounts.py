@@ -77,6 +77,10 @@ class LoopDisk:
         """From now on nothing new is kept. Gives what to remove for a cure."""
         return fill(self._backing)
 
+    def turn_read_only(self) -> None:
+        """What the kernel does at an error it meets in the file system; nothing that is open can prevent it."""
+        (Path("/sys/fs/ext4") / Path(self._device).name / "trigger_fs_error").write_text("faults\n")
+
     def repair(self) -> None:
         """Unmount, check, mount."""
         run("umount", self._at)
