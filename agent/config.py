@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from agent.config_clock import ClockCare
 from agent.config_cylinders import Cylinder
 from agent.config_density import Density
 from agent.config_firmware import Firmware
@@ -129,6 +130,7 @@ class Config(Strict):
 
     station: Station
     store: Store
+    clock: ClockCare = ClockCare()
     ledger: Ledger
     buses: dict[Name, Bus]
     instruments: dict[Name, Instrument]

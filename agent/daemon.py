@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.analysis.waiting import Recomputing
 from agent.changes import author, config_fields
+from agent.clock.keeping import timekeeping
 from agent.config import Config
 from agent.doctor.desk import ScanDesk
 from agent.duties import DUTIES
@@ -34,7 +35,7 @@ from agent.uplinks.mqtt_link import MakeLink, link_of
 from agent.values.budgets import Budgets
 from agent.values.intake import Intake
 from agent.values.live import Live
-from agent.values.periods import ClockWatch, PeriodWriter
+from agent.values.periods import PeriodWriter
 from agent.values.series import ranges_of, serials_of, series_of, stacks_of
 from agent.wires.bus import AskedBus, asked_buses
 from agent.wires.poller import Poller
@@ -111,11 +112,13 @@ class Daemon:
         self.scans = ScanDesk(self)
         self.recomputing = Recomputing(self)
         self.boards = self._board_parts() if self.sources.lines else None
-        self.clock_watch = ClockWatch(clock, self.log, self.averager)
+        self.clock_state, self.turns, self.clock_watch = timekeeping(
+            config, clock, self.log, self.index, self.averager, self.intake, offset_s
+        )
         self.uplinks: dict[str, Uplink] = uplinks(
             Parts(
                 config, self.log, self.index, self.live, self.intake, self.calibrator, self.maintenance, clock,
-                self.log.vkey, self.serials, make_link,
+                self.log.vkey, self.serials, make_link, self.clock_state,
             )
         )  # fmt: skip
 
@@ -162,7 +165,7 @@ class Daemon:
             await self._begin()
             writer = PeriodWriter(
                 self.averager, self.log, self.clock, self.intake.watermarks, len(self.config.instruments),
-                self.clock_watch, self.stacks, Budgets(self.log, self.index, self.intake.coefficients),
+                self.clock_watch, self.stacks, Budgets(self.log, self.index, self.intake.coefficients), self.turns,
             )  # fmt: skip
             for name, poller in self.sources.pollers.items():
                 self._polling[name] = group.create_task(poller.run(), name=f"poller-{name}")
@@ -209,9 +212,11 @@ class Daemon:
         await self.keys.begin(self.log, self.index)
         self.salvaging.begin(self.event)
         await self.space.begin()
-        kept = await self.log.call(kept_until, self.log, self.index, self.averager.closed_until)
-        await write_gap(self.log, self.clock.now(), kept)
-        await replay(self.log, self.intake, self.averager.closed_until)
+        # Without a believable clock both wait until there is one (`Turns`).
+        if self.clock_state.believed:
+            kept = await self.log.call(kept_until, self.log, self.index, self.averager.closed_until)
+            await write_gap(self.log, self.clock.now(), kept, await self.turns.begin())
+            await replay(self.log, self.intake, self.averager.closed_until)
         if self.sources.lines:
             from agent.firmware.line import resume
 
@@ -222,6 +227,7 @@ class Daemon:
         fields = config_fields(self.config, self.clock.rate, former=former, origin="start", by=by)
         await self.log.append("config", fields)
         await self.cylinders.begin(by)
+        self.clock_watch.begin()
 
     def replace_poller(self, name: str, poller: Poller) -> None:
         """Have an instrument asked by another poller from now on; the caller holds the old one's `busy`."""

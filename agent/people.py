@@ -31,6 +31,7 @@ _ACTS: Final = (
     "firmware-update", "firmware-stop", "board-find", "board-time", "board-setting",
     "board-calibration-set", "board-calibration-import", "board-calibration-confirm", "board-drift-accept",
     "board-colocate", "board-colocate-accept", "hold-set", "hold-lift", "archived", "key-rotate",
+    "clock-confirm",
 )  # fmt: skip
 REQUESTS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(_READS, "read"),

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from agent.analysis.corrections import Corrections
 from agent.analysis.station import spec_in
+from agent.clock.state import DOUBT, doubted
 from agent.values.averaging import Averager, SeriesSpec
 from metrology.periods import DAY_S, HOUR_S, MINUTE_S, iso, parse_iso, period_start
 from metrology.quality import Cause, Mark
@@ -51,7 +52,10 @@ class Again:
         kind = fields["kind"]
         if kind == "scan":
             if fields["instrument"] == self.instrument and fields["at"] >= self._from:
-                self.scan(scan_of(fields))
+                scan = scan_of(fields)
+                if fields.get("clk") == "U":
+                    scan = doubted(scan, Mark(Cause.CLOCK_DOUBTFUL, DOUBT, scan.at))
+                self.scan(scan)
             return []
         if kind == "average":
             return self._close(parse_iso(fields["end"])) if closes_minute(fields) else []

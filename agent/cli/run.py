@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.words import say
-from host.clock import clock_from
+from host.clock import RealClock, clock_from
 from host.hardening import keep_memory_private
 from metrology.clock import Clock
 
@@ -35,6 +35,8 @@ def run(line: argparse.Namespace) -> int:
 
     # The document is not kept: a station runs for years, its file's own form is needed no more.
     config = validate(read(line.config, line.lang)[0], Config)
+    if isinstance(clock, RealClock):
+        clock.helper = config.clock.helper
     from agent.store.held import StoreHeldError, held
 
     with contextlib.ExitStack() as until_the_end:

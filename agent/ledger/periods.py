@@ -11,6 +11,8 @@ from metrology.periods import MINUTE_S, iso, parse_iso
 
 # Records from a step of the clock to the event that tells of it.
 STEP_RECORDS: Final = 200
+# After a longer step back, or a start so far before the last period, averages go on at the new time (decision 12).
+BACK_S: Final = 3600.0
 GAPS_MAX: Final = 1_000
 # A new epoch tells of the damage before it among its first records.
 TELLING: Final = 50
@@ -46,10 +48,17 @@ class Periods:
             self._stepped, self._back = self._count, None
             at = parse_iso(fields["at"])
             self._take_gap(at - timedelta(seconds=max(0.0, fields["step_s"])), at)
+            if fields["step_s"] < -BACK_S:
+                self._end = None
         elif kind == "gap":
             self._take_gap(parse_iso(fields["from"]), parse_iso(fields["to"]))
             self._back = None
+            if self._end is not None and parse_iso(fields["t"]) < self._end - timedelta(seconds=BACK_S):
+                self._end = None
         self._explained(kind, what)
+        # A clock that nobody believed dates nothing; its records are mapped later.
+        if fields.get("clk") == "R":
+            return
         if fields["t"] < self._last and self._count - self._stepped >= STEP_RECORDS and kind != "gap":
             self._back = self._back or (self._count, self._last, fields["t"])
         self._last = fields["t"]
@@ -95,4 +104,4 @@ class Periods:
 
 
 def _first(fields: Fields) -> bool:
-    return all(row["rev"] == 0 for row in fields["rows"].values())
+    return "recompute" not in fields

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from agent.clock.state import ClockState
 from agent.config import Config, MqttUplink
 from agent.config_hj212 import Hj212Uplink
 from agent.gas.calibrator import Calibrator
@@ -49,6 +50,7 @@ class Parts:
     vkey: str
     serials: Mapping[str, str]
     make_link: MakeLink = link_of
+    clock_state: ClockState | None = None
 
 
 def uplinks(parts: Parts) -> dict[str, Uplink]:
@@ -113,11 +115,12 @@ def _hj212(name: str, block: Hj212Uplink, parts: Parts) -> Uplink:
         parts.intake.coefficients,
         parts.serials,
         lambda: parts.maintenance.held is not None,
+        lambda: parts.clock_state is not None and parts.clock_state.held,
     )
     secrets = Secrets(read_secret(block.pw).decode(), read_secret(block.sm4_key) if block.sm4_key else None)
     kept = Path(config.store.path) / f"hj212-{name}.json"
     handlers = GasActs(name, block, parts.calibrator).handlers()
-    handlers["1012"] = clock_setter(clock, block.clock_step_max_s, lambda: parts.calibrator.busy)
+    handlers["1012"] = clock_setter(clock, block.clock_step_max_s, lambda: parts.calibrator.busy, parts.clock_state)
     return Uplink212(
         name, block, config.station, parts.log, parts.index, facts, clock, secrets, kept, handlers=handlers,
         checkpoint_s=config.ledger.checkpoint_s,

@@ -114,7 +114,7 @@ class Hj212Uplink:
         self._connected_at, self._end_reason = 0.0, ""
         self._outage = Outage(name, log, clock)
         self._receipts = Receipts(self._acts, self._outage, self._history, clock)
-        self._counts = self._receipts.counts
+        self._counts, self._held = self._receipts.counts, facts.held
         self._signal = Signal()
 
     async def run(self) -> None:
@@ -125,7 +125,7 @@ class Hj212Uplink:
         if self._kept.damaged:
             self._acts.post("link-state-unreadable")
         place = await place_of(self._log, self._name, self._config.since)
-        outbox = self._outbox = Outbox(place, self._config.backfill_per_s)
+        outbox = self._outbox = Outbox(place, self._config.backfill_per_s, self._held)
         for one in self._present.of_start(self._started, self._kept):
             outbox.put_fleeting(one)
         try:
@@ -255,6 +255,7 @@ class Hj212Uplink:
             "realtime_s": self._state.realtime_s if self._state.realtime_on else None,
             "minute_min": self._state.minute_min,
             "history": self._history.status(),
+            "held": self._held(),
             **self._outage.status(),
             "factor_problems": dict(self._selection.problems),
             "refused_requests": self._acts.refused,

@@ -55,6 +55,8 @@ class Facts:
     coefficients: Mapping[str, Coefficients] = field(default_factory=dict)
     serials: Mapping[str, str] = field(default_factory=dict)
     maintained: Callable[[], bool] = lambda: False
+    # While the clock is not to be trusted nothing leaves whose time is only its stamp.
+    held: Callable[[], bool] = lambda: False
 
 
 class Information:

@@ -5,7 +5,7 @@ Order: what is true now, the newest periods, then frames set aside whose time ha
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -21,6 +21,7 @@ FLEETING_WINDOW: Final = 2
 QUEUE_MAX: Final = 16
 ASIDE_MAX: Final = 1_000
 ASIDE_RETRY_S: Final = 600.0
+HELD_LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ Upload = Fleeting | Entry | Asked
 class Outbox:
     """Queues of one uplink. Times are wall seconds of one monotonic clock."""
 
-    def __init__(self, place: Place, backfill_per_s: float = 10.0) -> None:
+    def __init__(self, place: Place, backfill_per_s: float = 10.0, held: Callable[[], bool] = lambda: False) -> None:
+        """While it is `held` it gives nothing, and what was true meanwhile is not kept."""
+        self._held = held
         self._progress = {place.epoch: Progress(place)}
         self._backfill_per_s = backfill_per_s
         self._aside: dict[Key, tuple[Entry, float]] = {}
@@ -142,6 +145,9 @@ class Outbox:
 
     def take(self, now: float) -> Upload | None:
         """What to send now."""
+        if self._held():
+            self._fleeting = dict(self._untaken)
+            return None
         if (one := self._next_fleeting()) is not None:
             return one
         if self._fresh:
@@ -172,6 +178,8 @@ class Outbox:
 
     def wake_at(self, now: float) -> float | None:
         """When `take` may give something that it does not give now, None where only new data can change that."""
+        if self._held():
+            return now + HELD_LOOK_S
         times = [at for _, at in self._aside.values()]
         if self._old and len(self._old_flying) < BACKFILL_WINDOW:
             times.append(self._next_old)

@@ -73,6 +73,8 @@ class Averager:
         self._rates: dict[str, list[tuple[datetime, float]]] = {}
         self._closed_until = period_start(start, MINUTE_S)
         self._begun = resumed
+        # Minutes before it that hold nothing are left to a gap record.
+        self.empty_from = self._closed_until
         self.late = 0
 
     @property
@@ -123,14 +125,20 @@ class Averager:
                 if average.period_s == MINUTE_S:
                     self._closed_until = max(self._closed_until, average.end)
 
+    def restart(self, until: datetime, now: datetime) -> None:
+        """Go on from `until` after the clock jumped; what is open stays where it lies between then and `now`."""
+        self._minutes = {start: open_ for start, open_ in self._minutes.items() if until <= start <= now}
+        self._lower, self._begun = {}, True
+        self._closed_until = self.empty_from = until
+
     def close(self, until: datetime) -> list[list[Average]]:
         """Close every period that ends at or before `until`, oldest first; one list per period."""
         closed: list[list[Average]] = []
         until = period_start(until, MINUTE_S)
         if not self._begun:
             self._begun = True
-            self._closed_until = min([self._closed_until, *self._minutes])
-        first_empty = until - timedelta(minutes=EMPTY_MINUTES_MAX)
+            self._closed_until = self.empty_from = min([self._closed_until, *self._minutes])
+        first_empty = max(until - timedelta(minutes=EMPTY_MINUTES_MAX), self.empty_from)
         while self._closed_until < until:
             start = self._next_minute(first_empty)
             self._closed_until = end = start + timedelta(minutes=1)
@@ -139,7 +147,8 @@ class Averager:
                 closed.append([self._minute(spec, start, buckets.get(spec.series)) for spec in self._specs.values()])
                 for average in closed[-1]:
                     self._collect(average)
-            self._rates = {series: left for series, past in self._rates.items() if (left := _since(past, end))}
+            left = {series: [row for row in past if row[0] > end] for series, past in self._rates.items()}
+            self._rates = {series: past for series, past in left.items() if past}
             closed += self._close_upper(end)
         return closed
 
@@ -222,10 +231,6 @@ def several_minutes(members: list[Average], start: datetime, minutes: int) -> Av
     same = [a for a in members if (a.unit, a.rule) == (last.unit, last.rule)]
     needed = math.ceil(minutes * MINUTES_MIN / 60)
     return _joined(spec, start, minutes * MINUTE_S, Members(same), needed, minutes)
-
-
-def _since(past: list[tuple[datetime, float]], end: datetime) -> list[tuple[datetime, float]]:
-    return [(until, rate) for until, rate in past if until > end]
 
 
 def _averaging(series: str) -> Averaging:

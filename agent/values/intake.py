@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from agent.store.log import Log, Record
@@ -18,10 +18,13 @@ from metrology.reading import Measurement, Reading, Scan
 from protocols.record import scan_fields
 
 if TYPE_CHECKING:
+    from agent.clock.state import ClockState
     from agent.space.gate import Gate
     from agent.values.derived import Derived
 
 SUBSCRIBER_SCANS_MAX: Final = 10_000
+# What an instrument said before so long a jump of the clock is no measure of how far it has spoken.
+JUMP: Final = timedelta(hours=1)
 
 Range = tuple[float, float]
 EVERYTHING: Final[Range] = (-math.inf, math.inf)
@@ -53,6 +56,7 @@ class Intake:
         self.coefficients: dict[str, Coefficients] = {}
         self.watermarks: dict[str, datetime] = {}
         self.gate: Gate | None = None
+        self.clock: ClockState | None = None
         self.scans = 0
         self.committed = 0
 
@@ -83,7 +87,9 @@ class Intake:
             for derived in self._stacks.scans(measurements):
                 self._put(derived, written=written)
         known = self.watermarks.get(scan.instrument)
-        self.watermarks[scan.instrument] = max(known, scan.at) if known else scan.at
+        if known is None or known - scan.at > JUMP:
+            known = scan.at
+        self.watermarks[scan.instrument] = max(known, scan.at)
         self.scans += 1
         for queue in self._subscribers[scan.instrument]:
             queue.put_nowait(marked)
@@ -96,9 +102,16 @@ class Intake:
         measurements = [apply(reading, self.coefficients.get(reading.series), rows) for reading in rows]
         if future is not None:
             future.add_done_callback(lambda done: self._is_committed(done, measurements))
-        for measurement in measurements:
-            self._averager.feed(measurement)
+        self._feed(measurements)
         return marked, measurements
+
+    def _feed(self, measurements: list[Measurement]) -> None:
+        """Give measurements to the averages; while nobody knows the time they wait in the log (`agent.clock.turns`)."""
+        if self.clock is not None and not self.clock.believed:
+            return
+        mark = self.clock.mark if self.clock is not None else None
+        for one in measurements:
+            self._averager.feed(one if mark is None else replace(one, reading=_with(one.reading, mark)))
 
     def replay(self, scan: Scan) -> None:
         """Take a scan that already lies in the log, after a restart: averages only."""
@@ -138,6 +151,10 @@ def judged(reading: Reading, marks: frozenset[Mark] | set[Mark], limits: Range) 
     if reading.value is not None and not low <= reading.value <= high:
         marks = marks | {Mark(Cause.OUT_OF_RANGE, f"range {low:g} to {high:g}", reading.at)}
     return replace(reading, quality=reading.quality.plus(marks)) if marks else reading
+
+
+def _with(reading: Reading, mark: Mark) -> Reading:
+    return replace(reading, quality=reading.quality.plus({mark}))
 
 
 async def _drain(queue: "asyncio.Queue[Scan]") -> AsyncIterator[Scan]:
