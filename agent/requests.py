@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.backup.live import handlers as backup_handlers
+from agent.clock.requests import handlers as clock_handlers
 from agent.firmware.requests import handlers as firmware_handlers
 from agent.gas.register_requests import handlers as register_handlers
 from agent.history.daemon import handlers as history_handlers
@@ -49,6 +51,7 @@ def status(daemon: "Daemon") -> dict[str, Any]:
         "scans": daemon.intake.scans,
         "late_readings": daemon.averager.late,
         "clock_steps": daemon.clock_watch.steps,
+        "clock": daemon.clock_state.status(),
         "buses": {
             **{name: bus.status() for name, bus in daemon.buses.items()},
             **{name: bus.status() for name, bus in daemon.sources.streams.items()},
@@ -118,6 +121,8 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         **report_handlers(daemon, _text),
         **key_handlers(daemon, _text),
         **space_handlers(daemon, _text),
+        **backup_handlers(daemon, _text),
+        **clock_handlers(daemon, _text),
         **people_handlers(daemon),
         **update_handlers(daemon, _text),
     }

@@ -20,6 +20,10 @@ from host.sqlite import DatabaseRefusedError
 
 VERIFY_RECORDS: Final = 2_000
 QUARANTINE: Final = "quarantine"
+# A file that a backup puts among the others; a start that finds it begins an epoch, and removes it then.
+RESTORED: Final = "restored"
+# What was written after the backup may have begun epochs too: theirs must not be given again.
+RESTORED_EPOCHS: Final = 100
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +74,11 @@ def open_newest(folder: Path) -> Opened:
     # A file set aside at an earlier start that did not come to its new epoch: its numbers are given already.
     # What was kept of a file whose raw was removed takes no records either.
     live = not found.path.name.startswith(KEPT)
+    if (restored := folder / RESTORED).exists() and not opened.set_aside:
+        # Numbers behind it were given by whoever wrote on after the backup, and may be at the centre.
+        why = f"restored from {restored.read_text(encoding='utf-8', errors='replace').strip()[:200]}"
+        opened.set_aside.append(SetAside(found.path.name, why, found.epoch, found.next_seq, None))
+        opened.epoch_max += RESTORED_EPOCHS
     whole = not opened.set_aside and found.epoch > max(aside, default=0) and live
     if whole and not _short(found, witness):
         opened.closed.remove(found.path)

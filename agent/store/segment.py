@@ -36,6 +36,9 @@ CACHE_KiB: Final = 256
 PAGE_BYTES: Final = 1024
 
 
+Raw = tuple[int, str, bytes, bytes]
+
+
 class LogShortError(Exception):
     """The disk lost what it had committed, while we run: only a start can go on from there, with a new epoch."""
 
@@ -173,6 +176,11 @@ class Segment:
             (after, end, *sorted(kinds), min(limit, READ_ROWS_MAX)),
         )
         return [Record(self.epoch, seq, kind, unpack(body)) for seq, kind, body in cursor]
+
+    def raw(self, after: int, end: int, limit: int) -> list[Raw]:
+        """Rows with after < seq < end as they lie in the file, ascending, at most `limit`."""
+        rows = "SELECT seq, kind, leaf, body FROM rec WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?"
+        return list(self._db.execute(rows, (after, end, limit)))
 
     def read_last(self, kind: str) -> Record | None:
         """Newest record of a kind in this segment."""

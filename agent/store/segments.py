@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 
-from agent.store.opening import Opened, SetAside, open_newest
+from agent.store.opening import RESTORED, Opened, SetAside, open_newest
 from agent.store.segment import Place, Record, Segment, segment_name, segment_numbers, sync_folder
 from agent.store.witness import Witness
 from metrology.periods import DAY_S, parse_iso, period_start
@@ -46,7 +46,9 @@ class Segments:
         if opened.before is not None:
             places = opened.before.places()
             opened.before.close()
-        return Segment.create(self._folder / segment_name(epoch, 0), epoch, 0, Frontier(), places.items())
+        begun = Segment.create(self._folder / segment_name(epoch, 0), epoch, 0, Frontier(), places.items())
+        (self._folder / RESTORED).unlink(missing_ok=True)
+        return begun
 
     def _day_of_live(self, now: datetime) -> datetime:
         last = self.live.read(self.live.next_seq - 2, record.KINDS, 1, None)
