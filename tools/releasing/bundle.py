@@ -38,7 +38,7 @@ def wheels(into: Path, extras: str, kept: Path | None) -> None:
             return
         os.replace(fresh, store)
     for one in store.glob("*.whl"):
-        if one.name != own.name:
+        if not one.name.startswith("plumeline-"):
             shutil.copy2(one, into)
 
 

@@ -187,7 +187,7 @@ def test_names_of_a_manifest_lead_nowhere_else() -> None:
 
 def test_versions_sort_as_their_numbers_say() -> None:
     names = ["0.9.9", "1.0.0.dev2", "1.0.0a1", "1.0.0b1", "1.0.0rc1", "1.0.0", "1.0.1", "1.10.0"]
-    assert sorted(names[::-1], key=order) == names
+    assert sorted(set(names), key=order) == names
     with pytest.raises(NoteError):
         order("1.0")
 
