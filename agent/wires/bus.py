@@ -252,6 +252,10 @@ def backoff_caps(config: Config) -> dict[str, dict[int | None, float]]:
         cap = BACKOFF_REGULATED_S if instrument.kind == "regulated" else BACKOFF_RESEARCH_S
         known = caps[instrument.bus]
         known[instrument.unit] = min(cap, known.get(instrument.unit, cap))
+    for known in caps.values():
+        if len(known) == 1:
+            # Nobody waits behind the probes of a unit that is alone (decision 13).
+            known.update(dict.fromkeys(known, BACKOFF_REGULATED_S))
     return caps
 
 

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import os
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agent.config import Bus
-from agent.wires.bus import AskedBus, BusSilentError
+from agent.config import Bus, Config
+from agent.wires.bus import AskedBus, BusSilentError, backoff_caps
 from agent.wires.bus_stream import StreamBus
 from agent.wires.bus_turns import PASSED_OVER_MAX, Priority, Turns
 from agent.wires.bus_unit import FULL_PROBE_EACH, LEARNED_RESPONSES, PATIENCE_S_MIN, Unit
@@ -561,3 +563,12 @@ async def test_a_peer_that_accepts_and_hangs_up_is_told_once_and_tried_ever_less
     task.cancel()
     await asyncio.wait({task})
     server.close()
+
+
+def test_only_who_has_neighbours_is_left_alone_for_long(tmp_path: Path, config_for: Any) -> None:
+    document = config_for(tmp_path, 502).model_dump(mode="json")
+    document["buses"]["own"] = document["buses"]["relays"]
+    document["instruments"]["alone"] = {**document["instruments"]["ndir"], "bus": "own"}
+    document["instruments"]["regulated"] = {**document["instruments"]["ndir"], "unit": 3, "kind": "regulated"}
+    caps = backoff_caps(Config.model_validate(document))
+    assert caps == {"relays": {1: 15.0, 2: 300.0, 3: 15.0}, "own": {2: 15.0}}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # After a start or a disk that works again, and after a wire: what the bus leaves a silent unit alone for, at most.
 RESUME_S = {"boot": 10.0, "disk": 10.0}
-LEFT_ALONE_S = {"cems": 15.0, "crds": 300.0}
+LEFT_ALONE_S = {"cems": 15.0, "crds": 15.0}
 HOME_S = 120.0
 ACCUSATIONS = ("record-conflict", "record-edited", "checkpoint-%", "hj212-disagreement")
 BODY_SLACK_BYTES = 1024 * 1024
