@@ -7,13 +7,14 @@ against the leaf that the station signed when it first sent the record: another 
 import base64
 import random
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import apsw
 
 from central.events import put_event
+from central.walked import Walks
 from metrology.periods import iso
 from protocols.mqtt.messages import Challenge, Challenged
 from protocols.record import RecordError, decode
@@ -23,9 +24,14 @@ TICK_WALL_S: Final = 60.0
 TELL_AGAIN_WALL_S: Final = 600.0
 OPEN_MAX: Final = 5
 KEPT_MAX: Final = 5_000
+# Of those that a person demands: how many are put on the list, under way at once, and told in a tick.
+DEMANDED_MAX: Final = 4_000
+UNDER_WAY_MAX: Final = 40
+TOLD_MAX: Final = 20
 DAY_S: Final = 86400.0
 
 Tree = tuple[str, int]
+Number = tuple[int, int]
 
 
 class Challenger:
@@ -39,23 +45,39 @@ class Challenger:
         per_day: int,
         answer_h: float,
         drawn: random.Random | None = None,
+        walk_h: float = 48,
     ) -> None:
         self._db, self._stations, self._wall = db, stations, wall
         self._chance = per_day * TICK_WALL_S / DAY_S
         self._answer_s = answer_h * 3600
         self._drawn = drawn or secrets.SystemRandom()
+        self._walks = Walks(db, wall, walk_h)
 
     def due(self) -> list[tuple[str, Challenge]]:
         """What is to be asked now, once in TICK_WALL_S: new questions, and those still open again."""
         now = self._wall()
         with self._db:
             self._overdue(now)
+            self._walks.look(self._stations)
             for station_id in self._stations:
                 # More than one in a tick only where more than 1440 a day were configured, which is not allowed.
                 if self._drawn.random() < self._chance:
                     self.draw(station_id)
+                self._begin_demanded(station_id, now)
             found = list(self._untold(now))
         return found
+
+    def _begin_demanded(self, station_id: str, now: float) -> None:
+        """Of what a person demanded the next few: what is asked at once stays below what a station answers."""
+        under_way = self._db.execute(
+            "SELECT count(*) FROM challenge WHERE station_id = ? AND verdict = 'open'", (station_id,)
+        ).get
+        self._db.execute(
+            "UPDATE challenge SET verdict = 'open', asked_wall = ?1, told_wall = 0 WHERE station_id = ?2"
+            " AND (epoch, seq) IN (SELECT epoch, seq FROM challenge WHERE station_id = ?2 AND verdict = 'demanded'"
+            " ORDER BY asked_wall, epoch, seq LIMIT ?3)",
+            (now, station_id, max(min(TOLD_MAX, UNDER_WAY_MAX - under_way), 0)),
+        )
 
     def draw(self, station_id: str) -> None:
         """Choose one record of a station, each as likely as any other."""
@@ -186,6 +208,18 @@ class Challenger:
     def _held(self, tree: Tree, seq: int) -> str | None:
         body = self._body(tree, seq)
         return base64.b64encode(body).decode() if body is not None else None
+
+
+def demand(db: apsw.Connection, station_id: str, wanted: Iterable[Number], wall: float) -> int:
+    """Put on the list what a person wants to see at rest, (epoch, seq) each; how many of them are new to it."""
+    before = db.total_changes()
+    with db:
+        db.executemany(
+            "INSERT INTO challenge VALUES(?, ?, ?, ?, 0, 'demanded') ON CONFLICT DO UPDATE SET asked_wall ="
+            " excluded.asked_wall, told_wall = 0, verdict = 'demanded' WHERE verdict NOT IN ('open', 'demanded')",
+            ((station_id, epoch, seq, wall) for epoch, seq in wanted),
+        )
+    return db.total_changes() - before
 
 
 def _leaf(body: str) -> bytes | None:

@@ -175,13 +175,15 @@ class Witness(Strict):
     """The centre as witness of its stations' ledgers: the name and the secret seed (base64) of its cosignatures.
 
     The key is used for nothing else. `name` is a URL without scheme, or a word: no white space, no `+`. Of each station
-    `challenge` records a day (0: none) are asked for as they lie in its log; an answer is due within `answer_h`.
+    `challenge` records a day (0: none) are asked for as they lie in its log; an answer is due within `answer_h`. That a
+    station walked its own log is due within `walk_h` (0: not at all).
     """
 
     name: str = Field(pattern=r"^[^\s+]{1,100}$")
     key: SecretRef
     challenge: int = Field(default=24, ge=0, le=1000)
     answer_h: float = Field(default=24, gt=0, le=720)
+    walk_h: float = Field(default=48, ge=0, le=720)
 
 
 class Domain(Strict):

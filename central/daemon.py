@@ -170,7 +170,9 @@ def _enrolment(centre: Centre) -> "Enrolment":
 def _challenger(config: Config, store: Store) -> Challenger | None:
     """Who asks for records at rest: a centre that witnesses, and is told to."""
     asks = config.witness
-    return Challenger(store.db, config.stations, time.time, asks.challenge, asks.answer_h) if asks else None
+    if asks is None:
+        return None
+    return Challenger(store.db, config.stations, time.time, asks.challenge, asks.answer_h, walk_h=asks.walk_h)
 
 
 async def serve(config: Config, path: str, clock: Clock, clock_spec: str | None) -> None:

@@ -23,7 +23,8 @@ from protocols.tlog_proofs import Grown, verify_inclusion
 ACCUSING: Final = (
     "record-unreadable", "record-conflict", "record-edited", "checkpoint-bad-signature", "checkpoint-malformed",
     "checkpoint-fork", "checkpoint-overlap", "checkpoint-leaves-missing", "record-altered-at-rest",
-    "record-missing-at-rest", "challenge-unanswered", "key-refused", "key-unconfirmed",
+    "record-missing-at-rest", "challenge-unanswered", "walk-differs", "walk-overdue",
+    "key-refused", "key-unconfirmed",
 )  # fmt: skip
 LISTED_MAX: Final = 1_000
 PERIODS: Final = "(60, 3600, 86400)"
@@ -72,6 +73,7 @@ class Evidence:
             "records": dict(self._kinds()),
             "gaps": self._gaps(),
             "events": self._events(),
+            "challenges": self._challenges(),
             "checkpoints": self._verdicts(),
             "checkpoints_refused": trees.refused,
             "averages": {
@@ -127,6 +129,24 @@ class Evidence:
             (self._station, self._since, self._until, *ACCUSING, LISTED_MAX),
         )
         return [{"at": at, "what": what, "detail": json.loads(detail)} for at, what, detail in rows]
+
+    def _challenges(self) -> dict[str, Any]:
+        """How many records of the interval were asked for as they lie at the station, by verdict; and which of them
+        are neither intact nor lawfully gone.
+        """
+        counts: Counter[str] = Counter()
+        shown: list[list[Any]] = []
+        for epoch, (first, end) in self._spans.items():
+            rows: Any = self._db.execute(
+                "SELECT seq, verdict FROM challenge WHERE station_id = ? AND epoch = ? AND seq >= ? AND seq < ?"
+                " ORDER BY seq",
+                (self._station, epoch, first, end),
+            )
+            for seq, verdict in rows:
+                counts[verdict] += 1
+                if verdict not in ("intact", "gone") and len(shown) < LISTED_MAX:
+                    shown.append([epoch, seq, verdict])
+        return {"verdicts": dict(counts), "others": shown}
 
     def _verdicts(self) -> dict[str, int]:
         rows: Any = self._db.execute(

@@ -98,6 +98,7 @@ def _text(report: dict[str, Any], digest: str, lang: Lang) -> Iterator[str]:
         )  # fmt: skip
     yield say("records", kinds=_counts(report["records"]))
     yield say("checkpoints", verdicts=_counts(report["checkpoints"]), refused=len(report["checkpoints_refused"]))
+    yield say("challenges", verdicts=_counts(report["challenges"]["verdicts"]))
     averages = report["averages"]
     yield say(
         "averages", held=averages["held"], included=averages["included"], cosigned=averages["cosigned"],

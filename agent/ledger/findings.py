@@ -42,6 +42,8 @@ class Held:
     broken: bool = False
     since: dict[int, tuple[bytes, str]] = field(default_factory=dict)
     overdue: bool = False
+    # Taken over in mid epoch: the first checkpoint may list leaves that are in the tree already.
+    midway: bool = False
 
 
 def brief(fields: Mapping[str, Any]) -> str:

@@ -8,12 +8,13 @@ import apsw
 
 from agent.history.daemon import DaemonSource
 from agent.history.query import ROWS_MAX
-from agent.ledger.walk import Finding, Row
+from agent.ledger.findings import Finding, Held, Row
 from agent.store.packing import unpack
 from agent.store.segment import segment_files, segment_numbers
 from agent.store.witness import seen
 from host.sqlite import DatabaseRefusedError, open_database
 from protocols import record
+from protocols.tlog import Frontier
 
 
 def rows_of_files(folder: Path) -> Iterator[Row | Finding]:
@@ -37,6 +38,20 @@ def rows_of_files(folder: Path) -> Iterator[Row | Finding]:
 def closed_files(folder: Path) -> list[Path]:
     """Files that a running station no longer writes: all but the newest."""
     return segment_files(folder)[:-1]
+
+
+def ended_with(path: Path) -> Held:
+    """What a walk goes on from behind a file. Where that cannot be read no root is judged before the next epoch."""
+    epoch, first = segment_numbers(path)
+    try:
+        db = open_database(str(path), exclusive=False, read_only=True)
+        try:
+            tree = Frontier.from_bytes(db.execute("SELECT frontier FROM head").get)
+        finally:
+            db.close()
+    except (apsw.CorruptError, apsw.NotADBError, DatabaseRefusedError, apsw.SQLError, ValueError, TypeError):
+        return Held(epoch, first, broken=True)
+    return Held(epoch, tree.size, tree, midway=True)
 
 
 def rows_of(paths: Iterable[Path]) -> Iterator[Row | Finding]:

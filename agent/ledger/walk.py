@@ -38,15 +38,18 @@ Fields = Mapping[str, Any]
 
 
 class Walk:
-    """Takes rows, gives findings. `vkeys` are the keys that may have signed; none: signatures are not judged."""
+    """Takes rows, gives findings. `vkeys` are the keys that may have signed; none: signatures are not judged.
 
-    def __init__(self, vkeys: Iterable[str], witness_vkey: str | None = None) -> None:
+    A walk that does not begin with the log goes on from `held`: what the file before ended with.
+    """
+
+    def __init__(self, vkeys: Iterable[str], witness_vkey: str | None = None, held: Held | None = None) -> None:
         """Raises NoteError for a key that is none."""
         self._vkeys = tuple(vkeys)
         for vkey in self._vkeys:
             Verifier.from_vkey(vkey)
         self._witness = WitnessKey.from_vkey(witness_vkey) if witness_vkey else None
-        self._held: Held | None = None
+        self._held = held
         self._origin: str | None = None
         self._replaced: int | None = None
         self._skipped: Finding | None = None
@@ -256,6 +259,9 @@ class Walk:
             self._notes[held.epoch, seq] = checkpoint_text(opened.origin, opened.size, opened.root)
         self.newest = opened
         first = seq - len(leaves)
+        if held.midway and first < held.tree.size:
+            leaves, first = leaves[held.tree.size - first :], held.tree.size
+        held.midway = False
         if first != held.tree.size and not held.broken:
             yield Finding("checkpoint-leaves", held.epoch, seq, {"first": first, "expected": held.tree.size})
         own = [held.since[one][0] for one in range(held.tree.size, seq) if one in held.since]
