@@ -107,12 +107,13 @@ class Authority:
         It ends with the authority: a broker that finds its list out of date lets nobody in, and the broker reads the
         file that we write, so an end would protect nobody.
         """
+        made = now - BEFORE
         if before is not None:
             # Of two lists of one second OpenSSL takes the one it read first.
-            now = max(now, x509.load_pem_x509_crl(before).last_update_utc + timedelta(seconds=1))
+            made = max(made, x509.load_pem_x509_crl(before).last_update_utc + timedelta(seconds=1))
         builder = (
             x509.CertificateRevocationListBuilder().issuer_name(self.certificate.subject)
-            .last_update(now).next_update(self.certificate.not_valid_after_utc)
+            .last_update(made).next_update(self.certificate.not_valid_after_utc)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )  # fmt: skip
         for serial, at in revoked:

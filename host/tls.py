@@ -3,6 +3,7 @@
 What goes wrong is said with its remedy (`explained`): the alerts of a peer alone tell a person nothing.
 """
 
+import contextlib
 import re
 import ssl
 import time
@@ -90,10 +91,28 @@ class _Judged(ssl.SSLSocket):
             self.failure = error
             raise
 
+    def send(self, data: Any, flags: int = 0) -> int:
+        try:
+            return super().send(data, flags)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            # The peer went away; what it said before lies here unread.
+            with contextlib.suppress(OSError):
+                self.recv()
+            raise
+
     def do_handshake(self, block: bool = False) -> None:
-        super().do_handshake(block)
-        if isinstance(self.context, ClientContext) and self.context.clock_behind:
-            self.context.judge(self.getpeercert(True) or b"")
+        try:
+            super().do_handshake(block)
+            if isinstance(self.context, ClientContext) and self.context.clock_behind:
+                self.context.judge(self.getpeercert(True) or b"")
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            # Who asked for the connection never gets this socket to close it.
+            self.close()
+            raise
 
 
 class ClientContext(ssl.SSLContext):
@@ -113,7 +132,7 @@ class ClientContext(ssl.SSLContext):
         self.minimum_version = ssl.TLSVersion.TLSv1_2
         self.load_verify_locations(cafile=ca)
         self.sslsocket_class = _Judged
-        self._files = (certificate, key)
+        self.files = (certificate, key)
         self._now = now
         self._stamp: tuple[int, ...] = ()
         self._refresh()
@@ -124,8 +143,8 @@ class ClientContext(ssl.SSLContext):
         return super().wrap_socket(*arguments, **named)
 
     def _refresh(self) -> None:
-        certificate, key = self._files
-        stamp = tuple(file.stat().st_mtime_ns for file in self._files)
+        certificate, key = self.files
+        stamp = tuple(file.stat().st_mtime_ns for file in self.files)
         if stamp != self._stamp:
             self.load_cert_chain(certificate, key)
             self.own = certificate_of(certificate.read_bytes())

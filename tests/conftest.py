@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -70,6 +71,11 @@ class Broker:
                 assert self._process.poll() is None, "mosquitto ended at once"
                 assert time.monotonic() < deadline, "mosquitto does not listen"
                 time.sleep(0.02)
+
+    def reload(self) -> None:
+        """SIGHUP: it reads certificates and lists again, when it comes to it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """SIGKILL: nothing is saved."""

@@ -29,7 +29,6 @@ MISC_WALL_S: Final = 1.0
 INCOMING_MAX: Final = 100
 UNSUPPORTED_VERSION: Final = 132  # MQTT 5, 3.2.2.2; paho gives it for return code 1 of an older broker, too
 
-
 T = TypeVar("T")
 
 
@@ -55,6 +54,7 @@ class _PahoLink:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_publish = self._on_publish
         self._client.on_message = self._on_message
+        self._client.on_socket_open = self._on_socket_open
         self._connected: asyncio.Future[ReasonCode] = self._loop.create_future()
         self._ended: asyncio.Future[str] = self._loop.create_future()
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
@@ -99,8 +99,8 @@ class _PahoLink:
     def _watch(self) -> None:
         sock = self._client.socket()
         if sock is None:
-            raise LinkError("the connection broke at once")
-        self._watched, self._socket = sock.fileno(), sock
+            raise LinkError(self._why("the connection broke at once"))
+        self._watched = sock.fileno()
         self._loop.add_reader(self._watched, self._read)
         self._misc = self._loop.create_task(self._keep_alive())
         self._flush()
@@ -121,10 +121,13 @@ class _PahoLink:
         if (sock := self._client.socket()) is not None:
             sock.close()
 
+    def _why(self, otherwise: str) -> str:
+        failure = failure_of(self._socket)
+        return explained(failure, self._own) if failure else otherwise
+
     def _end(self, why: str) -> None:
         if not self._ended.done():
-            failure = failure_of(self._socket)
-            self._ended.set_result(explained(failure, self._own) if failure else why)
+            self._ended.set_result(self._why(why))
         if self._misc is not None:
             self._misc.cancel()
         if self._watched is not None:
@@ -168,6 +171,9 @@ class _PahoLink:
         self._slots = asyncio.Semaphore(most)
         if not self._connected.done():
             self._connected.set_result(reason)
+
+    def _on_socket_open(self, _client: Any, _data: Any, sock: Any) -> None:
+        self._socket = sock
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _said: Any) -> None:
         self._loop.call_soon_threadsafe(self._end, f"disconnected: {reason}")
