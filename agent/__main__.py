@@ -75,6 +75,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("calibrate abort", "agent.cli.live:calibrate_abort", ("--who", "--socket", "--json")),
     ("calibrate safe", "agent.cli.gas:safe", ("CONFIG", "--json")),
     ("rehearse", "agent.cli.rehearse:rehearse", ("CONFIG", "NAME", "--json")),
+    ("clock confirm", "agent.cli.live:clock_confirm", ("--reason", "--who", "--socket", "--json")),
     ("maintenance on", "agent.cli.live:maintenance_on", ("--reason", "--hours", "--who", "--socket", "--json")),
     ("maintenance off", "agent.cli.live:maintenance_off", ("--who", "--socket", "--json")),
     ("config schema", "agent.cli.config:schema", ()),

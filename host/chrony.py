@@ -7,6 +7,7 @@ reply, all numbers big-endian, floats of its own: 7 bits exponent, 25 bits coeff
 import os
 import socket
 import struct
+import weakref
 from contextlib import suppress
 from typing import Final
 
@@ -29,6 +30,7 @@ class Chrony:
         """(follows a server, largest error in s) as last told; None where nobody answers. Raises OSError."""
         if self._line is None:
             self._line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            weakref.finalize(self, self._line.close)
             self._line.setblocking(False)
             self._line.connect(("127.0.0.1", self._port))
         elif self._sequence:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.config_clock import ClockCare
+
 ANALYZE = shutil.which("systemd-analyze")
 UNITS = ("plumeline-agent", "plumeline-central")
 # Every service there is, also those that others start.
@@ -19,6 +21,9 @@ needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is n
 def unit(request: pytest.FixtureRequest, root: Path, tmp_path: Path) -> Path:
     """A copy of a unit whose programs exist on this machine."""
     text = (root / "systemd" / f"{request.param}.service").read_text(encoding="utf-8")
+    # A service that a socket starts names it.
+    for path in (root / "systemd").glob("*.socket"):
+        shutil.copy(path, tmp_path)
     copy = tmp_path / f"{request.param}.service"
     copy.write_text(re.sub(r"^(Exec\w+=-?)/opt\S+", r"\1/bin/true", text, flags=re.MULTILINE), encoding="utf-8")
     return copy
@@ -94,3 +99,13 @@ def test_credentials_of_the_examples_are_loaded_by_the_unit(root: Path, unit: st
     loaded = set(re.findall(r"^LoadCredentialEncrypted=([\w-]+):", service, flags=re.MULTILINE))
     texts = [(root / "config" / f"{example}.hjson").read_text(encoding="utf-8") for example in examples]
     assert set(re.findall(r'credential: "([\w-]+)"', "".join(texts))) == loaded
+
+
+def test_only_the_clock_helper_may_set_the_clock_and_only_the_service_may_ask_it(root: Path) -> None:
+    helper, agent = lines(root, "plumeline-clock"), lines(root, "plumeline-agent")
+    assert (helper["CapabilityBoundingSet"], helper["AmbientCapabilities"]) == ("CAP_SYS_TIME", "CAP_SYS_TIME")
+    assert helper["ExecStart"].endswith("-m host.clock_helper --step-max 3600")
+    assert (agent["CapabilityBoundingSet"], agent["ProtectClock"]) == ("", "yes")
+    socket = (root / "systemd" / "plumeline-clock.socket").read_text(encoding="utf-8")
+    assert "\nSocketGroup=plumeline\nSocketMode=0660\n" in socket
+    assert f"\nListenStream={ClockCare().helper}\n" in socket

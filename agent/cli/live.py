@@ -75,3 +75,9 @@ def maintenance_on(line: argparse.Namespace) -> int:
 def maintenance_off(line: argparse.Namespace) -> int:
     """Release the maintenance lock."""
     return _run(_ask(line, {"do": "maintenance", "on": False, "who": _who(line)}, Reader(line.lang).lock))
+
+
+def clock_confirm(line: argparse.Namespace) -> int:
+    """Say that the clock is right."""
+    request = {"do": "clock-confirm", "who": _who(line), "reason": line.reason}
+    return _run(_ask(line, request, Reader(line.lang).clock))

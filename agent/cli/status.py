@@ -67,6 +67,7 @@ class Reader:
             self._uplinks(answer["uplinks"]),
             f"\n{self._words('log')}: {self._words('records', count=log['records'], epoch=log['epoch'])}, "
             + self._say("up", time=span(answer["uptime_s"])),
+            f"{self._words('clock')}: {self.clock(answer['clock'])}",
             f"{self._say('space.head')}: {self._space(answer['space'])}",
             f"{self._words('calibration')}: {self._calibration(answer['calibration'])}",
             f"{self._words('maintenance')}: {self.lock(answer['maintenance'])}",
@@ -74,6 +75,12 @@ class Reader:
         if answer["rate"] != 1:
             lines.insert(0, self._words("speed", rate=f"{answer['rate']:g}"))
         return "\n".join(line for line in lines if line)
+
+    def clock(self, clock: Answer) -> str:
+        """What is believed of the clock."""
+        error = None if clock["error_s"] is None else self._words("clock_error", error=f"{clock['error_s']:.1f}")
+        held = self._words("clock_held") if clock["held"] else None
+        return ", ".join(word for word in (self._words(f"clock_{clock['state']}"), error, held) if word)
 
     def _space(self, space: Answer) -> str:
         figures = {

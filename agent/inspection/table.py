@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from agent.inspection import files, network, people, programs
+from agent.inspection import files, network, people, programs, time
 from agent.inspection.finding import Look
 
 SECURITY: Final[Mapping[str, Look]] = {
@@ -22,4 +22,5 @@ SECURITY: Final[Mapping[str, Look]] = {
     "sqlite": programs.sqlite,
     "drivers": programs.drivers,
 }
-AREAS: Final[Mapping[str, Mapping[str, Look]]] = {"security": SECURITY}
+TIME: Final[Mapping[str, Look]] = {"clock": time.clock_rows}
+AREAS: Final[Mapping[str, Mapping[str, Look]]] = {"security": SECURITY, "time": TIME}

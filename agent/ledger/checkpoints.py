@@ -19,7 +19,8 @@ CALIBRATION: Final = frozenset(
 )
 EVENTS: Final = frozenset(
     {
-        "clock-step", "clock-state", "clock-mapped", "clock-confirmed", "maintenance-lock", "maintenance-unlock", "maintenance-expired", "qa-signoff", "report-made",
+        "clock-step", "clock-state", "clock-mapped", "clock-confirmed",
+        "maintenance-lock", "maintenance-unlock", "maintenance-expired", "qa-signoff", "report-made",
         "instrument-confirmed", "instrument-changed", "board-confirmed", "board-setting", "board-time-set",
         "platform-request", "log-damaged", "key-lost", "key-rotated", "station-replaced", "mark", "mark-ended",
     }

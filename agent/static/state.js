@@ -26,6 +26,12 @@ function control(lost) {
   return told.length ? element("span", told.join(" · "), "flagged") : texts.in_control;
 }
 
+function clock(state) {
+  const error = state.error_s === null ? "" : fill(texts.clock_error, { error: state.error_s.toFixed(1) });
+  const told = [texts[`clock_${state.state}`], error, state.held ? texts.clock_held : ""].filter(Boolean).join(" · ");
+  return "SH".includes(state.state) ? told : element("span", told, "flagged");
+}
+
 function room(space) {
   const days = space.days_left === null ? "–" : Math.floor(space.days_left);
   const figures = fill(texts.room_free, { used: space.used_GB ?? "–", free: space.free_GB ?? "–", percent: space.percent ?? "–", days });
@@ -41,6 +47,7 @@ function drawState(state) {
   rows("state", [
     [texts.now, local(state.now)],
     [texts.log, fill(texts.records, { count: state.log.records, epoch: state.log.epoch })],
+    [texts.clock, clock(state.clock)],
     [texts.room, room(state.space)],
     [texts.calibration, runs(state.calibration)],
     [texts.control, control(state.calibration.out_of_control)],
