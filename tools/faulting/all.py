@@ -18,7 +18,7 @@ from pathlib import Path
 from campaign import lines, table, totals
 
 FOLDER = Path(__file__).resolve().parent
-NAMES = ("powercut", "kill", "full", "eio", "freeze", "broker", "net", "clock", "outage", "simulate")
+NAMES = ("powercut", "flip", "kill", "full", "eio", "freeze", "broker", "net", "clock", "outage", "simulate")
 AT_ONCE = 3
 QUICK_LIMIT_S, SLICE_LIMIT_S = 240, 900
 
