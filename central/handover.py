@@ -32,6 +32,8 @@ from protocols.tlog import NoteError, Verifier, checkpoint_text
 
 HEADER: Final = "plumeline/handover/v1"
 RECORDS_MAX: Final = 2_000
+# Days, minutes, hours.
+PERIODS: Final = ("2031", "2051", "2061")
 
 
 def handover(line: argparse.Namespace) -> int:
@@ -52,7 +54,7 @@ def handover(line: argparse.Namespace) -> int:
     except (ConfigErrors, SecretError, NoteError, ValueError, OSError, apsw.Error) as error:
         print(error, file=sys.stderr)
         return 2
-    document = _document(db, line.station, station.vkey)
+    document = _document(db, line.station, station.vkey, [outlet.mn for outlet in station.outlets.values()])
     if document is None:
         print(f"{line.station}: nothing of it was ever received", file=sys.stderr)
         return 1
@@ -66,7 +68,7 @@ def handover(line: argparse.Namespace) -> int:
     return 0
 
 
-def _document(db: apsw.Connection, station_id: str, enrolled: str) -> dict[str, Any] | None:
+def _document(db: apsw.Connection, station_id: str, enrolled: str, outlets: list[str]) -> dict[str, Any] | None:
     source = StoreSource(db, station_id)
     epochs = source.epochs()
     if not epochs:
@@ -82,7 +84,22 @@ def _document(db: apsw.Connection, station_id: str, enrolled: str) -> dict[str, 
         "coverage": {str(epoch): read_coverage(db, station_id, epoch).spans for epoch in epochs},
         "config": found.get("document") if found else None,
         "records": _in_force(db, station_id),
+        "hj212": _delivered(db, outlets),
     }  # fmt: skip
+
+
+def _delivered(db: apsw.Connection, outlets: list[str]) -> dict[str, dict[str, str]]:
+    """By MN and command the newest period (its time on the wire) that came here by HJ 212 and was answered."""
+    found: dict[str, dict[str, str]] = {}
+    for mn in outlets:
+        rows: Any = db.execute(
+            f"SELECT cn, max(data_time) FROM hj212_frame WHERE mn = ? AND acknowledged = 1 AND problem = ''"
+            f" AND cn IN ({', '.join('?' * len(PERIODS))}) GROUP BY cn ORDER BY cn",
+            (mn, *PERIODS),
+        )
+        if newest := dict(rows.fetchall()):
+            found[mn] = newest
+    return found
 
 
 _KINDS: Final = frozenset({"scan", "average", "calibration", "event", "config", "checkpoint", "gap"})

@@ -98,7 +98,7 @@ async def _begun(config: Config, document: Mapping[str, Any], note: str, signer:
     running = asyncio.create_task(log.run())
     try:
         former = {name: document[name] for name in ("epoch", "last_seq", "last_t", "checkpoint")}
-        former["vkey"] = document["former"]
+        former |= {"vkey": document["former"], "hj212": document.get("hj212", {})}
         who, reason = by
         said = {"what": "station-replaced", "origin": who, "who": who, "reason": reason, "vkey": signer.vkey}
         await log.append("event", {**said, "former": former, "handover": note})

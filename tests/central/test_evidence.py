@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,3 +212,28 @@ def test_the_text_has_two_languages(centre: Centre, minutes: Any) -> None:
     centre.deliver(minutes)
     _, _, text = centre.verify("--lang", "zh")
     assert "均值记录：30 条" in text
+
+
+def test_the_script_for_inspectors_needs_nothing_of_ours(centre: Centre, minutes: Any, root: Path) -> None:
+    centre.deliver(minutes)
+    _, report, _ = centre.verify(*(word for seq in range(0, 63, 7) for word in ("--record", f"0:{seq}")))
+    file, script = centre.folder / "evidence.json", root / "tools" / "inspect_evidence.py"
+
+    def inspected(document: Any, *keys: str) -> "subprocess.CompletedProcess[bytes]":
+        file.write_text(json.dumps(document))
+        # Elsewhere, so that none of our packages is near.
+        line = [sys.executable, "-P", str(script), str(file), *keys]
+        return subprocess.run(line, capture_output=True, check=False, cwd=centre.folder)
+
+    done = inspected(report, report["vkey"], report["witness"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(b"is in the signed tree of") == 9
+    forged = json.loads(json.dumps(report))
+    body = {**decode(base64.b64decode(forged["proofs"][2]["body"])), "forged": True}
+    forged["proofs"][2]["body"] = base64.b64encode(encode(body)).decode()
+    assert b"is not in the signed tree" in inspected(forged, report["vkey"]).stderr
+    other = json.loads(json.dumps(report))
+    lines = other["proofs"][0]["note"].split("\n")
+    other["proofs"][0]["note"] = "\n".join([lines[0], str(int(lines[1]) + 1), *lines[2:]])
+    assert b"InvalidSignature" in inspected(other, report["vkey"]).stderr
+    assert inspected(report, COSIGNER.vkey).returncode != 0

@@ -11,6 +11,8 @@ from typing import Any
 from agent.__main__ import main as station_command
 from agent.store.index import Index
 from agent.store.recovery import coefficients_in_force
+from agent.store.segment import Place
+from agent.uplinks.since import place_of
 from central.__main__ import main as centre_command
 from central.cosigning import newest
 from central.evidence import Evidence, wrong
@@ -137,3 +139,40 @@ async def test_new_hardware_goes_on_as_the_same_station(machine: Machines, centr
     assert [(one["what"], one["told"]) for one in walked["findings"] if one["what"] != "time-back"] == [
         ("epochs-missing", True)
     ]
+
+
+MN = "ABCDEF0123456789ABCDEF01"
+
+
+async def test_new_hardware_begins_by_hj212_where_it_took_over_and_says_what_had_come(
+    machine: Machines, centre: Any, tmp_path: Path
+) -> None:
+    """Nothing older is sent to a platform; what the old machine last delivered there is on record beside the gap."""
+    a, b = machine(), machine("b", b"b")
+    await a.work(3)
+    centre.take(a.bodies())
+    document = json.loads(centre.file.read_text())
+    outlet = {"mn": MN, "pw": {"file": str(centre.folder / "report.key")}, "factors": {"a21026": {"series": "gas.so2"}}}
+    document["stations"]["tower-01"]["outlets"] = {"o": outlet}
+    centre.file.write_text(json.dumps(document))
+    frame = "INSERT INTO hj212_frame VALUES(NULL, ?, ?, ?, ?, 0, ?, x'', NULL, 0, ?)"
+    for minute, (cn, answered, problem) in enumerate(
+        (("2051", 1, ""), ("2051", 1, ""), ("2061", 1, ""), ("2051", 0, ""), ("2051", 1, "future"), ("2011", 1, ""))
+    ):
+        centre.store.db.execute(frame, (MN, str(minute), cn, f"2026-03-01T04:0{minute}:00.000Z", answered, problem))
+    file = tmp_path / "handover.json"
+    words = ("handover", centre.file, "--station", "tower-01", "--reason", "disk dead", "--who", "wang", "--out", file)
+    signed_by = said(centre_command, *words, "--vkey", b.signer.vkey, "--key", tmp_path / "report.key").strip()
+    replace = ("replace", b.file, "--handover", file, "--reason", "disk dead", "--who", "li", "--centre", signed_by)
+    await asyncio.to_thread(said, station_command, *replace)
+    await b.work(3)
+    async with b.running() as log:
+        [replaced] = [row.fields for row in await log.read(-1, kinds=frozenset({"event"}), limit=1)]
+        assert replaced["former"]["hj212"] == {
+            MN: {"2051": "2026-03-01T04:01:00.000Z", "2061": "2026-03-01T04:02:00.000Z"}
+        }
+        # An uplink that is new to this log begins with it, whatever its `since` says of the old one.
+        assert await place_of(log, "platform", "beginning") == Place(2, -1)
+        kinds = frozenset({"average", "scan"})
+        assert {row.epoch for row in await log.read(-1, kinds=kinds, limit=500)} == {2}
+        assert await log.epochs() == [2]
