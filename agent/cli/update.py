@@ -49,10 +49,17 @@ def install(line: argparse.Namespace) -> int:
     if keys is None:
         return 2
     versions = Versions(Path(line.root))
+    # Whatever root's own mask is: the service reads what is installed.
+    os.umask(0o022)
     try:
         config = load(line.config, Config, line.lang)
         wanted = installing.Wanted(
-            Path(line.bundle).resolve(), keys, Path(line.config).resolve(), _who(line), line.allow_downgrade
+            Path(line.bundle).resolve(),
+            keys,
+            Path(line.config).resolve(),
+            Path(config.store.path),
+            _who(line),
+            line.allow_downgrade,
         )
         update = installing.install(versions, wanted, lambda _, new: asyncio.run(_announced(config.socket, new)))
     except ConfigErrors as errors:
@@ -107,9 +114,8 @@ def status(line: argparse.Namespace) -> int:
 def guard(line: argparse.Namespace) -> int:
     """One look at a trial, by the timer of the service manager; 1 where the version was rolled back."""
     try:
-        store = Path(load(line.config, Config, line.lang).store.path)
-        verdict = trial.look(Versions(Path(line.root)), store, _restart)
-    except (ConfigErrors, LookupError, OSError) as error:
+        verdict = trial.look(Versions(Path(line.root)), _restart)
+    except (LookupError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     if verdict != "trial":

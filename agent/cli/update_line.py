@@ -22,7 +22,7 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ),
     ("update rollback", "agent.cli.update:rollback", ("--reason", "--who", *_PLACE)),
     ("update status", "agent.cli.update:status", _PLACE),
-    ("update guard", "agent.cli.update:guard", ("CONFIG", *_PLACE)),
+    ("update guard", "agent.cli.update:guard", _PLACE),
     ("version", "agent.cli.version:version", ("version --components", "version --verify", "--json")),
     ("drivers", "agent.cli.version:drivers", ("--json",)),
 )

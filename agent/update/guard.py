@@ -36,7 +36,7 @@ def read_health(store: Path) -> Health | None:
         return None
 
 
-def look(versions: Versions, store: Path, restart: Callable[[], object]) -> Verdict:
+def look(versions: Versions, restart: Callable[[], object]) -> Verdict:
     """One look. Five good ones in a row end the trial; ten looks without that roll the version back.
 
     Good is: the new version runs, in the same run as at the look before, and wrote records since. Raises LookupError
@@ -49,7 +49,7 @@ def look(versions: Versions, store: Path, restart: Callable[[], object]) -> Verd
         # Power went between the note and the switch: it never was in use.
         versions.note(replace(last, phase="rolled-back", reason="cut before it was in use"))
         return "rolled-back"
-    seen = _seen(last, read_health(store))
+    seen = _seen(last, read_health(Path(last.store)))
     if seen.good >= GOOD_NEEDED:
         versions.note(replace(seen, phase="kept"))
         return "kept"

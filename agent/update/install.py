@@ -25,11 +25,12 @@ class UpdateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What shall be installed: a bundle, by keys that are pinned, for the station of a configuration, by whom."""
+    """What shall be installed: a bundle, by pinned keys, for the station of a configuration and its store, by whom."""
 
     bundle: Path
     vkeys: list[str]
     config: Path
+    store: Path
     who: str
     downgrade: bool = False
 
@@ -54,7 +55,7 @@ def install(versions: Versions, wanted: Wanted, before: Callable[[Manifest, Upda
         unless_whole.callback(shutil.rmtree, folder)
         _filled(folder, wanted)
         _self_test(folder, manifest.version, wanted.config)
-        update = Update(secrets.token_hex(8), manifest.version, former, digest(manifest), wanted.who)
+        update = Update(secrets.token_hex(8), manifest.version, former, digest(manifest), wanted.who, str(wanted.store))
         before(manifest, update)
         versions.whole(manifest.version)
         unless_whole.pop_all()

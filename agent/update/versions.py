@@ -25,13 +25,17 @@ KEPT: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The last update: `passes` looks of the guard so far, `good` in a row of one `run` with `records` written."""
+    """The last update: `passes` looks of the guard so far, `good` in a row of one `run` with `records` written.
+
+    `store` is the station's folder, where its daemon says how it fares.
+    """
 
     id: str
     version: str
     former: str | None
     manifest: str
     who: str
+    store: str
     phase: Phase = "trial"
     reason: str = ""
     passes: int = 0

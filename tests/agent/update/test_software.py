@@ -119,7 +119,7 @@ async def test_news_of_an_update_are_recorded_once(rig: Any, tmp_path: Path) -> 
         return found
 
     for run, phase in enumerate(("trial", "trial", "rolled-back")):
-        versions.note(Update("u1", "1.1.0", "1.0.0", "m", "li", phase=phase, reason="loud"))  # type: ignore[arg-type]
+        versions.note(Update("u1", "1.1.0", "1.0.0", "m", "li", "s", phase=phase, reason="loud"))  # type: ignore[arg-type]
         life = asyncio.create_task(lived(station, versions, f"1.{run}.0"))
         wanted = (f"1.{run}.0", f"u1 {phase}")
         await until(lambda wanted=wanted: (said().get("version"), said().get("told")) == wanted)
