@@ -11,6 +11,7 @@ from agent.config import Config
 from agent.inspection.finding import Finding, Look, Subject
 from agent.inspection.table import AREAS
 from agent.store.held import StoreHeldError, held
+from host.control import RequestError, ask_now
 from host.hjson import load
 from host.problems import ConfigErrors, Lang, Sentences
 
@@ -27,7 +28,7 @@ def doctor(line: argparse.Namespace) -> int:
         return 2
     areas = {"security": AREAS["security"]} if line.security else AREAS
     looks = {f"{area}.{name}": look for area, rows in areas.items() for name, look in rows.items()}
-    found = inspected(Subject(config, Path(line.config), running(config)), looks)
+    found = inspected(Subject(config, Path(line.config), running(config), _status(config)), looks)
     sentences = Sentences("agent.inspection", SENTENCES)
     told = [_told(name, one, sentences, line.lang) for name, rows in found.items() for one in rows]
     counts = {
@@ -60,6 +61,14 @@ def running(config: Config) -> int | None:
     except StoreHeldError as error:
         return int(error.holder) if error.holder.isdecimal() else None
     except OSError:
+        return None
+
+
+def _status(config: Config) -> Mapping[str, Any] | None:
+    """What a daemon says of itself; None where none answers."""
+    try:
+        return next(ask_now(config.socket, {"do": "status"}))
+    except RequestError:
         return None
 
 

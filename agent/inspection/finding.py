@@ -19,11 +19,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is looked at: a configuration, the file it came from, and the process that runs the station, if any."""
+    """What is looked at: a configuration, the file it came from, and the process that runs the station, if any.
+
+    `status` is what that process says of itself; None where none answers.
+    """
 
     config: Config
     path: Path
     daemon: int | None
+    status: Mapping[str, Any] | None = None
 
 
 # Gives what is weak; nothing where all is well.

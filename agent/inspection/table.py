@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from agent.inspection import files, network, people, programs, time
+from agent.inspection import disk, files, keeping, network, people, programs, running, time
 from agent.inspection.finding import Look
 
 SECURITY: Final[Mapping[str, Look]] = {
@@ -23,4 +23,21 @@ SECURITY: Final[Mapping[str, Look]] = {
     "drivers": programs.drivers,
 }
 TIME: Final[Mapping[str, Look]] = {"clock": time.clock_rows}
-AREAS: Final[Mapping[str, Mapping[str, Look]]] = {"security": SECURITY, "time": TIME}
+DISK: Final[Mapping[str, Look]] = {"mount": disk.mount, "room": disk.room, "sync": disk.sync}
+LOG: Final[Mapping[str, Look]] = {
+    "quarantine": keeping.quarantine,
+    "witness": keeping.witness,
+    "index": keeping.index,
+    "waiting": keeping.waiting,
+    "uplinks": keeping.uplinks,
+    "calibrations": keeping.calibrations,
+}
+PROGRAM: Final[Mapping[str, Look]] = {
+    "ports": running.ports,
+    "supervised": running.supervised,
+    "uses": running.uses,
+    "engine": running.engine,
+}
+AREAS: Final[Mapping[str, Mapping[str, Look]]] = {
+    "security": SECURITY, "time": TIME, "disk": DISK, "log": LOG, "program": PROGRAM,
+}  # fmt: skip
