@@ -65,6 +65,7 @@ def judge(store: Path, result: Result) -> None:
     result.out_of_order = sum(row.seq != number for number, row in enumerate(rows))
     periods: Counter[tuple[str, str, int, int]] = Counter()
     minutes: set[int] = set()
+    last = 0
     gaps: list[tuple[float, float]] = []
     told = 0
     for fields in (row.fields for row in rows):
@@ -72,12 +73,15 @@ def judge(store: Path, result: Result) -> None:
             for series, one in fields["rows"].items():
                 periods[series, fields["start"], fields["period_s"], one["rev"]] += 1
             if fields["period_s"] == MINUTE_S:
-                minutes.add(int(parse_iso(fields["start"]).timestamp()) // MINUTE_S)
+                last = int(parse_iso(fields["start"]).timestamp()) // MINUTE_S
+                minutes.add(last)
         elif fields["kind"] == "gap":
             gaps.append((parse_iso(fields["from"]).timestamp(), parse_iso(fields["to"]).timestamp()))
         told += fields["kind"] == "event" and fields["what"] == "clock-step"
     result.doubled = sum(count - 1 for count in periods.values())
-    lacking = [at for at in range(min(minutes), max(minutes)) if at not in minutes and not any(
+    # A station that went back has yet to come to what lies behind its last minute.
+    coming = range(last, min((at for at in minutes if at > last), default=last))
+    lacking = [at for at in range(min(minutes), max(minutes)) if at not in minutes and at not in coming and not any(
         since < (at + 1) * MINUTE_S and until > at * MINUTE_S for since, until in gaps)]  # fmt: skip
     result.periods_missing = len(lacking)
     result.figures |= {"records": len(rows), "minutes": len(minutes), "gaps": len(gaps), "steps_told": told}
