@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from agent.config import Config, MqttUplink
 from agent.config_tls import StationTls
@@ -56,7 +56,8 @@ async def _look(daemon: "Daemon", uplink: str, tls: StationTls, file: Path, told
     left, detail = own.left(now), {"origin": f"uplink {uplink}", "serial": own.serial, "until": iso(own.ends)}
     if now < own.begins:
         # Peers are held against the certificate's own beginning meanwhile (host/tls.py).
-        _tell(daemon, "clock-before-certificate", {**detail, "from": iso(own.begins)}, str(file), now, told)
+        if _is_new(told, f"clock {file}", now):
+            daemon.event("clock-before-certificate", {**detail, "from": iso(own.begins)})
     if left >= RENEW_LEFT:
         return
     reason = "tls.renew is not configured" if tls.renew is None else ""
@@ -70,16 +71,16 @@ async def _look(daemon: "Daemon", uplink: str, tls: StationTls, file: Path, told
             new = {"serial": made.serial, "former": own.serial, "until": iso(made.ends)}
             daemon.event("certificate-renewed", {**detail, **new})
             return
-    if left < TELL_LEFT:
+    if left < TELL_LEFT and _is_new(told, f"end {file}", now):
         soon = {"days": (own.ends - now) // timedelta(days=1), "reason": reason}
-        _tell(daemon, "certificate-expires-soon", {**detail, **soon}, str(file), now, told)
+        daemon.event("certificate-expires-soon", {**detail, **soon})
 
 
-def _tell(daemon: "Daemon", what: str, detail: dict[str, Any], file: str, now: datetime, told: dict[str, date]) -> None:
-    """Once a day for each file, as long as it lasts."""
-    if told.get(f"{what} {file}") != now.date():
-        told[f"{what} {file}"] = now.date()
-        daemon.event(what, detail)
+def _is_new(told: dict[str, date], what: str, now: datetime) -> bool:
+    """Whether that was not told today; it is now."""
+    new = told.get(what) != now.date()
+    told[what] = now.date()
+    return new
 
 
 def renewed(tls: StationTls, station_id: str) -> Certificate:

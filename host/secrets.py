@@ -17,7 +17,10 @@ BYTES_MAX: Final = 64 * 1024
 
 
 class SecretError(Exception):
-    """A secret that cannot be had. `code` is one of missing, outside (no credentials here), open, unreadable, large."""
+    """A secret that cannot be had.
+
+    `code` is one of missing, outside (no credentials here), open (to others), foreign (another user's), unreadable, large.
+    """
 
     def __init__(self, code: str, place: str) -> None:
         super().__init__(f"secret {place}: {code}")
@@ -50,7 +53,8 @@ def path_of(ref: SecretRef) -> Path:
             raise SecretError("outside", str(ref.credential))
         path = Path(folder, str(ref.credential))
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
+        mode = found.st_mode
     except FileNotFoundError:
         raise SecretError("missing", str(path)) from None
     except OSError:
@@ -58,6 +62,9 @@ def path_of(ref: SecretRef) -> Path:
     # A credential's mode is systemd's affair: its access list shows as group bits.
     if ref.file is not None and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SecretError("open", str(path))
+    # Its owner can change it, whatever its mode. Root may look at the files of the service it checks for.
+    if ref.file is not None and os.geteuid() != 0 and found.st_uid not in (0, os.geteuid()):
+        raise SecretError("foreign", str(path))
     if not os.access(path, os.R_OK) or not stat.S_ISREG(mode):
         raise SecretError("unreadable", str(path))
     return path

@@ -1,5 +1,7 @@
 """Secrets are read only where they lie safely."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,29 @@ def test_a_closed_file_is_read_without_its_line_end(tmp_path: Path) -> None:
     for mode in (0o640, 0o644, 0o602):
         path.chmod(mode)
         assert code(ref) == "open"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away, and become another user")
+def test_a_secret_of_another_user_is_refused() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path, ref = Path(folder, "pw"), SecretRef(file=f"{folder}/pw")
+        path.write_bytes(b"123456")
+        path.chmod(0o600)
+        os.chmod(folder, 0o755)
+        assert read_secret(ref) == b"123456"
+        for owner, wanted in ((4321, "foreign"), (0, "unreadable")):
+            os.chown(path, owner, owner)
+            os.seteuid(4322)
+            try:
+                assert code(ref) == wanted
+            finally:
+                os.seteuid(0)
+        os.chown(path, 4322, 4322)
+        os.seteuid(4322)
+        try:
+            assert read_secret(ref) == b"123456"
+        finally:
+            os.seteuid(0)
 
 
 def test_what_is_no_secret_is_refused(tmp_path: Path) -> None:
