@@ -62,6 +62,7 @@ class Opened:
 
 def open_newest(folder: Path) -> Opened:
     """Open what is there. Raises apsw.BusyError where another program holds the newest file."""
+    _finish_quarantine(folder)
     opened = Opened(closed=segment_files(folder))
     witness = seen(folder) or Seen(0, 0)
     aside = [int(path.name.split("-")[1]) for path in (folder / QUARANTINE).glob("log-*.db")]
@@ -166,6 +167,23 @@ def _quarantine(folder: Path, lost: SetAside) -> SetAside:
     sync_folder(folder)
     logger.error("log: %s goes to the quarantine: %s", lost.name, lost.why)
     return told
+
+
+def _finish_quarantine(folder: Path) -> None:
+    """Bring a file and its write-ahead file together again where a power cut let one of them go to the quarantine.
+
+    Of the two alone neither could give back what both hold. The file salvaged from them later takes the old name.
+    """
+    for path in sorted((folder / QUARANTINE).glob("log-*.db.json")):
+        kept_as = path.name.removesuffix(".json")
+        name = kept_as.partition(".")[0] + ".db"
+        for suffix, other in (("", "-wal"), ("-wal", "")):
+            left, gone = folder / (name + suffix), folder / QUARANTINE / (kept_as + other)
+            there = folder / QUARANTINE / (kept_as + suffix)
+            if left.exists() and gone.exists() and not there.exists() and not (folder / (name + other)).exists():
+                left.rename(there)
+                sync_folder(folder / QUARANTINE)
+                sync_folder(folder)
 
 
 def write_note(quarantine: Path, lost: SetAside, found: Mapping[str, Any]) -> None:

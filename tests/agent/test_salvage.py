@@ -167,6 +167,26 @@ async def test_rows_that_a_damaged_write_ahead_file_hides_are_missed_found_and_n
         assert [n for gap in told["gap"] for n in range(gap["first"], gap["last"] + 1)] == missing
 
 
+@pytest.mark.parametrize("part", ["", "-wal"])
+async def test_a_power_cut_that_parts_a_file_from_its_write_ahead_file_costs_nothing(tmp_path: Path, part: str) -> None:
+    """Both were on their way to the quarantine; the name of one of them was not yet durable."""
+    clock = ManualClock(START)
+    async with Life(tmp_path / "station", clock) as life:
+        await life.write(30)
+        folder = life.killed(tmp_path / "killed")
+    wal = folder / "segments" / f"{FILE}-wal"
+    flip(wal, wal.stat().st_size // 2)
+    cut = Life(folder, clock)
+    cut.index.close()
+    cut.log.live_segment.close()
+    cut.log.live_segment.path.unlink()
+    (folder / "segments" / "quarantine" / f"{FILE}{part}").rename(folder / "segments" / f"{FILE}{part}")
+    async with Life(folder, clock) as life:
+        await life.salvaged()
+        assert life.log.epoch == 2
+        assert len(await life.all_of(1)) >= 28
+
+
 async def test_an_older_copy_of_the_file_begins_an_epoch_and_is_kept_as_it_is(tmp_path: Path) -> None:
     clock = ManualClock(START)
     async with Life(tmp_path, clock) as life:
