@@ -1,15 +1,19 @@
 """What each kind of fault does to the simulated world, and how it ends."""
 
 import asyncio
+import base64
 import random
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim_broker import Manners
 from sim_field import CRDS, PLC, Manner
 from sim_kinds import KINDS, Fault
 from sim_net import Weather
-from sim_station import PLATFORM
+from sim_station import PLATFORM, STATION
+
+from protocols.tlog import signer_from_seed
 
 if TYPE_CHECKING:
     from sim_world import World
@@ -163,6 +167,22 @@ async def _step(world: "World", fault: Fault) -> None:
     world.clock.offset_s -= fault.more["seconds"]
 
 
+async def _rotated(world: "World", fault: Fault) -> None:
+    """A person changes the key: the station says so, then the file is another, whatever happens in between."""
+    daemon, process = world.station.daemon, world.station.process
+    if not world.station.up or daemon is None or process is None:
+        return
+    seed = base64.b64encode(random.Random(fault.seed).randbytes(32)).decode()
+    new = signer_from_seed(seed, f"plumeline/{STATION}")
+    rotating = daemon.keys.rotate(daemon.log, STATION, new, "qa", "yearly")
+    task = world.loop.create_task(rotating, context=process.context())
+    while process.alive and not task.done():
+        await asyncio.sleep(0.02)
+    if task.done():
+        Path("key").write_text(seed)
+        world.told("key-rotated", vkey=new.vkey)
+
+
 async def _all_away(world: "World", fault: Fault) -> None:
     weather = world.net.weather(PLATFORM)
     world.broker.manners.away = weather.refused = True
@@ -202,6 +222,7 @@ ACTS: dict[str, Callable[["World", Fault], Awaitable[None]]] = {
     "instrument": _instrument,
     "centre-killed": _centre_killed,
     "clock-step": _step,
+    "key-rotated": _rotated,
     "all-away": _all_away,
     **{kind: _line for kind in KINDS if kind.startswith("line-")},
     **{kind: _broker for kind in KINDS if kind.startswith("broker-")},

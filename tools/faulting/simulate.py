@@ -28,7 +28,7 @@ from campaign import COUNTS, SLICE_MINUTES_MAX, Campaign, Result, keep, lines, t
 
 DAYS = 365 / 200
 GOAL_HOURS, GOAL_SEEDS = 365 * 24, 200
-QUICK_SEEDS, QUICK = (1, 2), {"days": 0.03, "a_day": 120.0}
+QUICK_SEEDS, QUICK = (1, 9), {"days": 0.03, "a_day": 120.0}
 PROVE_SEEDS, TRIALS_MAX = 6, 60
 SHOWN = 8
 
@@ -212,10 +212,9 @@ def main() -> int:
         return campaign(QUICK_SEEDS, QUICK, chosen.state, 1.0, max(2, chosen.jobs), small=False)
     if chosen.seed is None:
         first, _, last = chosen.seeds.partition("-")
+        how: Request = {"days": chosen.days, **({"a_day": chosen.a_day} if chosen.a_day else {})}
         seeds = range(int(first), int(last or first) + 1)
-        return campaign(
-            seeds, {"days": chosen.days}, chosen.state, chosen.minutes, chosen.jobs, small=not chosen.no_shrink
-        )
+        return campaign(seeds, how, chosen.state, chosen.minutes, chosen.jobs, small=not chosen.no_shrink)
     request: Request = {"seed": chosen.seed, "days": chosen.days, "bug": chosen.bug, "trace": chosen.trace}
     if chosen.a_day:
         request["a_day"] = chosen.a_day
