@@ -142,9 +142,14 @@ class ClockState:
         return self.state != "R"
 
     @property
+    def dated(self) -> bool:
+        """Whether it is known what time it is: nothing is judged by its age alone else."""
+        return self.state in ("S", "H")
+
+    @property
     def held(self) -> bool:
         """Whether what names a time only by its stamp (HJ 212) waits."""
-        if self.state in ("S", "H"):
+        if self.dated:
             return False
         waited = self._clock.monotonic() - self._begun
         return self.state == "R" or self._wait_s is None or waited < self._wait_s

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ YEAR: Final = timedelta(days=366)
 # Everything is kept so long by law; younger raw goes only where a second copy was verified by root hash.
 YEARS_BY_LAW: Final = 5
 DELETED_MAX: Final = 100_000
+# Clocks that lost their time begin in 1970, 1980 or 2000.
+UNDATED: Final = datetime(2001, 1, 1, tzinfo=UTC)
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +66,11 @@ class Deletion:
                 logger.warning("log: the deletion of %s did not come to its record, and is undone", whole.name)
                 remove(kept)
 
-    async def one(self, now: datetime) -> bool:
-        """Remove the raw of the oldest day that may go; whether there was one. Raises apsw.Error, OSError."""
+    async def one(self, now: datetime, *, dated: bool = True) -> bool:
+        """Remove the raw of the oldest day that may go; whether there was one. Raises apsw.Error, OSError.
+
+        Unless `now` is `dated` by a clock that is known to be right, age alone lets nothing go.
+        """
         blocked: Counter[str] = Counter()
         async with self.guard:
             holds = await self.holds.now()
@@ -77,7 +82,8 @@ class Deletion:
                 if any(hold.covers(day.since, day.until) for hold in holds):
                     blocked["hold"] += 1
                     continue
-                why = await self._evidence(day, age)
+                # What a machine wrote that woke in 1970 is not old.
+                why = await self._evidence(day, old=dated and day.since > UNDATED and age >= YEARS_BY_LAW * YEAR)
                 if isinstance(why, str):
                     blocked[why] += 1
                     continue
@@ -87,10 +93,10 @@ class Deletion:
         self.blocked = blocked
         return False
 
-    async def _evidence(self, day: Day, age: timedelta) -> tuple[dict[str, Any], Root] | str:
+    async def _evidence(self, day: Day, *, old: bool) -> tuple[dict[str, Any], Root] | str:
         """What stands for the day once it is gone, or why it may not go."""
         copy = await self.copies.of(day)
-        if copy is None and age < YEARS_BY_LAW * YEAR:
+        if copy is None and not old:
             return "no-second-copy"
         root = await self.days.root(day) if copy is None else copy[1]
         if root is None:

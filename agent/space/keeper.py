@@ -158,7 +158,7 @@ class Keeper:
             return
         try:
             while self.step >= Step.WARNING:
-                if not await self.deletion.one(now):
+                if not await self.deletion.one(now, dated=self._daemon.clock_state.dated):
                     self._in_vain = now
                     return
                 await self._measure()

@@ -75,6 +75,14 @@ async def test_a_leaf_altered_in_what_was_kept_is_found(life: Callable[..., Life
     assert "altered" in [finding.what for finding in found if not finding.told]
 
 
+async def test_a_clock_that_nobody_vouches_for_makes_nothing_old(life: Callable[..., Life]) -> None:
+    one = life()
+    await one.days(2)
+    assert await one.deletion.one(one.clock.now() + 50 * YEAR, dated=False) is False
+    assert one.deletion.blocked["no-second-copy"] > 0
+    assert await one.deletion.one(one.clock.now() + 50 * YEAR) is True
+
+
 async def test_younger_raw_stays_without_a_second_copy(life: Callable[..., Life]) -> None:
     one = life(keep_raw_years=1, second_copy=["medium", "centre"])
     await one.days(2)
