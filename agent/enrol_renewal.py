@@ -54,10 +54,9 @@ async def _look(daemon: "Daemon", uplink: str, tls: StationTls, file: Path, told
         logger.warning("%s: %s", file, error)
         return
     left, detail = own.left(now), {"origin": f"uplink {uplink}", "serial": own.serial, "until": iso(own.ends)}
-    if now < own.begins:
-        # Peers are held against the certificate's own beginning meanwhile (host/tls.py).
-        if _is_new(told, f"clock {file}", now):
-            daemon.event("clock-before-certificate", {**detail, "from": iso(own.begins)})
+    # Peers are held against the certificate's own beginning meanwhile (host/tls.py).
+    if now < own.begins and _is_new(told, f"clock {file}", now):
+        daemon.event("clock-before-certificate", {**detail, "from": iso(own.begins)})
     if left >= RENEW_LEFT:
         return
     reason = "tls.renew is not configured" if tls.renew is None else ""

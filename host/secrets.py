@@ -19,7 +19,8 @@ BYTES_MAX: Final = 64 * 1024
 class SecretError(Exception):
     """A secret that cannot be had.
 
-    `code` is one of missing, outside (no credentials here), open (to others), foreign (another user's), unreadable, large.
+    `code` is one of missing, outside (no credentials here), open (to others), foreign (of another user), unreadable,
+    large.
     """
 
     def __init__(self, code: str, place: str) -> None:
@@ -65,7 +66,7 @@ def path_of(ref: SecretRef) -> Path:
     # Its owner can change it, whatever its mode. Root may look at the files of the service it checks for.
     if ref.file is not None and os.geteuid() != 0 and found.st_uid not in (0, os.geteuid()):
         raise SecretError("foreign", str(path))
-    if not os.access(path, os.R_OK) or not stat.S_ISREG(mode):
+    if not os.access(path, os.R_OK, effective_ids=True) or not stat.S_ISREG(mode):
         raise SecretError("unreadable", str(path))
     return path
 
