@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from calibration.reports.document import Chart, Column, Line, Report, Row, Section, Table, Verdict
 from calibration.reports.electricity import Electricity
 from calibration.reports.electricity import section as electricity_section
-from calibration.reports.emission import Gathered
+from calibration.reports.emission import Gathered, revisions
 from calibration.reports.frame import Frame, worst
 from calibration.reports.look import Fields
 from calibration.reports.stacks import Stacks, gas_of
@@ -40,7 +40,9 @@ def account(
     verdicts += [words.verdict(one.what) for several in compared.contradictions.values() for one in several]
     sections = [
         Section(
-            words("section.account"), () if measured else (words("note.no-rates"),), (_table(frame, compared, "total"),)
+            words("section.account"),
+            tuple(revisions(frame, found.rates.values())) if measured else (words("note.no-rates"),),
+            (_table(frame, compared, "total"),),
         ),
         *(_unit(frame, compared, unit) for unit in dict.fromkeys(row.unit for row in compared.rows)),
         electricity_section(frame, measured, compared.contradictions, options.idle_kWh),

@@ -97,8 +97,7 @@ def _totals(frame: Frame, found: Gathered, scheme: Scheme | None) -> tuple[list[
         verdicts.append(words.verdict(word, judged.rule.verified))
         rows.append(_total(frame, one, found.stated[series], verdicts[-1]))
     notes = [words("note.amounts"), words(f"note.scheme-{scheme or 'none'}"), words("note.capture-judged")]
-    notes += [words("note.revised", series=words.series(one.series), hours=len(one.revised))
-              for one in found.rates.values() if one.revised] or [words("note.first-reported")]  # fmt: skip
+    notes += revisions(frame, found.rates.values())
     tables = [frame.table("table.totals", columns, rows, notes)]
     if equivalent := _equivalents(frame, found):
         tables.append(equivalent)
@@ -107,6 +106,14 @@ def _totals(frame: Frame, found: Gathered, scheme: Scheme | None) -> tuple[list[
     if found.layers:
         tables.append(found.layers)
     return tables if rows else [], worst(verdicts, words)
+
+
+def revisions(frame: Frame, rates: Iterable[Emitted]) -> list[str]:
+    """What a report says of hours that count as made again, by series; or that there is none."""
+    words = frame.words
+    return [
+        words("note.revised", series=words.series(one.series), hours=len(one.revised)) for one in rates if one.revised
+    ] or [words("note.first-reported")]
 
 
 def _total(frame: Frame, one: Emitted, stated: Stated, verdict: Verdict) -> Row:

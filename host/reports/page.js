@@ -52,13 +52,15 @@
       }
       ctx.restore();
     };
+    // Beyond the outermost points, so that of several at one amount none is left out.
+    const around = (u, low, high) => { const pad = ((high - low) || Math.abs(high) || 1) * .04; return [low - pad, high + pad]; };
     const sides = (u, low, high) => { const [a, b] = chart.lines[0].x; const half = b > a ? (b - a) / 2 : .5; return [low - half, high + half]; };
     const wide = (u, values) => 24 + 7.5 * Math.max(4, ...(values ?? []).map(one => String(one ?? "").length));
     const family = getComputedStyle(document.body).fontFamily;
     const axis = extra => ({ stroke: ink, font: `12px ${family}`, labelFont: `bold 12px ${family}`, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, ...extra });
     const options = {
       width: box.clientWidth, height: 250, tzDate: wall,
-      scales: { x: { time: isTime, ...(bars ? { range: sides } : {}) }, y: { range: bounds } },
+      scales: { x: { time: isTime, ...(bars ? { range: sides } : isTime ? {} : { range: around }) }, y: { range: bounds } },
       axes: [axis(isTime ? { values: timeTicks, space: 84 } : { label: chart.x_title, labelSize: 18, size: 40, values: plain }), axis({ label: chart.unit, labelSize: 18, size: wide, values: plain })],
       series: [{ label: isTime ? words.time : chart.x_title, value: (u, v) => v == null ? "–" : isTime ? stamp(v) : shown(v) }, ...series],
       cursor: { drag: { x: true, y: false } }, hooks: { drawClear: [behind] },

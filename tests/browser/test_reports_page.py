@@ -86,7 +86,7 @@ def test_a_certified_value_is_not_drawn_across_the_flush_between_two_gases(brows
     start = datetime(2026, 6, 15, tzinfo=UTC).timestamp()
     for second in range(0, 3600, 5):
         at = datetime.fromtimestamp(start + second, UTC)
-        rows.append(f"{at:%Y-%m-%dT%H:%M:%SZ},{0.4 if second < 1800 else 80.9}")
+        rows.append(f"{at:%Y-%m-%dT%H:%M:%SZ},{0.4 if second < 1800 else 80.9 if second < 2700 else 84.0}")
     (tmp_path / "run.csv").write_text("\n".join(rows), encoding="utf-8")
     (tmp_path / "rules.hjson").write_text(RULES, encoding="utf-8")
     page = tmp_path / "performance.html"
@@ -98,6 +98,8 @@ def test_a_certified_value_is_not_drawn_across_the_flush_between_two_gases(brows
     assert by_third[0] > 100, "80 mg/m3 is drawn"
     assert by_third[2] > 100, "0 mg/m3 is drawn"
     assert by_third[1] == 0, "and nothing between them"
+    # Of two readings of one gas both are drawn.
+    assert browser.execute_script(ERRORS) == 2
 
 
 RULES = """{
@@ -105,7 +107,8 @@ RULES = """{
   series: { so2: { unit: "mg/m3", full_scale: 100 } }
   gases: [
     { gas: "zero", assigned: { so2: 0 }, from: "2026-06-15T00:00:00Z", to: "2026-06-15T00:30:00Z", flush_s: 60 }
-    { gas: "span", assigned: { so2: 80.2 }, from: "2026-06-15T00:30:00Z", to: "2026-06-15T01:00:00Z", flush_s: 600 }
+    { gas: "span", assigned: { so2: 80.2 }, from: "2026-06-15T00:30:00Z", to: "2026-06-15T00:45:00Z", flush_s: 600 }
+    { gas: "span", assigned: { so2: 80.2 }, from: "2026-06-15T00:45:00Z", to: "2026-06-15T01:00:00Z", flush_s: 60 }
   ]
 }
 """
@@ -116,3 +119,17 @@ CERTIFIED = """const one = document.querySelector('.plot canvas'), found = [0, 0
     if (Math.abs(data[at] - 217) + Math.abs(data[at + 1] - 130) + Math.abs(data[at + 2] - 43) < 30)
       found[Math.floor(at / 4 / one.width / one.height * 3)]++;
   return found;"""
+# Groups of rows with the colour of a point in the right third of the second chart.
+ERRORS = """const one = document.querySelectorAll('.plot canvas')[1]; let groups = 0, inside = false;
+  const data = one.getContext('2d').getImageData(0, 0, one.width, one.height).data;
+  for (let y = 0; y < one.height; y++) {
+    let blue = 0;
+    for (let x = Math.floor(one.width * 2 / 3); x < one.width; x++) {
+      const at = 4 * (y * one.width + x);
+      const off = Math.abs(data[at] - 47) + Math.abs(data[at + 1] - 126) + Math.abs(data[at + 2] - 216);
+      blue += off < 40 && data[at + 3] > 200;
+    }
+    if (blue && !inside) groups++;
+    inside = blue > 0;
+  }
+  return groups;"""
