@@ -57,7 +57,7 @@ def enrolled(station: StationProcess, centre: EnrollingCentre, tmp_path: Path) -
 
 
 async def told(station: StationProcess, what: str) -> dict[str, Any]:
-    """What a station says of its certificate, once it does. It is killed at the end: an orderly one waits for the uplink."""
+    """What a station says of its certificate, once it does. Killed at the end: an orderly one waits for the uplink."""
     await station.start()
     async with asyncio.timeout(60):
         while True:
