@@ -13,10 +13,13 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "tools" / "faulting"
 sys.path.insert(0, str(FOLDER))
 
 from campaign import Result, keep, lines, table, totals  # noqa: E402
+from flip import flipped  # noqa: E402
+from frozen_tree import COMMIT, absolute, copy, git  # noqa: E402
 from powercut import replay  # noqa: E402
 from powercut_bugs import BUGS  # noqa: E402
 from powercut_disk import Disk  # noqa: E402
 from powercut_trace import Event, whole  # noqa: E402
+from report import dates  # noqa: E402
 
 CUTS = 200
 
@@ -97,3 +100,30 @@ def test_a_planted_bug_is_found_and_nothing_without_one(tmp_path: Path, quiet: N
     result = replay(1, tmp_path, (15,), 0.2, bug)
     assert result.points > 20
     assert result.held == (not bug), result.failures[:3]
+
+
+def test_folders_mean_the_same_from_the_copy_of_the_tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = absolute(["--quick", "--state", "results", "--folder=here", "--seed", "3"])
+    assert found == ["--quick", "--state", f"{tmp_path}/results", f"--folder={tmp_path}/here", "--seed", "3"]
+
+
+def test_what_is_kept_comes_from_what_is_committed(tmp_path: Path) -> None:
+    if not (commit := git("rev-parse", "--short", "HEAD").decode().strip()):
+        pytest.skip("no git repository")
+    assert copy(tmp_path, committed=True) == commit
+    assert (tmp_path / "agent" / "daemon.py").read_bytes() == git("show", f"{commit}:agent/daemon.py")
+
+
+def test_a_report_names_the_commits_of_its_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, commit in enumerate(("abc1", "abc2", "abc1"), start=1):
+        monkeypatch.setenv(COMMIT, commit)
+        keep(tmp_path, "kill", number, 2.0, Result(points=20))
+    assert "abc1, abc2" in dates(totals(lines(tmp_path)))
+
+
+def test_a_flipped_bit_lies_in_a_file_of_the_log_alone() -> None:
+    files = {"segments/log-0001-000000000000.db": b"abc", "segments/witness-a": b"w", "station.db": b"s"}
+    for seed in range(20):
+        after = flipped(files, random.Random(seed))
+        assert [name for name in files if files[name] != after[name]] == ["segments/log-0001-000000000000.db"]
