@@ -33,8 +33,6 @@ def verified(path: Path, vkeys: list[str], into: Path | None = None) -> Manifest
         except NoteError as error:
             raise BundleError(f"{path}: {error}") from error
         wanted = {one.name: one for one in manifest.files}
-        if sum(one.bytes for one in manifest.files) > BUNDLE_BYTES_MAX:
-            raise BundleError(f"{path}: more than {BUNDLE_BYTES_MAX} bytes")
         for member in members:
             listed = wanted.pop(member.name, None)
             if listed is None or not member.isreg() or member.size != listed.bytes:
@@ -49,6 +47,9 @@ def verified(path: Path, vkeys: list[str], into: Path | None = None) -> Manifest
 
 @contextmanager
 def _readable(path: Path) -> Iterator[tarfile.TarFile]:
+    # Before a byte is believed: what a header announces can be no more than there is.
+    if path.stat().st_size > BUNDLE_BYTES_MAX:
+        raise BundleError(f"{path}: more than {BUNDLE_BYTES_MAX} bytes")
     try:
         # As a stream, uncompressed: nothing grows, and no member is looked for that did not come in its turn.
         with tarfile.open(path, "r|") as tar:

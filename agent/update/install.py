@@ -1,6 +1,7 @@
 """A new version is put beside the old one, tried, and taken into use; what goes wrong on the way changes nothing."""
 
 import hashlib
+import os
 import secrets
 import shutil
 import subprocess
@@ -57,6 +58,7 @@ def install(versions: Versions, wanted: Wanted, before: Callable[[Manifest, Upda
         _self_test(folder, manifest.version, wanted.config)
         update = Update(secrets.token_hex(8), manifest.version, former, digest(manifest), wanted.who, str(wanted.store))
         before(manifest, update)
+        os.sync()
         versions.whole(manifest.version)
         unless_whole.pop_all()
     # The state first: a power cut between the two leaves a trial of a version that is not in use, which its guard ends.

@@ -76,8 +76,7 @@ class Versions:
         return folder
 
     def whole(self, version: str) -> None:
-        """Everything of a version lies there, durably."""
-        os.sync()
+        """Everything of a version lies there; the caller has synced it."""
         _write(self.folder(version) / _WHOLE, "")
 
     def use(self, version: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from peers.stations import bare
 
 from agent.__main__ import PROGRAM
-from agent.update.bundle import BundleError, verified, written
+from agent.update.bundle import BUNDLE_BYTES_MAX, BundleError, verified, written
 from agent.update.guard import GOOD_NEEDED, HEALTH, LOOKS_MAX, look
 from agent.update.install import UpdateError, Wanted, digest, install
 from agent.update.manifest import Manifest, order, parsed, pinned
@@ -171,6 +171,14 @@ def test_a_bundle_of_a_stranger_or_no_bundle_at_all(released: Callable[..., Path
         cut.write_bytes(whole[:length])
         with pytest.raises(BundleError):
             verified(cut, [SIGNER.vkey])
+
+
+def test_a_file_beyond_the_bound_is_not_even_opened(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.bundle"
+    with huge.open("wb") as file:
+        file.truncate(BUNDLE_BYTES_MAX + 1)
+    with pytest.raises(BundleError, match="more than"):
+        verified(huge, [SIGNER.vkey])
 
 
 def test_names_of_a_manifest_lead_nowhere_else() -> None:
