@@ -27,6 +27,7 @@ def numbers(coverage: Coverage) -> set[int]:
     return {seq for first, last in coverage.spans for seq in range(first, last + 1)}
 
 
+@settings(deadline=None)
 @given(steps, st.integers(-1, 80))
 def test_coverage_is_the_set_of_what_was_added(added: list[tuple[int, int]], end: int) -> None:
     coverage, model = Coverage(), set[int]()
@@ -169,7 +170,7 @@ def test_a_place_never_leads_what_was_sent_of_an_epoch_without_known_end() -> No
     assert window.done
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(1, 60), st.integers(0, 30))
 def test_whatever_gets_lost_everything_arrives_in_the_end(data: st.DataObject, total: int, backlog: int) -> None:
     """Messages and acknowledgements are lost, connections break; the place never leads the centre's truth."""
@@ -209,6 +210,7 @@ def send_gaps(window: SendWindow, now: float) -> list[Batch]:
     return sent
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 63), max_size=6), st.booleans())
 def test_records_the_centre_keeps_refusing_end_alone_and_aside(poison: set[int], told: bool) -> None:
     """All others arrive, whether the centre says what it refuses or only leaves it out."""
@@ -265,3 +267,22 @@ def test_a_denied_batch_waits_without_holding_a_place_until_a_new_connection() -
     window.denied(-1, 70.0)
     window.restart()
     assert list(window.gaps()) == [(-1, 4)]
+
+
+few = st.sets(st.integers(0, 40))
+
+
+def coverage_of(found: set[int]) -> Coverage:
+    return Coverage.of((number, number) for number in found)
+
+
+@settings(deadline=None)
+@given(few, few)
+def test_what_an_older_copy_of_the_centre_lacks_becomes_a_gap_again(done: set[int], held: set[int]) -> None:
+    assert coverage_of(done).common(coverage_of(held)) == coverage_of(done & held)
+    window = SendWindow(coverage_of(done), max(done, default=-1))
+    fell = window.fall_back(coverage_of(held))
+    assert fell == (not done <= held)
+    open_numbers = {number for prev, last in window.gaps() for number in range(prev + 1, last + 1)}
+    assert open_numbers == set(range(window.end + 1)) - (done & held)
+    assert not window.fall_back(coverage_of(held)), "once"
