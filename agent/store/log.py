@@ -72,8 +72,7 @@ class Log:
         # Members each record carries about the clock that dates it.
         self.about_clock: Callable[[], Mapping[str, Any]] = dict
         if executor is None:
-            # So that a thread back from a sync is not kept waiting while this one makes the next records.
-            sys.setswitchinterval(SWITCH_S)
+            sys.setswitchinterval(SWITCH_S)  # a thread back from a sync waits no longer than this for the next turn
             executor = ThreadPoolExecutor(1, "log")
         self._executor = executor
         self._on_commit, self._on_failure = on_commit, on_failure
