@@ -50,6 +50,7 @@ def look(versions: Versions, restart: Callable[[], object]) -> Verdict:
         versions.note(replace(last, phase="rolled-back", reason="cut before it was in use"))
         return "rolled-back"
     seen = _seen(last, read_health(Path(last.store)))
+    versions.note(seen)
     if seen.good >= GOOD_NEEDED:
         versions.note(replace(seen, phase="kept"))
         return "kept"
@@ -57,7 +58,6 @@ def look(versions: Versions, restart: Callable[[], object]) -> Verdict:
         versions.roll_back(f"of {seen.passes} looks the last {seen.good} were good")
         restart()
         return "rolled-back"
-    versions.note(seen)
     return "trial"
 
 

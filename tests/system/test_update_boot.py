@@ -56,7 +56,8 @@ def test_a_version_that_does_not_run_is_rolled_back(machine: Machine, scratch: P
     measuring(machine)
     machine.path(f"/etc/systemd/system/{TIMER}.d").mkdir()
     machine.path(f"/etc/systemd/system/{TIMER}.d/soon.conf").write_text(
-        "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitActiveSec=\nOnUnitActiveSec=1\nAccuracySec=100ms\n"
+        # An empty line clears every trigger there is.
+        "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitActiveSec=1\nAccuracySec=100ms\n"
     )
     machine.run("systemctl", "daemon-reload")
     broken = ("agent/daemon.py", "            notify(READY)\n", "            os._exit(3)\n")
