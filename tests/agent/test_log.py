@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from agent.store.log import PENDING_BYTES_MAX, Log, Place
-from agent.store.packing import pack
+from agent.store.packing import DEFLATED, pack, unpack
 from agent.store.segment import Segment, segment_name
 from agent.store.tail import TAIL_BYTES, Tail
 from host.clock import ManualClock, RealClock
@@ -265,3 +266,43 @@ def test_what_was_reported_committed_is_there_after_sigkill(tmp_path: Path, roun
     seqs = [r.seq for r in segment.read(-1, record.KINDS, 500, None)]
     assert seqs == list(range(len(seqs)))
     segment.close()
+
+
+async def test_enough_waiting_records_are_committed_at_once_in_batches(tmp_path: Path) -> None:
+    """`store.commit_records`: with an hour to wait for company, the fourth record needs none; the fifth waits."""
+    batches: list[int] = []
+    log = Log(
+        tmp_path, ManualClock(datetime(2026, 3, 1, tzinfo=UTC)), station_id="test-01", signer=SIGNER,
+        commit_s=3600, commit_records=4, on_commit=lambda rows: batches.append(len(rows)),
+    )  # fmt: skip
+    task = asyncio.create_task(log.run())
+    first = [log.post("event", {"what": f"e{i}"}) for i in range(2)]
+    await asyncio.sleep(0)
+    rest = [log.post("event", {"what": f"e{i}"}) for i in range(2, 11)]
+    async with asyncio.timeout(20):
+        await asyncio.gather(*first, *rest[:6])
+    assert (batches, log.pending) == ([4, 4], 3)
+    await stop(task)
+    assert batches == [4, 4, 3]
+    assert [row.done() for row in rest] == [True] * 9
+
+
+async def test_bodies_are_packed_and_a_file_from_before_takes_them_as_they_are(tmp_path: Path) -> None:
+    """A program of before reads such a file still, and every record is the same by either."""
+    made = Segment.create(tmp_path / segment_name(1, 0), 1, 0, Frontier(), ())
+    made._db.pragma("user_version", 1)
+    made.close()
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    row = await log.append("event", {"what": "kept", "text": "long " * 50})
+    await stop(task)
+    path = tmp_path / segment_name(1, 0)
+    assert row.body in path.read_bytes()
+    assert unpack(pack(row.body)) == row.body
+    assert len(pack(row.body)) < len(row.body) / 2
+    assert pack(b"") == b""
+    assert unpack(DEFLATED + b"\xff nonsense") == DEFLATED + b"\xff nonsense"
+    # A row that would unfold to gigabytes is no record.
+    bomb = zlib.compressobj(9, zlib.DEFLATED, -12)
+    stored = DEFLATED + bomb.compress(bytes(50_000_000)) + bomb.flush()
+    assert unpack(stored) == stored
