@@ -91,7 +91,7 @@ def test_one_command_with_a_code_enrols_a_station(
     document["uplinks"]["centre"].pop("witness")
     station.write_text(json.dumps(document))
     capsys.readouterr()
-    assert station_main(["check", str(station)]) == 0, capsys.readouterr().out
+    assert station_main(["--lang", "en", "check", str(station)]) == 0, capsys.readouterr().out
     # The centre knows the key by which it will judge the ledger, and has on record who enrolled what.
     assert keys.newest(centre.store.db, "tower-01", "") == found["vkey"]
     (event,) = centre.events("station-enrolled")
