@@ -10,4 +10,4 @@ from host.shapes import Tls
 class StationTls(Tls):
     """As any, and the centre's enrolment (https://HOST:PORT), where the certificate is renewed before it ends."""
 
-    renew: Annotated[str, Field(pattern=r"^https://[^/\s]+$")] | None = None
+    renew: Annotated[str, Field(pattern=r"^https://[^/ ]+$")] | None = None
