@@ -134,6 +134,7 @@ def _centre_early() -> None:
 
 
 def _forgotten() -> None:
+    import agent.clock.turns
     import agent.daemon
     from agent.values.averaging import Averager
 
@@ -142,4 +143,9 @@ def _forgotten() -> None:
 
         return Averager(specs, now - timedelta(minutes=3), day_offset_s)
 
+    async def nothing(self: Any) -> None:
+        pass
+
     agent.daemon.restored_averager = made  # type: ignore[attr-defined]
+    # The second look, which would give what is made again its next revision.
+    agent.clock.turns.Turns._see_ahead = nothing  # type: ignore[method-assign]

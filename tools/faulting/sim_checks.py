@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RESUME_S = {"boot": 10.0, "disk": 10.0}
 LEFT_ALONE_S = {"cems": 15.0, "crds": 15.0}
 HOME_S = 120.0
+CLOCK_BELIEVED = 2026
 ACCUSATIONS = ("record-conflict", "record-edited", "checkpoint-%", "hj212-disagreement")
 BODY_SLACK_BYTES = 1024 * 1024
 
@@ -189,6 +190,9 @@ class Checks:
             (parse_iso(since), parse_iso(until))
             for since, until in self._rows("SELECT from_at, to_at FROM gap WHERE station_id = ?", STATION)
         ]
+        if (early := min(have)).year < CLOCK_BELIEVED:
+            self.world.violation("I5", f"an average of {early}, which no believable clock showed")
+            have = {start for start in have if start.year >= CLOCK_BELIEVED}
         at, missing = period_start(min(have), MINUTE_S), []
         while at < max(have):
             end = at + timedelta(minutes=1)

@@ -167,6 +167,11 @@ async def _step(world: "World", fault: Fault) -> None:
     world.clock.offset_s -= fault.more["seconds"]
 
 
+async def _left_wrong(world: "World", fault: Fault) -> None:
+    """Nobody steps it back; 0 is a clock that somebody sets right."""
+    world.clock.offset_s = fault.more["seconds"]
+
+
 async def _rotated(world: "World", fault: Fault) -> None:
     """A person changes the key: the station says so, then the file is another, whatever happens in between."""
     daemon, process = world.station.daemon, world.station.process
@@ -222,6 +227,7 @@ ACTS: dict[str, Callable[["World", Fault], Awaitable[None]]] = {
     "instrument": _instrument,
     "centre-killed": _centre_killed,
     "clock-step": _step,
+    "clock-left-wrong": _left_wrong,
     "key-rotated": _rotated,
     "all-away": _all_away,
     **{kind: _line for kind in KINDS if kind.startswith("line-")},

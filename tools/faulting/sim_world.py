@@ -24,6 +24,8 @@ from sim_loop import PROCESS, SimClock, SimLoop, StalledError, run
 from sim_net import Net
 from sim_station import PACES, Station, prepare
 
+import agent.clock.keeping
+import agent.clock.state
 import agent.gas.maintenance
 import agent.space.keeper
 import agent.store.witness
@@ -34,6 +36,7 @@ import agent.values.periods
 import central.hj212_fill
 import central.ingest_hj212
 import central.ingest_mqtt
+from host.timesync import Reference
 
 START = datetime(2026, 6, 15, tzinfo=UTC)
 LOOK_S = 600.0
@@ -84,6 +87,8 @@ class World:
         self.centre_clock, self.clock = SimClock(self.loop, start), SimClock(self.loop, start)
         self.broker = Broker(self.loop, seed)
         self.disk = Disk(folder / "store", self._cut_came)
+        agent.clock.keeping.reference_of = lambda *_, **__: self._reference  # type: ignore[assignment]
+        agent.clock.state.boot_id = lambda: f"{self.station.boots:032x}"
         agent.store.witness.os = plain_os(self.disk)  # type: ignore[attr-defined]
         os.statvfs = room(self.disk)  # type: ignore[assignment]
         self.field = Field(self.net, SimClock(self.loop, start), seed)
@@ -98,6 +103,10 @@ class World:
         self._reboots: random.Random = random.Random(f"{seed}/reboots")
         self.counts: dict[str, int] = {}
         self.ending = False
+
+    def _reference(self) -> Reference | None:
+        """A time server that is heard while the clock is right."""
+        return Reference(synced=True, error_s=0.001, source="simulated") if self.clock.offset_s == 0 else None
 
     # -- what is heard
 
