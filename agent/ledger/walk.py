@@ -53,6 +53,8 @@ class Walk:
         self._origin: str | None = None
         self._replaced: int | None = None
         self._skipped: Finding | None = None
+        self._jumps: list[Finding] = []
+        self._restored: set[int] = set()
         self._periods = Periods()
         self._holes: list[tuple[int, int, int]] = []
         self._lost: list[tuple[int, int, int | None]] = []
@@ -69,7 +71,7 @@ class Walk:
     def take(self, row: Row) -> Iterator[Finding]:
         """Look at the next record."""
         if self._held is None or row.epoch != self._held.epoch:
-            yield from self._begin(row.epoch)
+            self._begin(row.epoch)
         held = self._held
         assert held is not None, "begun just now"
         yield from self._number(held, row)
@@ -142,17 +144,19 @@ class Walk:
         if self._skipped is not None:
             told = self._replaced == self._skipped.detail["to"]
             yield Finding("epochs-missing", self._skipped.epoch, None, self._skipped.detail, told)
+        for jump in self._jumps:
+            yield Finding(jump.what, jump.epoch, None, jump.detail, jump.epoch in self._restored)
         for epoch in self._periods.unexplained_epochs:
             yield Finding("epoch-unexplained", epoch, 0)
 
-    def _begin(self, epoch: int) -> Iterator[Finding]:
+    def _begin(self, epoch: int) -> None:
         before = self._held.epoch if self._held else 0
         if epoch != before + 1 and (self._held or epoch > 1):
             skipped = Finding("epochs-missing", epoch, None, {"from": before + 1, "to": epoch - 1})
             if self._held is None:
                 self._skipped = skipped
             else:
-                yield skipped
+                self._jumps.append(skipped)
         self._held = Held(epoch)
         self._periods.begin(epoch)
         self.counts["epochs"] += 1
@@ -178,6 +182,8 @@ class Walk:
         if fields.get("what") == "log-damaged" and "of_epoch" in fields:
             until = fields.get("until")
             self._lost.append((fields["of_epoch"], fields["first"], None if until is None else until - 1))
+            if fields.get("restored"):  # behind a backup numbers of epochs are left out on purpose
+                self._restored.add(fields["epoch"])
         elif fields.get("what") == "log-salvaged":
             self._lost += [(fields["of_epoch"], first, last) for first, last in fields["lost"]]
         elif fields.get("what") == "raw-deleted":

@@ -42,6 +42,7 @@ class SetAside:
     first: int
     until: int | None
     kept_as: str = ""
+    restored: bool = False
 
     @property
     def detail(self) -> str:
@@ -78,7 +79,7 @@ def open_newest(folder: Path) -> Opened:
     if (restored := folder / RESTORED).exists() and not opened.set_aside:
         # Numbers behind it were given by whoever wrote on after the backup, and may be at the centre.
         why = f"restored from {restored.read_text(encoding='utf-8', errors='replace').strip()[:200]}"
-        opened.set_aside.append(SetAside(found.path.name, why, found.epoch, found.next_seq, None))
+        opened.set_aside.append(SetAside(found.path.name, why, found.epoch, found.next_seq, None, restored=True))
         opened.epoch_max += RESTORED_EPOCHS
     whole = not opened.set_aside and found.epoch > max(aside, default=0) and live
     if whole and not _short(found, witness):

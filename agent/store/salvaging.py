@@ -31,7 +31,9 @@ class Salvaging:
     def begin(self, event: Callable[[str, Mapping[str, Any]], None]) -> None:
         """Say what the start set aside, or found too short."""
         for lost in self._log.quarantined:
-            numbers = {"of_epoch": lost.epoch, "first": lost.first, "until": lost.until}
+            numbers: dict[str, Any] = {"of_epoch": lost.epoch, "first": lost.first, "until": lost.until}
+            if lost.restored:
+                numbers["restored"] = True
             event("log-damaged", {"detail": lost.detail, "origin": "log", **numbers})
 
     async def run(self) -> None:

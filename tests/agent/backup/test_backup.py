@@ -91,6 +91,9 @@ async def test_a_station_backed_up_while_it_polls_comes_back_in_a_new_epoch(
     assert "restored from a backup taken 20" in damaged["detail"]
     assert (damaged["of_epoch"], damaged["first"]) == (1, told["next_seq"])
     assert [one["reason"] for one in events if one["kind"] == "gap"] == ["log damaged"]
+    walked = json.loads(await said(station, "verify", str(station.file), "--json"))
+    assert walked["wrong"] == 0
+    assert "epochs-missing" in walked["by_kind"]
     async with station.running():
         goes_on = await station.until(lambda status: status["scans"] > 0)
     assert goes_on["log"]["epoch"] == status["log"]["epoch"], "once"
