@@ -2,9 +2,9 @@
 
     tools/faults full [--minutes 5] [--state DIR] [--seed N] [--quick]
 
-The clock of station and centre runs a thousand times as fast, its instrument is asked every five seconds; the quick form is
-full for four seconds as they are. What was said to be taken must be at the centre; answers of the time without room may
-come to nothing only where a record says so, and every minute has its average.
+The clock of station and centre runs a thousand times as fast, its instrument is asked each five seconds; the quick form
+is full for four seconds as they are. What was said to be taken must be at the centre; answers of the time without room
+may come to nothing only where a record says so, and every minute has its average.
 """
 
 import random
