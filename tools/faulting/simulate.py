@@ -28,7 +28,15 @@ from campaign import COUNTS, SLICE_MINUTES_MAX, Campaign, Result, keep, lines, t
 
 DAYS = 365 / 200
 GOAL_HOURS, GOAL_SEEDS = 365 * 24, 200
-QUICK_SEEDS, QUICK = (1, 9), {"days": 0.03, "a_day": 120.0}
+QUICK_KINDS = (
+    "kill",
+    "power-cut-at-write",
+    "power-cut-in-calibration",
+    "centre-killed",
+    "broker-disconnects",
+    "line-cut",
+)
+QUICK_SEEDS, QUICK = (1, 9), {"days": 0.02, "a_day": 200.0, "kinds": QUICK_KINDS}
 PROVE_SEEDS, TRIALS_MAX = 6, 60
 SHOWN = 8
 
