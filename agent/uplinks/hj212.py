@@ -48,6 +48,12 @@ COUNTS: Final = (
 )  # fmt: skip
 
 
+def _sent_series(config: Hj212Config) -> frozenset[str]:
+    """Every series a factor of the platform is made of."""
+    rows = ((one.series, one.converted, one.emission) for one in config.factors.values())
+    return frozenset(series for row in rows for series in row if series)
+
+
 class Hj212Uplink:
     """One platform.
 
@@ -81,13 +87,7 @@ class Hj212Uplink:
         self._acts = Acts(name, log, clock, f"{config.host}:{config.port}")
         treatment = Treatment(config.status, self._edition)
         information = Information(config, facts, clock)
-        wanted = frozenset(
-            series
-            for factor in config.factors.values()
-            for series in (factor.series, factor.converted, factor.emission)
-            if series
-        )
-        past = Past(index, log, wanted, simulated_allowed=allowed)
+        past = Past(index, log, _sent_series(config), simulated_allowed=allowed)
         carried = CarriedCheckpoints(checkpoint_s) if config.checkpoints else None
         self._selection = Selection(
             config, self._state, past, treatment, information, simulated_allowed=allowed, checkpoints=carried
