@@ -39,7 +39,7 @@ def backup(line: argparse.Namespace) -> int:
         since = None if line.since is None else iso(parse_iso(line.since))
         taken, dest = iso(RealClock().now()), Path(line.dest)
         dest.mkdir(parents=True, exist_ok=True)
-        partial = dest / f"plumeline-{config.station.id}-{taken[:19].replace(':', '')}Z{PART}"
+        partial = dest / f"plumeline-{config.station.id}-{taken.replace(':', '').replace('.', '-')}{PART}"
         with _station(config, Path(line.config)) as station:
             copied(station, partial, taken, since)
         told = _named(config, partial)

@@ -99,9 +99,7 @@ async def test_a_station_backed_up_while_it_polls_comes_back_in_a_new_epoch(
     assert goes_on["log"]["epoch"] == status["log"]["epoch"], "once"
 
 
-async def test_a_stopped_station_is_backed_up_and_may_be_started_meanwhile_not_at_all(
-    station: StationProcess, tmp_path: Path
-) -> None:
+async def test_a_stopped_station_is_backed_up_too(station: StationProcess, tmp_path: Path) -> None:
     async with station.running():
         await station.until(lambda status: status["scans"] > 5)
     told = await backup(station, tmp_path / "disk")
