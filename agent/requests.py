@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.backup.live import handlers as backup_handlers
 from agent.clock.requests import handlers as clock_handlers
 from agent.firmware.requests import handlers as firmware_handlers
 from agent.gas.register_requests import handlers as register_handlers
@@ -120,6 +121,7 @@ def handlers(daemon: "Daemon") -> Mapping[str, Handler]:
         **report_handlers(daemon, _text),
         **key_handlers(daemon, _text),
         **space_handlers(daemon, _text),
+        **backup_handlers(daemon, _text),
         **clock_handlers(daemon, _text),
         **people_handlers(daemon),
         **update_handlers(daemon, _text),

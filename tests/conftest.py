@@ -1,7 +1,6 @@
 """What every test may ask for."""
 
 import asyncio
-import base64
 import getpass
 import http.client
 import json

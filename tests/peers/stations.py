@@ -41,7 +41,8 @@ class StationProcess:
         key.write_bytes(base64.b64encode(bytes(range(32))))
         key.chmod(0o600)
         document["ledger"] = {"key": {"file": str(key)}}
-        document["store"] = {"path": str(folder / "store"), "commit_ms": commit_ms, "quota_GB": 1000}
+        store = {"path": str(folder / "store"), "commit_ms": commit_ms, "quota_GB": 1000, "space": {"ballast_MB": 1}}
+        document["store"] = store
         document["socket"] = self.socket
         self.process: asyncio.subprocess.Process | None = None
 
