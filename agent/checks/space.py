@@ -19,7 +19,8 @@ from protocols.record import encode, scan_fields
 GB: Final = 1e9
 YEARS_KEPT: Final = 5
 YEAR_S: Final = 366 * 86400
-# A row beside its packed body: its leaf hash, here and in a checkpoint; and what SQLite's pages leave empty. So that the sum is what `tools/bench storage` measures.
+# A row beside its packed body (its leaf hash, here and in a checkpoint) and what pages leave empty, so that the sum is
+# what `tools/bench storage` measures.
 ROW_BYTES: Final = 66
 PAGES: Final = 1.4
 # A number as instruments give it, and one as it is computed: they differ in their digits.

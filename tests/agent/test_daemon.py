@@ -138,7 +138,7 @@ async def test_the_socket_answers_its_user_alone_and_watch_goes_on(station: Stat
     assert seen[0]["now"] < seen[1]["now"]
     assert seen[0]["values"]["weather.air_temperature"]["value"] < seen[1]["values"]["weather.air_temperature"]["value"]
     async for answer in ask(station.socket, {"do": "events"}):
-        assert [row["what"] for row in answer["events"]] [:1] == ["clock-state"]
+        assert [row["what"] for row in answer["events"]][:1] == ["clock-state"]
     assert (await station.end())[0] == 0
 
 

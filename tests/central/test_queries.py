@@ -1,6 +1,5 @@
 """What pages read of the store, and the small commands of the centre."""
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -12,14 +11,12 @@ import pytest
 
 from central import queries
 from central.__main__ import main
-from central.app import credentials
 from central.config import Config
 from central.store import Store
 from host.hjson import load
 from host.problems import ConfigErrors
 from metrology.periods import parse_iso
 from protocols.mqtt.messages import State
-from web.signin import matches
 
 Maker = Callable[..., Any]
 NOW = parse_iso("2026-03-01T05:00:00Z")
@@ -121,20 +118,6 @@ def test_the_example_loads_and_shows_a_station_its_block(root: Path, capsys: pyt
     assert block["uplinks"]["platform-main"]["mn"] == "ABCD0100000001"
     assert main(["enrol", str(example), "nobody"]) == 1
     assert "stack-01" in capsys.readouterr().err
-
-
-def test_the_password_command_reads_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "central.hjson"
-    path.write_text(json.dumps({"store": str(tmp_path / "store.db"), "stations": {}}))
-    for line, code in (("short\n", 1), ("long enough for it\n", 0)):
-        monkeypatch.setattr("sys.stdin", io.StringIO(line))
-        assert main(["password", str(path)]) == code
-    stored = credentials(load(path, Config)).stored()
-    assert stored is not None
-    assert matches("long enough for it", stored)
-    assert not matches("short", stored)
 
 
 @pytest.mark.parametrize(
