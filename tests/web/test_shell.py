@@ -139,7 +139,7 @@ def test_no_word_is_left_over(root: Path) -> None:
         for path in (root / package).rglob("*")
         if path.suffix in {".html", ".js", ".py"} and "vendor" not in path.parts
     )
-    computed = ("cause_", "event_", "kind_", "verdict_", "cell_", "outcome_", "role_", "room_")
+    computed = ("cause_", "event_", "kind_", "verdict_", "cell_", "outcome_", "role_", "room_", "clock_")
     for package in ("web", "central", "agent"):
         own = tomllib.loads((root / package / "words.toml").read_text(encoding="utf-8"))
         left = [key for key in own if not key.startswith(computed) and not (

@@ -28,9 +28,9 @@ BUGS: Final = {
     ),
     "pieces": Bug(
         "streams",
-        "what stood before the piece is dropped with a wrong sum",
-        "firmware_bridge/plantower.py",
-        "                del self._buffer[:1]\n",
-        "                self._buffer.clear()\n",
+        "the beginning of a line is dropped with the piece it came in",
+        "drivers/line_stream.py",
+        "*lines, self._rest = self._end.split(self._rest + data)",
+        "*lines, self._rest = self._end.split(data)",
     ),
 }
