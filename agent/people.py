@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from host.acts import WaitingActs
 from host.control import PERSON, Gate, Handler, Peer, RequestError
+from protocols.record import RecordError, encode
 
 if TYPE_CHECKING:
     from agent.daemon import Daemon
@@ -31,6 +32,7 @@ _ACTS: Final = (
     "firmware-update", "firmware-stop", "board-find", "board-time", "board-setting",
     "board-calibration-set", "board-calibration-import", "board-calibration-confirm", "board-drift-accept",
     "board-colocate", "board-colocate-accept", "hold-set", "hold-lift", "archived", "key-rotate",
+    "backup", "backup-sign",
     "clock-confirm",
 )  # fmt: skip
 REQUESTS: Final[Mapping[str, Kind]] = {
@@ -79,7 +81,7 @@ def _asked(name: str, request: Mapping[str, Any], by: Mapping[str, Any], outcome
         "outcome": outcome,
         "by": dict(by),
         **({"who": who[:200]} if isinstance(who, str) else {}),
-        "asked": members if len(text) <= ASKED_CHARACTERS_MAX else {"text": text[:ASKED_CHARACTERS_MAX]},
+        "asked": members if _keepable(members, text) else {"text": ascii(text)[:ASKED_CHARACTERS_MAX]},
     }
 
 
@@ -106,3 +108,11 @@ async def waiting_acts(daemon: "Daemon") -> None:
         if rows:
             waiting.forget(len(rows))
         await daemon.clock.sleep_wall(WAITING_WALL_S)
+
+
+def _keepable(members: Mapping[str, Any], text: str) -> bool:
+    """Whether a record can hold the members: no NaN, no half of a character, not too many."""
+    try:
+        return len(text) <= ASKED_CHARACTERS_MAX and bool(encode(members))
+    except RecordError:
+        return False

@@ -127,5 +127,5 @@ def test_every_sentence_exists_in_both_languages(root: Path, tmp_path: Path, lan
 
 
 def test_what_is_derived_is_counted_against_the_quota(root: Path, tmp_path: Path) -> None:
-    quota = ("quota_GB: 350", "quota_GB: 200")
+    quota = ("quota_GB: 350", "quota_GB: 20")
     assert ("warning", "quota-short", "store.quota_GB") in codes(root, tmp_path, quota)

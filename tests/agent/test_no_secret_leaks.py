@@ -44,6 +44,7 @@ async def station(tmp_path: Path, root: Path, platform: tuple[int, bytearray]) -
         "driver": "senseair_s8", "bus": "plc", "unit": 1, "poll_s": 1, "kind": "research", "rule": "ghg",
         "series": {"co2": {"minimum": 0, "maximum": 1000}},
     }  # fmt: skip
+    document["clock"] = {"trusted": True}
     secret = tmp_path / "pw"
     secret.write_text(PW)
     secret.chmod(0o600)

@@ -16,6 +16,7 @@ from agent.analysis.trace import NoAverageError, Question, Tracer
 from agent.analysis.tree import tree
 from agent.history.daemon import DaemonSource
 from agent.history.files import FileSource
+from agent.store.packing import pack, unpack
 from metrology.quality import Cause, Mark
 from protocols.tlog import signer_from_seed
 from protocols.tlog_keys import rotation_fields
@@ -122,10 +123,11 @@ def alter(folder: Path, kind: str, before: bytes, after: bytes, nth: int = 0) ->
     """Change the body of a record in the files, as somebody with access to the disk might."""
     for path in sorted((folder / "segments").glob("log-*.db")):
         db = apsw.Connection(str(path))
-        rows = [row for row in db.execute("SELECT seq, body FROM rec WHERE kind = ?", (kind,)) if before in row[1]]
+        bodies = [(seq, unpack(body)) for seq, body in db.execute("SELECT seq, body FROM rec WHERE kind = ?", (kind,))]
+        rows = [row for row in bodies if before in row[1]]
         if len(rows) > nth:
             seq, body = rows[nth]
-            db.execute("UPDATE rec SET body = ? WHERE seq = ?", (body.replace(before, after), seq))
+            db.execute("UPDATE rec SET body = ? WHERE seq = ?", (pack(body.replace(before, after)), seq))
             return int(seq)
     raise AssertionError("nothing to alter")
 
