@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from web.accounts import AccountError, Accounts, role_of, told
@@ -70,3 +71,47 @@ def _password(words: Words) -> str:
     if getpass.getpass(f"{words('password_again')}: ") != first:
         raise AccountError("password_twice")
     return first
+
+
+class UserCommands:
+    """The commands of one program's page.
+
+    `folder` gives where its accounts lie, None after the configuration's errors were said; `record` what puts an act on
+    record there.
+    """
+
+    def __init__(self, folder: Callable[[argparse.Namespace], Path | None], record: Callable[[Path], Record]) -> None:
+        self._folder = folder
+        self._record = record
+
+    def add(self, line: argparse.Namespace) -> int:
+        """A new account; its password comes from the terminal or standard input."""
+        return self._change(line, "add")
+
+    def disable(self, line: argparse.Namespace) -> int:
+        """Nobody signs in by it any more, and who has is signed out."""
+        return self._change(line, "disable")
+
+    def enable(self, line: argparse.Namespace) -> int:
+        """It is good again."""
+        return self._change(line, "enable")
+
+    def role(self, line: argparse.Namespace) -> int:
+        """Another role."""
+        return self._change(line, "role")
+
+    def password(self, line: argparse.Namespace) -> int:
+        """Another password."""
+        return self._change(line, "password")
+
+    def users(self, line: argparse.Namespace) -> int:
+        """All accounts."""
+        folder = self._folder(line)
+        return 1 if folder is None else listed(line, Accounts(folder))
+
+    def _change(self, line: argparse.Namespace, act: str) -> int:
+        folder = self._folder(line)
+        if folder is None:
+            return 1
+        line.act = act
+        return change(line, Accounts(folder), self._record(folder))
