@@ -49,7 +49,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` is wanted next."""
+        """When `tick` is wanted next; None once it is closing, whatever was still wanted then."""
+        if self.transport is None or self.transport.is_closing():
+            return None
         wanted = self.session.deadline
         if self.mns:
             return wanted

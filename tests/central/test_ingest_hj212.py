@@ -16,7 +16,7 @@ from central.ingest_hj212 import Hj212Ingest
 from central.rollup import roll_up_due
 from central.store import Store
 from central.writer import Writer
-from host.clock import RealClock
+from host.clock import ManualClock, RealClock
 from host.hj212 import Link, close
 from host.shapes import Factor
 from metrology.measurand import catalogue
@@ -251,3 +251,33 @@ def test_minutes_of_both_ways_share_an_hour_without_mixing_units(
     add(store, stations, upload_of("720.0"))
     store.add([log.delivery(0, 0)])
     assert rows("SELECT unit, minutes, mean FROM hour") == [("umol/mol", 1, 400.0)]
+
+
+async def test_who_never_says_who_it_is_is_hung_up_and_holds_up_nobody(
+    stations: dict[str, Station], store: Store
+) -> None:
+    writer, clock = Writer(), ManualClock(NOW)
+    made = Hj212Ingest(Hj212(port=0), stations, store, writer, clock)
+    await made.start()
+    task = asyncio.create_task(made.run())
+    reader, silent = await asyncio.open_connection("127.0.0.1", made.port)
+    async with asyncio.timeout(10):
+        # The first byte is a stranger's too, and shows that the platform has the connection.
+        silent.write(b"#")
+        await clock.advance(1.0)
+        while not await _ended(reader):
+            await clock.advance(30.0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    writer.close()
+    silent.close()
+
+
+async def _ended(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(0.05):
+            return await reader.read(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
