@@ -7,10 +7,13 @@ takes them into its log. The file is bounded: where it is full an act is refused
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
+
+from host.private import PRIVATE, write_whole
 
 BYTES_MAX: Final = 256 * 1024
 LINE_BYTES_MAX: Final = 2048
@@ -30,14 +33,27 @@ class WaitingActs:
         """Keep an act with the time of now, durably. Raises OSError where it cannot."""
         line = json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **act}, ensure_ascii=False)
         data = line.encode()[:LINE_BYTES_MAX] + b"\n"
-        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(handle, "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if file.tell() + len(data) > BYTES_MAX:
+        with self._alone() as file:
+            if file.seek(0, os.SEEK_END) + len(data) > BYTES_MAX:
                 raise ActsFullError(f"{self._path}: no room for another act")
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        self._give_to_owner()
+
+    @contextmanager
+    def _alone(self) -> Iterator[BinaryIO]:
+        """The file as it is now, while nobody else adds to it or puts another in its place."""
+        while True:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE)
+            with os.fdopen(handle, "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if self._path.exists() and os.fstat(handle).st_ino == self._path.stat().st_ino:
+                    yield file
+                    return
+
+    def _give_to_owner(self) -> None:
+        # A command that root gave leaves the file to the service.
         if os.geteuid() == 0:
             owner = self._path.parent.stat()
             os.chown(self._path, owner.st_uid, owner.st_gid)
@@ -52,14 +68,10 @@ class WaitingActs:
 
     def forget(self, count: int) -> None:
         """Drop the first `count`, which are on record now."""
-        with self._path.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            rest = file.read().splitlines(keepends=True)[count:]
+        with self._alone() as file:
             file.seek(0)
-            file.truncate()
-            file.writelines(rest)
-            file.flush()
-            os.fsync(file.fileno())
+            write_whole(self._path, b"".join(file.read().splitlines(keepends=True)[count:]), PRIVATE)
+            self._give_to_owner()
 
 
 def _act(line: bytes) -> dict[str, Any]:
