@@ -192,6 +192,7 @@ class Daemon:
             notify(READY)
             await self._stop.wait()
             notify(STOPPING)
+            self.log.hurry()
             gc.unfreeze()
             await _cancel(acquisition)
             await _cancel([*self._polling.values()])

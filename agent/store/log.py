@@ -69,14 +69,14 @@ class Log:
         # `vkey` verifies its checkpoints, `vkeys` those before too; `places` is how far each uplink is.
         self._signer, self.vkey, self.vkeys = signer, signer.vkey, [signer.vkey]
         self.simulated = simulated
-        # Members each record carries about the clock that dates it.
-        self.about_clock: Callable[[], Mapping[str, Any]] = dict
+        self.about_clock: Callable[[], Mapping[str, Any]] = dict  # of the clock that dates a record
         if executor is None:
             sys.setswitchinterval(SWITCH_S)  # a thread back from a sync waits no longer than this for the next turn
             executor = ThreadPoolExecutor(1, "log")
         self._executor = executor
         self._on_commit, self._on_failure = on_commit, on_failure
         self._waiting = Waiting(clock, commit_s, commit_records)
+        self.hurry = self._waiting.hurry
         self._committed = asyncio.Event()
         self._tail = Tail()
         self._segments = Segments(folder, clock.now(), day_offset_s)
@@ -86,9 +86,9 @@ class Log:
         self._claimed = 0
         self._salvaging = {lost.epoch: asyncio.Event() for lost in self.unsalvaged}
         self.epoch, self.next_seq = live.epoch, live.next_seq
-        # Number of the first record of this run: what stood before is what a start asks about.
-        self.started = live.next_seq
-        self._assigned, self._frontier = live.next_seq, live.frontier
+        # `started`: the first record of this run; what stood before is what a start asks about.
+        self.started = self._assigned = live.next_seq
+        self._frontier = live.frontier
         self.places = live.places()
         self._leaves = self._segments.since_checkpoint()
 

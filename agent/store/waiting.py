@@ -55,6 +55,12 @@ class Waiting:
             self._pause.cancel()
             self._pause = None
 
+    def hurry(self) -> None:
+        """From now on nothing waits for company: the station stops."""
+        self._commit_s = 0.0
+        if self._pause is not None:
+            self._pause.cancel()
+
     def batch(self) -> list[One]:
         """The next ones; they stay until they are `done`."""
         return self._all[: self._commit_records]

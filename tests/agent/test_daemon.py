@@ -124,6 +124,16 @@ async def test_sigterm_ends_in_order(station: Station) -> None:
     assert not list((station.folder / "store").glob("**/*-wal"))
 
 
+async def test_an_end_waits_for_no_commit_interval(station: Station) -> None:
+    station.document["store"]["commit_ms"] = 10_000
+    await station.start()
+    await station.until(lambda status: status["scans"] > 1)
+    code, said = await station.end()
+    assert code == 0, said
+    rows = station.rows()
+    assert [(row.kind, row.fields.get("what")) for row in rows[-2:]] == [("event", "stopped"), ("checkpoint", None)]
+
+
 async def test_the_socket_answers_its_user_alone_and_watch_goes_on(station: Station) -> None:
     station.document["instruments"]["weather"]["poll_s"] = 0.2
     await station.start()
