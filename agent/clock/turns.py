@@ -126,7 +126,7 @@ class Turns:
             async for periods in self._map(doubt.from_start, await doubt.began, await doubt.ended):
                 yield periods
             await self._see_ahead()
-        await self._look_ahead()
+        await self._look_ahead(self._clock.now())
 
     async def _go_on(self) -> None:
         """Fill the open hour and day of the new time; what lies between its last period and now is a gap."""
@@ -149,8 +149,8 @@ class Turns:
         until = max(old, following or closed + timedelta(seconds=MINUTE_S))
         self._log.post("gap", {"from": iso(closed), "to": iso(until), "reason": "clock stepped"})
 
-    async def _look_ahead(self) -> None:
-        closed, now = self._averager.closed_until, self._clock.now()
+    async def _look_ahead(self, now: datetime) -> None:
+        closed = self._averager.closed_until
         if self._ahead is not None and closed >= self._ahead:
             self._ahead = None
             self._revisions = {}
@@ -177,6 +177,8 @@ class Turns:
         first, last = mapped(began.fields["mono"]), mapped(ended.fields["mono"])
         if from_start:
             await self._begin_at(first, wall, began.seq)
+        await self._see_ahead()
+        self._horizon = EPOCH
         after, scans = began.seq, 0
         while rows := await self._log.read(after, kinds=frozenset({"scan"}), limit=SCANS_MAX, before=ended.seq):
             after = rows[-1].seq
@@ -186,7 +188,9 @@ class Turns:
                     scan = _moved(scan_of(fields), mapped(fields["mono"]) - lag)
                     self._intake.replay(doubted(scan, Mark(Cause.CLOCK_DOUBTFUL, DOUBT, scan.at)))
                     scans += 1
-            yield self._averager.close(min(scan.at - GRACE, wall))
+            until = min(scan.at - GRACE, wall)
+            await self._look_ahead(until)
+            yield self._averager.close(until)
         told = {"records": [began.seq, ended.seq], "scans": scans, "from": iso(first), "to": iso(last)}
         self._log.post(
             "event", {"what": "clock-mapped", "origin": "clock", "boot": self._state.boot, "wall": iso(wall),
@@ -203,7 +207,7 @@ class Turns:
         self._averager.restore(one for one in members if one.end <= until)
         # The last record of a run before may itself have been written without a believable clock.
         since = self._state.last if self._state.last is not None and self._state.last <= first else newest
-        if since is not None:
+        if since is not None and since < first:
             self._log.post("gap", {"from": iso(since), "to": iso(first), "reason": "not running"})
         await replay(self._log, self._intake, until, first, before)
 

@@ -235,6 +235,27 @@ async def test_two_starts_in_1970_leave_a_gap_for_the_first(tmp_path: Path) -> N
     assert gap["from"] >= iso(START)
 
 
+async def test_what_a_clock_ahead_wrote_before_a_start_in_1970_gets_the_next_revision(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    async with Life(tmp_path, clock) as life:
+        await life.measure(330)
+        clock.step(900)
+        await life.measure(1200)
+    ahead = clock.now()
+    true = ahead - timedelta(seconds=900)
+    clock.step((POWER_ON - ahead).total_seconds())
+    async with Life(tmp_path, clock, synced=False) as life:
+        await life.measure(1500)
+        clock.step((true - POWER_ON).total_seconds())
+        life.synced = True
+        await life.measure(300)
+        rows = await life.rows()
+    judge(rows)
+    revisions = Counter(row["rows"]["a.co2"]["rev"] for row in of(rows, "average") if row["period_s"] == MINUTE_S)
+    assert revisions[1] >= 13
+    assert all(gap["from"] < gap["to"] for gap in of(rows, "gap"))
+
+
 async def test_a_clock_lost_in_the_middle_costs_no_minute(tmp_path: Path) -> None:
     clock = ManualClock(START)
     async with Life(tmp_path, clock) as life:

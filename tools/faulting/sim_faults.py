@@ -172,6 +172,17 @@ async def _left_wrong(world: "World", fault: Fault) -> None:
     world.clock.offset_s = fault.more["seconds"]
 
 
+async def _clock_lost(world: "World", fault: Fault) -> None:
+    """A machine without a battery starts in 1970, and hears the time later."""
+    if not world.station.up:
+        return
+    world.crashed(power=True, why=fault.kind, away_s=fault.lasts)
+    world.clock.offset_s = -(world.clock.now().timestamp() - world.clock.offset_s)
+    await asyncio.sleep(fault.lasts)
+    await asyncio.sleep(fault.more["right_after_s"])
+    world.clock.offset_s = 0.0
+
+
 async def _rotated(world: "World", fault: Fault) -> None:
     """A person changes the key: the station says so, then the file is another, whatever happens in between."""
     daemon, process = world.station.daemon, world.station.process
@@ -228,6 +239,7 @@ ACTS: dict[str, Callable[["World", Fault], Awaitable[None]]] = {
     "centre-killed": _centre_killed,
     "clock-step": _step,
     "clock-left-wrong": _left_wrong,
+    "clock-lost": _clock_lost,
     "key-rotated": _rotated,
     "all-away": _all_away,
     **{kind: _line for kind in KINDS if kind.startswith("line-")},

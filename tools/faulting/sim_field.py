@@ -49,7 +49,7 @@ class _Rows:
             wave = math.sin(self._number / 700)
             values = {
                 "ALARM_STATUS": 0, "INST_STATUS": 963, "species": 3,
-                "CH4_dry": 2.0 + 1e-6 * self._number, "CO2_dry": 420 + 5 * wave, "H2O": 1.2 + 0.1 * wave,
+                "CH4_dry": 2.0 + 1e-6 * self._number, "CO2_dry": 420 + 1e-5 * self._number, "H2O": 1.2 + 0.1 * wave,
             }  # fmt: skip
             yield Row(self._next, values)
             self._next += timedelta(seconds=ROW_S)

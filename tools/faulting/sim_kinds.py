@@ -80,6 +80,7 @@ KINDS: dict[str, tuple[int, Draw]] = {
     "centre-killed": (4, lambda d: (d.uniform(0.5, 600), {})),
     "clock-step": (4, lambda d: (_short(d), {"seconds": round(d.choice((-1, 1)) * 10 ** d.uniform(-0.2, 3.6), 3)})),
     "clock-left-wrong": (2, lambda d: (0, {"seconds": round(d.choice((-1, 0, 1)) * 10 ** d.uniform(1, 5.2), 3)})),
+    "clock-lost": (2, lambda d: (d.uniform(0.5, 600), {"right_after_s": round(_short(d), 3)})),
     "key-rotated": (1, lambda d: (0, {})),
     "all-away": (2, lambda d: (d.uniform(600, 4 * 3600), {})),
 }  # fmt: skip
