@@ -28,6 +28,7 @@ LEFT_ALONE_S = {"cems": 15.0, "crds": 15.0}
 HOME_S = 120.0
 MINUTE = timedelta(minutes=1)
 CLOCK_BELIEVED = 2026
+FINE = ("consistent", "pending")
 ACCUSATIONS = ("record-conflict", "record-edited", "checkpoint-%", "hj212-disagreement")
 BODY_SLACK_BYTES = 1024 * 1024
 
@@ -161,11 +162,9 @@ class Checks:
             for epoch, seq, body in self._rows("SELECT epoch, seq, body FROM record WHERE station_id = ?", STATION)
         }
         reported = self.world.station.reported
-        lost = sorted(key for key in reported if key not in at_centre)
-        if lost:
+        if lost := sorted(key for key in reported if key not in at_centre):
             self.world.violation("I1", f"{len(lost)} records whose commit returned are not there: {lost[:5]}")
-        other = sorted(key for key, body in reported.items() if at_centre.get(key, body) != body)
-        if other:
+        if other := sorted(key for key, body in reported.items() if at_centre.get(key, body) != body):
             self.world.violation("I3", f"{len(other)} records are otherwise at the centre: {other[:5]}")
         seqs = sorted(seq for epoch, seq in at_centre if epoch == 1)
         if seqs != list(range(len(seqs))):
@@ -178,14 +177,13 @@ class Checks:
 
     def _ledger(self) -> None:
         self._accusations()
-        bad = self._rows("SELECT size, verdict FROM checkpoint WHERE verdict NOT IN ('consistent', 'pending')")
         pending = self._one("SELECT count(*) FROM checkpoint WHERE verdict = 'pending'")
-        if bad or pending > 1:
+        if (bad := self._rows(f"SELECT size, verdict FROM checkpoint WHERE verdict NOT IN {FINE}")) or pending > 1:
             self.world.violation("I4", f"checkpoints: {bad[:3]}, {pending} pending")
         self._counts["checkpoints"] = self._one("SELECT count(*) FROM checkpoint WHERE verdict = 'consistent'")
 
     def _have(self) -> set[datetime]:
-        """Starts of minutes at the centre: a commit that a power cut kept from returning may be durable all the same."""
+        """Starts of minutes at the centre: a commit that was kept from returning may be durable all the same."""
         averages = (decode(body) for (body,) in self._rows("SELECT body FROM record WHERE kind = 'average'"))
         return {parse_iso(fields["start"]) for fields in averages if fields["period_s"] == MINUTE_S}
 
