@@ -162,7 +162,9 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             log = group.create_task(self.log.run(), name="log")
             self._group = group
+            self.log.hurry(True)
             await self._begin()
+            self.log.hurry(False)
             writer = PeriodWriter(
                 self.averager, self.log, self.clock, self.intake.watermarks, len(self.config.instruments),
                 self.clock_watch, self.stacks, Budgets(self.log, self.index, self.intake.coefficients), self.turns,
@@ -192,7 +194,7 @@ class Daemon:
             notify(READY)
             await self._stop.wait()
             notify(STOPPING)
-            self.log.hurry()
+            self.log.hurry(True)
             gc.unfreeze()
             await _cancel(acquisition)
             await _cancel([*self._polling.values()])

@@ -27,6 +27,7 @@ class Waiting:
         """A batch has at most `commit_records`; where so many wait, it does not wait for `commit_s` (wall)."""
         self._clock = clock
         self._commit_s, self._commit_records = commit_s, commit_records
+        self._hurried = False
         self._all: list[One] = []
         self._some = asyncio.Event()
         self._pause: asyncio.Future[None] | None = None
@@ -46,7 +47,7 @@ class Waiting:
     async def company(self) -> None:
         """Return when a batch is due: the first record waited its time, or there are enough."""
         await self._some.wait()
-        if not self._commit_s or len(self._all) >= self._commit_records:
+        if self._hurried or not self._commit_s or len(self._all) >= self._commit_records:
             return
         self._pause = asyncio.ensure_future(self._clock.sleep_wall(self._commit_s))
         try:
@@ -55,10 +56,10 @@ class Waiting:
             self._pause.cancel()
             self._pause = None
 
-    def hurry(self) -> None:
-        """From now on nothing waits for company: the station stops."""
-        self._commit_s = 0.0
-        if self._pause is not None:
+    def hurry(self, hurried: bool) -> None:
+        """Whether nothing waits for company: at a start and at a stop, where each record is waited for."""
+        self._hurried = hurried
+        if hurried and self._pause is not None:
             self._pause.cancel()
 
     def batch(self) -> list[One]:

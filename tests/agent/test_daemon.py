@@ -8,7 +8,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ async def test_sigterm_ends_in_order(station: Station) -> None:
     assert not list((station.folder / "store").glob("**/*-wal"))
 
 
-async def test_an_end_waits_for_no_commit_interval(station: Station) -> None:
+async def test_neither_a_start_nor_an_end_waits_for_a_commit_interval(station: Station) -> None:
     station.document["store"]["commit_ms"] = 10_000
     await station.start()
     await station.until(lambda status: status["scans"] > 1)
@@ -132,6 +132,8 @@ async def test_an_end_waits_for_no_commit_interval(station: Station) -> None:
     assert code == 0, said
     rows = station.rows()
     assert [(row.kind, row.fields.get("what")) for row in rows[-2:]] == [("event", "stopped"), ("checkpoint", None)]
+    scan = of("scan", rows)[0]
+    assert parse_iso(scan["t"]) - parse_iso(rows[0].fields["t"]) < timedelta(seconds=10)
 
 
 async def test_the_socket_answers_its_user_alone_and_watch_goes_on(station: Station) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sim_station import STATION
 
 from agent.store.log import PENDING_BYTES_MAX, Place
-from metrology.periods import MINUTE_S, parse_iso, period_start
+from metrology.periods import MINUTE_S, parse_iso
 from protocols.mqtt.coverage import SPANS_MAX
 from protocols.record import decode
 
@@ -199,7 +199,8 @@ class Checks:
         if (early := min(have)).year < CLOCK_BELIEVED:
             self.world.violation("I5", f"an average of {early}, which no believable clock showed")
             have = {start for start in have if start.year >= CLOCK_BELIEVED}
-        at, missing = period_start(min(have), MINUTE_S), []
+        # A clock gone back behind the first start measures in a time that was never this station's.
+        at, missing = max(min(have), min(one for one in have if one >= self.world.began)), []
         while at < max(have):
             end = at + MINUTE
             if at not in have and not any(since < end and until > at for since, until in gaps):

@@ -83,7 +83,7 @@ class World:
         sim_children.adopt()
         self.loop = SimLoop(seed)
         self.net = self.loop.net = Net(self.loop, seed)
-        start = START + timedelta(seconds=dice.randrange(86400))
+        start = self.began = START + timedelta(seconds=dice.randrange(86400))
         self.centre_clock, self.clock = SimClock(self.loop, start), SimClock(self.loop, start)
         self.broker = Broker(self.loop, seed)
         self.disk = Disk(folder / "store", self._cut_came)
