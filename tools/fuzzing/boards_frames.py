@@ -28,6 +28,8 @@ KINDS: Final = 4
 # The longest frame or line of a console, and what the counters of a few boards take.
 HELD_MAX: Final = 16 * 1024
 REPEATS: Final = 64
+# First bytes from here on: what is held is looked at, after all came many times.
+WATCHED: Final = 232
 # Looking at all an object holds takes longer than all it does: only where much came.
 CONSOLE_WATCHED: Final = 500
 ANSWERS: Final[tuple[type[Response], ...]] = (EchoWriteResponse, ImageStatesReadResponse, ImageUploadWriteResponse)
@@ -47,14 +49,17 @@ WORDS: Final = (
 
 def _boards(data: bytes) -> None:
     boards = Boards({7: "b7", 9: "b9"}, ask_again=data[0] % 128 % 50)
-    parts = list(pieces(data[1:])) * (REPEATS if data[0] & 128 else 1)
+    parts = list(pieces(data[1:]))
     units = {channel.measurand: channel.unit for channel in channels().values()}
     for part in parts:
         found = boards.feed(part, AT)
         check([one for one in found if isinstance(one, Scan)], units, {"b7", "b9"})
+    if data[0] >= WATCHED:
+        for part in parts * REPEATS:
+            boards.feed(part, AT)
     # Whoever asked takes the answers; their number is bounded.
     boards.answers.clear()
-    if data[0] & 128:
+    if data[0] >= WATCHED:
         need(held(boards).size <= HELD_MAX, "boards that hold on to what came")
     for question in boards.questions:
         need(manage.decode_letter(unstuffed(question[:-1])).kind != manage.Kind.REFUSED, "a question nobody can read")
@@ -107,7 +112,7 @@ def seeds() -> list[bytes]:
         encode_frame(Frame(board, 3, number, 1000 * number, ((1, 2.0), (3, 21.5), (99, 1.0), (2, float("nan")))))
         for board, number in ((7, 0), (7, 1), (7, 5), (9, 0), (8, 0), (7, 3))
     ]
-    found = [b"\0\x0a" + joined(frames), b"\0\0" + joined([b"".join(frames)]), b"\0\x80" + joined([b"\1" * 700])]
+    found = [b"\0\x0a" + joined(frames), b"\0\0" + joined([b"".join(frames)]), b"\0\xe8" + joined([b"\1" * 700])]
     letters = [
         manage.Letter(7, manage.Kind.HEALTH | manage.ANSWER, 4, bytes(20)),
         manage.Letter(7, manage.Kind.REFUSED, 4, b"\5\1"),
