@@ -91,7 +91,7 @@ class Daemon:
         self.index: Index | None = None
         self.space = Keeper(self)
         self.log = self._log_in(segments, offset_s)
-        self.index = Index(store / "station.db", segments, self.log.live_segment)
+        self.index = Index(store / "station.db", segments, self.log.files)
         self.salvaging = Salvaging(segments, self.log, self.index, self.started)
         self.specs = series_of(config)
         self.averager = restored_averager(self.index, self.specs, self.started, offset_s)
@@ -217,7 +217,7 @@ class Daemon:
         await self.space.begin()
         # Without a believable clock both wait until there is one (`Turns`).
         if self.clock_state.believed:
-            kept = await self.log.call(kept_until, self.log, self.index, self.averager.closed_until)
+            kept = await self.log.look_up(kept_until, self.log, self.index, self.averager.closed_until)
             await write_gap(self.log, self.clock.now(), kept, await self.turns.begin())
             await replay(self.log, self.intake, self.averager.closed_until)
         if self.sources.lines:

@@ -42,7 +42,7 @@ class Reads:
     async def told(self, kind: str, whats: Sequence[str], after: str, until: str) -> list[Fields]:
         """Records of a kind with after < t <= until, page by page. Raises RequestError for too many."""
         found: list[Fields] = []
-        while page := await self._daemon.log.call(self._index.told, kind, whats, after, until, 500):
+        while page := await self._daemon.log.look_up(self._index.told, kind, whats, after, until, 500):
             found += page
             after = page[-1]["t"]
             if len(found) > RECORDS_MAX:
@@ -69,7 +69,7 @@ class Reads:
 
     async def config(self, before: str) -> Fields | None:
         """The config record in force before a time."""
-        found = await self._daemon.log.call(self._index.bodies, *newest("config", (), before))
+        found = await self._daemon.log.look_up(self._index.bodies, *newest("config", (), before))
         return decode(found[0]) if found else None
 
     async def begin(self, job: Job, asked_at: str) -> datetime:
@@ -91,7 +91,7 @@ class Reads:
 
     async def averages(self, period_s: int, start: datetime, end: datetime) -> list[Fields]:
         """Average records of periods that start then."""
-        return await self._daemon.log.call(_listed, self._index, period_s, iso(start), iso(end))
+        return await self._daemon.log.look_up(_listed, self._index, period_s, iso(start), iso(end))
 
     async def weigh(self, state: Recomputation, kept: Sequence[Mapping[str, Any]]) -> None:
         """Read what stands behind the coefficients that came up."""
@@ -99,7 +99,7 @@ class Reads:
             rows: list[Fields] = []
             if one is not None:
                 span = [iso(at) for at in window(one)]
-                rows = await self._daemon.log.call(
+                rows = await self._daemon.log.look_up(
                     self._index.told, "calibration", RECORDS, span[0], span[1], RECORDS_EACH
                 )
             state.weights.learn(name, one, rows)

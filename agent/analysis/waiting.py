@@ -21,7 +21,7 @@ class Recomputing:
 
     async def run(self) -> None:
         """Go on with what the last run of the daemon left, then serve; until cancelled."""
-        if not await self._daemon.log.call(self._is_left):
+        if not await self._daemon.log.look_up(self._is_left):
             await self._wanted.wait()
         await self.desk.run()
 

@@ -107,11 +107,11 @@ class Turns:
 
     async def begin(self) -> datetime | None:
         """At a start: see whether the log holds periods of a clock that was ahead. Gives the end of the last before."""
-        now, left = self._clock.now(), await self._log.call(last_written, self._index)
+        now, left = self._clock.now(), await self._log.look_up(last_written, self._index)
         if left is not None and left > now + LOOK_AHEAD:
             await self._leave(left, left)
         await self._see_ahead()
-        return await self._log.call(newest_minute, self._index, EPOCH, now)
+        return await self._log.look_up(newest_minute, self._index, EPOCH, now)
 
     async def take(self) -> AsyncIterator[Periods]:
         """Put right what is due; gives periods to write. Then look up the revisions that come next."""
@@ -131,8 +131,8 @@ class Turns:
     async def _go_on(self) -> None:
         """Fill the open hour and day of the new time; what lies between its last period and now is a gap."""
         until = self._averager.closed_until
-        newest = await self._log.call(newest_minute, self._index, EPOCH, until)
-        members = await self._log.call(open_periods, self._index, until, self._day_offset_s)
+        newest = await self._log.look_up(newest_minute, self._index, EPOCH, until)
+        members = await self._log.look_up(open_periods, self._index, until, self._day_offset_s)
         if self._averager.closed_until != until:
             return
         self._averager.restore(one for one in members if one.end <= until)
@@ -141,11 +141,11 @@ class Turns:
         await self._see_ahead()
 
     async def _see_ahead(self) -> None:
-        self._ahead = await self._log.call(written_ahead, self._index, self._averager.closed_until)
+        self._ahead = await self._log.look_up(written_ahead, self._index, self._averager.closed_until)
 
     async def _leave(self, closed: datetime, old: datetime) -> None:
         """Say that the periods from where a clock was left to the next that are written are not made."""
-        following = await self._log.call(next_written, self._index, closed)
+        following = await self._log.look_up(next_written, self._index, closed)
         until = max(old, following or closed + timedelta(seconds=MINUTE_S))
         self._log.post("gap", {"from": iso(closed), "to": iso(until), "reason": "clock stepped"})
 
@@ -157,7 +157,7 @@ class Turns:
         if self._ahead is None or now + MARGIN <= self._horizon:
             return
         horizon = now + HORIZON
-        self._revisions = await self._log.call(_revisions, self._index, closed, horizon, self._day_offset_s)
+        self._revisions = await self._log.look_up(_revisions, self._index, closed, horizon, self._day_offset_s)
         self._horizon = horizon
 
     def numbered(self, averages: list[Average]) -> list[Average]:
@@ -199,10 +199,10 @@ class Turns:
 
     async def _begin_at(self, first: datetime, now: datetime, before: int) -> None:
         """Take the averages up where they ended, as a start with a right clock does."""
-        newest = await self._log.call(newest_minute, self._index, EPOCH, first)
+        newest = await self._log.look_up(newest_minute, self._index, EPOCH, first)
         recent = newest is not None and first - newest < LOOK_BACK
         until = newest if newest is not None and recent else period_start(first, MINUTE_S)
-        members = await self._log.call(open_periods, self._index, until, self._day_offset_s)
+        members = await self._log.look_up(open_periods, self._index, until, self._day_offset_s)
         self._averager.restart(until, now)
         self._averager.restore(one for one in members if one.end <= until)
         # The last record of a run before may itself have been written without a believable clock.

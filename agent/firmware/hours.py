@@ -21,7 +21,7 @@ class Hours:
         found: list[Average] = []
         while since < until:
             end = min(since + timedelta(days=1), until)
-            found += await self._log.call(self._day, names, iso(since), iso(end))
+            found += await self._log.look_up(self._day, names, iso(since), iso(end))
             since = end
         return found
 

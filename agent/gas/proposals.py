@@ -64,7 +64,7 @@ class Proposals:
 
     async def recorded(self, number: str, fill: str) -> list[dict[str, Any]]:
         """What runs said of a cylinder, the newest first: `run`, `series`, and `proposal` or why there is none."""
-        rows = await self._log.call(self._index.newest, "calibration", "assignment", RECORDED_MAX)
+        rows = await self._log.look_up(self._index.newest, "calibration", "assignment", RECORDED_MAX)
         kept = ("run", "series", "t", "proposal", "refused")
         own = [row for row in rows if (row["number"], row["fill"]) == (number, fill)]
         return [{name: row[name] for name in kept if name in row} for row in own]
@@ -83,7 +83,7 @@ class Proposals:
         start = parse_iso(run[-_START_LENGTH:])
         # The index reads what was written after an instant.
         since = start - timedelta(seconds=1)
-        found = await self._log.call(
+        found = await self._log.look_up(
             self._index.told, "calibration", ("point",), iso(since), iso(start + RUN_LONGEST), POINTS_MAX
         )
         return [row for row in found if row["run"] == run]

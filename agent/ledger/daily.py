@@ -57,7 +57,7 @@ async def walks(daemon: "Daemon") -> None:
 
 async def _after(daemon: "Daemon") -> str:
     """Name of the file up to which days were walked in turn, as the last walk says; '' to begin anew."""
-    rows = await daemon.log.call(daemon.index.newest, "event", "ledger-walked", 1) if daemon.index else []
+    rows = await daemon.log.look_up(daemon.index.newest, "event", "ledger-walked", 1) if daemon.index else []
     return str(rows[0]["next"]) if rows else ""
 
 
@@ -70,13 +70,13 @@ async def _explained(daemon: "Daemon", finding: dict[str, Any]) -> bool:
         told = [
             row
             for what in ("log-damaged", "log-salvaged")
-            for row in await daemon.log.call(daemon.index.newest, "event", what, DELETIONS_MAX)
+            for row in await daemon.log.look_up(daemon.index.newest, "event", what, DELETIONS_MAX)
         ]
         return any(_lost(row, epoch, span["from"], span["to"]) for row in told)
     if finding["what"] == "checkpoint-signature":
-        rows = await daemon.log.call(daemon.index.newest, "event", "key-lost", DELETIONS_MAX)
+        rows = await daemon.log.look_up(daemon.index.newest, "event", "key-lost", DELETIONS_MAX)
         return any(row["epoch"] > epoch for row in rows)
-    rows = await daemon.log.call(daemon.index.newest, "event", "raw-deleted", DELETIONS_MAX)
+    rows = await daemon.log.look_up(daemon.index.newest, "event", "raw-deleted", DELETIONS_MAX)
     return any(row["of_epoch"] == epoch and row["first"] <= span["from"] <= span["to"] <= row["last"] for row in rows)
 
 

@@ -108,7 +108,7 @@ class OutOfControl:
 async def all_told(log: Log, index: Index) -> list[Interval]:
     """Every interval of the station's life; pages are read one by one, and commits go on in between."""
     control, ended, after = Control(), list[Interval](), BEFORE_ALL
-    while rows := await log.call(index.told, "calibration", WHATS, after, AFTER_ALL, PAGE):
+    while rows := await log.look_up(index.told, "calibration", WHATS, after, AFTER_ALL, PAGE):
         for fields in rows:
             ended += [one for one in control.take(fields) if isinstance(one, Interval) and one.end is not None]
         after = rows[-1]["t"]

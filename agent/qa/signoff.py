@@ -71,7 +71,7 @@ class SignOffs:
 
     async def listed(self) -> list[SignOff]:
         """All of them, in the order of their making."""
-        return await self._log.call(lambda: list(_read(self._index)))
+        return await self._log.look_up(lambda: list(_read(self._index)))
 
     async def sign(self, period: str, series: Sequence[str], verdict: str, who: str, reason: str) -> dict[str, Any]:
         """Record one. Raises ValueError for a level, period or series that is none, or a step that was left out.

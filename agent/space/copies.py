@@ -46,7 +46,7 @@ class Copies:
 
     async def archived(self) -> list[Mapping[str, Any]]:
         """`archived` records, newest first."""
-        return [*await self._log.call(self._index.newest, "event", "archived", ARCHIVED_MAX)]
+        return [*await self._log.look_up(self._index.newest, "event", "archived", ARCHIVED_MAX)]
 
     async def _on_a_medium(self, day: Day) -> tuple[dict[str, Any], Root] | None:
         for row in self._media.get((day.epoch, day.first, day.next_seq - 1), ()):
@@ -73,7 +73,7 @@ class Copies:
 
     async def _cosigned(self, day: Day, origin: str, witness: WitnessKey) -> tuple[int, list[int], Root] | None:
         until = iso(day.until + COSIGNED_WITHIN)
-        rows = await self._log.call(
+        rows = await self._log.look_up(
             self._index.told, "event", ["cosigned"], iso(day.until - timedelta(minutes=1)), until, COSIGNED_ROWS
         )
         told = [

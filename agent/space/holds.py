@@ -56,7 +56,7 @@ class Holds:
 
     async def now(self) -> list[Hold]:
         """Those in force."""
-        return await self._log.call(self._read)
+        return await self._log.look_up(self._read)
 
     def _read(self) -> list[Hold]:
         return in_force(row for what in (SET, LIFTED) for row in self._index.newest("event", what, HOLDS_MAX))

@@ -100,15 +100,15 @@ class Keeper:
         await self.deletion.finish()
         assert self._daemon.index is not None, "made with the daemon"
         newest = self._daemon.index.newest
-        rows = [*await self._daemon.log.call(newest, "event", "space-low", 1)]
-        rows += await self._daemon.log.call(newest, "event", "space-better", 1)
+        rows = [*await self._daemon.log.look_up(newest, "event", "space-low", 1)]
+        rows += await self._daemon.log.look_up(newest, "event", "space-better", 1)
         last = max(rows, key=lambda row: (row["epoch"], row["seq"]), default=None)
         if last is None:
             return
         self.step = _step(last["step"])
         self._stop()
         if self.gate.stopped and (until := await last_record_time(self._daemon.log)) is not None:
-            gaps = await self._daemon.log.call(newest, "gap", None, 100)
+            gaps = await self._daemon.log.look_up(newest, "gap", None, 100)
             told = [row["to"] for row in gaps if row["reason"] == FULL and row["to"] > last["t"]]
             since = max([last["t"], *told])
             if since < iso(until):

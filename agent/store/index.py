@@ -12,6 +12,7 @@ import apsw
 
 from agent.store.packing import pack, unpack
 from agent.store.segment import CACHE_KiB, Record, Segment, segment_files, segment_numbers, sync_folder
+from agent.store.segments import Segments
 from host.sqlite import DatabaseRefusedError, adopt_schema, open_database
 from protocols import record
 
@@ -40,11 +41,11 @@ logger = logging.getLogger(__name__)
 class Index:
     """Owned by the log's thread; `add` is the log's `on_commit`."""
 
-    def __init__(self, path: Path, segments: Path, live: Segment) -> None:
-        """Open the index, or make it anew where it is damaged, and catch up with the closed segments and `live`."""
+    def __init__(self, path: Path, segments: Path, files: Segments) -> None:
+        """Open the index, or make it anew where it is damaged, and catch up with the log's files."""
         self._path = path
         self._segments = segments
-        self._live = live
+        self._files = files
         self._holes = False
         try:
             self._db = self._opened()
@@ -58,7 +59,12 @@ class Index:
         logger.warning("station database is made anew from the log: %s", error)
         self._remove()
         self._db = self._opened()
-        self._catch_up()
+        try:
+            self._catch_up()
+        except apsw.Error:
+            # Closed, and removed by the next try: half an index would answer as if that were all.
+            self._db.close()
+            raise
 
     def _remove(self) -> None:
         for part in self._path.parent.glob(self._path.name + "*"):
@@ -87,12 +93,12 @@ class Index:
             # Of five years of days only the last few are opened: the next one's name tells where a file ends.
             if segment_numbers(path)[0] < epoch or (later and segment_numbers(later) <= (epoch, next_seq)):
                 continue
-            segment = self._live if path == self._live.path else Segment(path, exclusive=False)
+            segment = self._files.live if path == self._files.live.path else Segment(path, exclusive=False)
             after = next_seq - 1 if segment.epoch == epoch else -1
             while rows := segment.read(after, record.KINDS, CATCH_UP_ROWS, None):
                 self.add(rows)
                 after = rows[-1].seq
-            if segment is not self._live:
+            if segment is not self._files.live:
                 segment.close()
 
     def add(self, rows: Iterable[Record]) -> None:
@@ -225,7 +231,7 @@ def _damaged(error: Exception) -> bool:
     """Whether the file is at fault, not the disk. Behind a short read it is shorter than its write-ahead file says."""
     if isinstance(error, apsw.IOError):
         return getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHORT_READ
-    return isinstance(error, apsw.CorruptError | apsw.NotADBError | DatabaseRefusedError)
+    return isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.ConnectionClosedError | DatabaseRefusedError)
 
 
 def entry(row: Record) -> tuple[object, ...]:

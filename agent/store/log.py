@@ -136,11 +136,6 @@ class Log:
             await self._committed.wait()
 
     @property
-    def live_segment(self) -> Segment:
-        """The segment that takes records; for the index, before `run`."""
-        return self._segments.live
-
-    @property
     def files(self) -> Segments:
         """The files, for what is done with closed ones; only through `call`, in the log's thread."""
         return self._segments
@@ -225,33 +220,37 @@ class Log:
     ) -> list[Record]:
         """Committed records with after < seq (< before), ascending, at most `limit` (and READ_ROWS_MAX)."""
         # Who reads an epoch on, to deliver it, must not take for its end what is only not yet salvaged.
-        if (salvaging := self._salvaging.get(self.epoch if epoch is None else epoch)) is not None:
+        of = self.epoch if epoch is None else epoch
+        if (salvaging := self._salvaging.get(of)) is not None:
             await salvaging.wait()
         end = self.next_seq if before is None else min(before, self.next_seq)
-        if epoch in (None, self.epoch) and (found := self._tail.read(after, kinds, limit, end)) is not None:
+        if of == self.epoch and (found := self._tail.read(after, kinds, limit, end)) is not None:
             return found
-        of = self.epoch if epoch is None else epoch
-        return await self._looked_up(self._segments.read, after, kinds, limit, before, of)
+        return await self.look_up(self._segments.read, after, kinds, limit, before, of)
 
-    async def _looked_up(self, function: Callable[..., T], *args: object) -> T:
+    async def look_up(self, function: Callable[..., T], *args: object) -> T:
         """As `call`, for what only reads: it waits while a failing disk does not let the file be opened again."""
+        broken = False
         while True:
             try:
                 return await self.call(function, *args)
-            except (apsw.ConnectionClosedError, apsw.CantOpenError, apsw.IOError):
+            except (apsw.ConnectionClosedError, apsw.CantOpenError, apsw.IOError) as error:
+                if not broken:
+                    logger.error("log: cannot be read, will retry each second: %s", error)
+                broken = True
                 await self._clock.sleep_wall(RETRY_WALL_S)
 
     async def seq_at(self, epoch: int, at: str) -> int:
         """First number of an epoch written at or after a time (ISO text)."""
-        return await self._looked_up(self._segments.seq_at, epoch, at)
+        return await self.look_up(self._segments.seq_at, epoch, at)
 
     async def tree_before(self, epoch: int, seq: int) -> Frontier | None:
         """The tree at the start of the file that holds a record, for a proof that it is in a later one."""
-        return await self._looked_up(self._segments.tree_before, epoch, seq)
+        return await self.look_up(self._segments.tree_before, epoch, seq)
 
     async def epochs(self) -> list[int]:
         """Epochs that have segments here, ascending, and those being salvaged."""
-        return sorted({*await self._looked_up(self._segments.epochs), *self._salvaging})
+        return sorted({*await self.look_up(self._segments.epochs), *self._salvaging})
 
     def claim(self, next_seq: int) -> None:
         """A centre holds numbers below `next_seq` of this epoch, more than we have: the next start begins a new one."""

@@ -33,7 +33,7 @@ async def last_record_time(log: Log) -> datetime | None:
 
 def last_known(log: Log, index: Index) -> datetime | None:
     """The same before the log runs; where the last record does not tell, the end of the minute written last."""
-    found = log.live_segment.read(log.next_seq - 2, record.KINDS, 1, None)
+    found = log.files.live.read(log.next_seq - 2, record.KINDS, 1, None)
     if (at := written_at(found[-1]) if found else None) is not None:
         return at
     return last_written(index)

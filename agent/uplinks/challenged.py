@@ -63,7 +63,7 @@ class Challenges:
         return rows[0] if rows else None
 
     def _read_live(self, epoch: int, seq: int) -> list[Record] | None:
-        live = self._log.live_segment
+        live = self._log.files.live
         if epoch != live.epoch or seq < live.first_seq:
             return None
         return live.read(seq - 1, record.KINDS, 1, seq + 1)

@@ -40,7 +40,7 @@ class Past:
 
     async def page(self, period_s: int, after: datetime, until: datetime) -> list[Period]:
         """The next periods with after < start <= until, oldest first, at most PAGE_PERIODS; empty at the end."""
-        return await self._log.call(self._page, period_s, after, until)
+        return await self._log.look_up(self._page, period_s, after, until)
 
     def _page(self, period_s: int, after: datetime, until: datetime) -> list[Period]:
         if MINUTE_S < period_s < HOUR_S:
@@ -78,7 +78,7 @@ class Past:
 
         This is what goes out unasked: nothing revised does (design, section 13.1).
         """
-        return await self._log.call(self._minutes, start, period_s)
+        return await self._log.look_up(self._minutes, start, period_s)
 
     def _minutes(self, start: datetime, period_s: int) -> Averages:
         rows = self._kept(MINUTE_S, start, start + timedelta(seconds=period_s))
@@ -114,7 +114,7 @@ class Past:
 
     async def minute_before(self, start: datetime, reach: timedelta) -> datetime | None:
         """Start of the last minute before `start` that is on record, at most so far back."""
-        row = await self._log.call(self._index.last_average, MINUTE_S, iso(start - reach), iso(start))
+        row = await self._log.look_up(self._index.last_average, MINUTE_S, iso(start - reach), iso(start))
         return parse_iso(row["start"]) if row else None
 
     async def hours_above(
@@ -126,7 +126,7 @@ class Past:
         """
         found: dict[str, int] = {}
         while start < end:
-            part = await self._log.call(self._minutes_above, bounds, start, min(start + timedelta(hours=1), end))
+            part = await self._log.look_up(self._minutes_above, bounds, start, min(start + timedelta(hours=1), end))
             for name, minutes in part.items():
                 found[name] = found.get(name, 0) + minutes
             start += timedelta(hours=1)
@@ -148,7 +148,7 @@ class Past:
 
     async def told(self, kind: str, whats: Iterable[str], after: datetime, until: datetime) -> list[dict[str, Any]]:
         """The next records of a kind and of these `what` with after < t <= until, oldest first; empty at the end."""
-        rows = await self._log.call(self._index.told, kind, tuple(whats), iso(after), iso(until), PAGE_RECORDS)
+        rows = await self._log.look_up(self._index.told, kind, tuple(whats), iso(after), iso(until), PAGE_RECORDS)
         return rows
 
 

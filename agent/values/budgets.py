@@ -41,7 +41,7 @@ class Budgets:
             return
         wanted = [one for one in self._coefficients.values() if one.id not in self._known]
         for one in wanted:
-            parts = await self._log.call(_parts, self._index, one)
+            parts = await self._log.look_up(_parts, self._index, one)
             self._known[one.id] = (one, parts) if parts else None
         while len(self._known) > KNOWN_MAX:
             self._known.pop(next(iter(self._known)))

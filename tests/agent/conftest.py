@@ -283,7 +283,7 @@ class Rig:
             folder / "segments", clock, station_id="cal", signer=SIGNER, commit_s=0, executor=Inline(),
             on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
-        self.index = Index(folder / "station.db", folder / "segments", self.log.live_segment)
+        self.index = Index(folder / "station.db", folder / "segments", self.log.files)
         self.live = Live()
         self.intake = Intake(self.log, self.live, Averager(series_of(config), clock.now(), 8 * 3600), ranges_of(config))
         self.intake.coefficients.update(coefficients_in_force(self.index))

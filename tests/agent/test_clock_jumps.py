@@ -43,7 +43,7 @@ class Life:
             folder / "segments", clock, station_id="test-01", signer=signer, commit_s=0,
             on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
-        self.index = Index(folder / "station.db", folder / "segments", self.log.live_segment)
+        self.index = Index(folder / "station.db", folder / "segments", self.log.files)
         self.averager = restored_averager(self.index, SPECS, clock.now(), 8 * HOUR_S)
         self.intake = Intake(self.log, Live(), self.averager, {})
         self.state = ClockState(clock, self._reference, last_known(self.log, self.index))

@@ -250,7 +250,7 @@ async def test_a_disk_that_lost_what_it_had_committed_ends_the_program(tmp_path:
     with pytest.raises(Exception, match="ends before"):
         await asyncio.wait_for(asyncio.shield(task), 5)
     assert not waiting.done()
-    log.live_segment.close()
+    log.files.live.close()
     again = make_log(tmp_path)
     assert (again.epoch, again.next_seq) == (2, 0)
 

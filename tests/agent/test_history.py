@@ -34,7 +34,7 @@ class Station:
             folder / "segments", self.clock, station_id="test-01", signer=signer, commit_s=0,
             on_commit=lambda rows: self.index.add(rows) if self.index else None,
         )  # fmt: skip
-        self.index = Index(folder / "station.db", folder / "segments", self.log.live_segment)
+        self.index = Index(folder / "station.db", folder / "segments", self.log.files)
         self.task = asyncio.create_task(self.log.run())
 
     async def write(self) -> None:

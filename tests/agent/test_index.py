@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 
 from agent.store.index import Index
 from agent.store.log import Log
-from host.clock import RealClock
+from host.clock import ManualClock, RealClock
+from metrology.clock import Clock
 from protocols.tlog import signer_from_seed
 
 Answers = dict[str, list[dict[str, Any]]]
@@ -20,18 +22,19 @@ Answers = dict[str, list[dict[str, Any]]]
 class Station:
     """A log with its index, opened as often as wanted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         self.folder = folder
+        self.clock = clock or RealClock()
         self.path = folder / "station.db"
         self.open()
 
     def open(self) -> None:
         signer = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/test-01")
         self.log = Log(
-            self.folder / "segments", RealClock(), station_id="test-01", signer=signer, commit_s=0,
+            self.folder / "segments", self.clock, station_id="test-01", signer=signer, commit_s=0,
             on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
-        self.index = Index(self.path, self.folder / "segments", self.log.live_segment)
+        self.index = Index(self.path, self.folder / "segments", self.log.files)
         self.task = asyncio.create_task(self.log.run())
 
     async def close(self) -> None:
@@ -158,12 +161,28 @@ async def test_a_log_of_another_epoch_is_indexed_beside_the_old(station: Station
 async def test_what_the_index_could_not_take_is_there_after_the_next_start(station: Station) -> None:
     station.index.close()  # as good as a disk that refuses
     await station.write(20, 5)
-    station.index = Index(station.path, station.folder / "nothing", station.log.live_segment)
+    station.index = Index(station.path, station.folder / "nothing", station.log.files)
     station.index.close()
     await station.write(25, 5)
     await station.close()
     station.open()
     assert [row["n"] for row in station.answers()["events"]] == list(reversed(range(30)))
+
+
+async def test_an_index_that_is_gone_in_the_middle_of_a_run_is_made_anew_over_all_days(tmp_path: Path) -> None:
+    clock = ManualClock(datetime(2026, 3, 1, 8, tzinfo=UTC))
+    station = Station(tmp_path, clock)
+    await station.write(0, 5)
+    clock.pass_by(86_400)
+    await station.write(5, 5)
+    await station.write(10, 5)
+    before = station.answers()
+    assert len(list((tmp_path / "segments").glob("log-*.db"))) == 2
+    station.index.close()
+    assert station.answers() == before
+    await station.write(15, 5)
+    assert [row["n"] for row in station.answers()["events"]] == list(reversed(range(20)))
+    await station.close()
 
 
 async def test_periods_and_records_are_found_page_by_page(station: Station) -> None:
@@ -188,10 +207,10 @@ async def test_a_disk_without_room_for_it_hides_nothing_of_what_the_log_took(tmp
     disk = FullFor("station.db.2")
     disk.full = False
     # One that knows nothing of the log yet: it was made beside an empty folder.
-    Index(tmp_path / "station.db.2", tmp_path / "none", station.log.live_segment).close()
+    Index(tmp_path / "station.db.2", tmp_path / "none", station.log.files).close()
     disk.full = True
     try:
-        index = Index(tmp_path / "station.db.2", tmp_path / "segments", station.log.live_segment)
+        index = Index(tmp_path / "station.db.2", tmp_path / "segments", station.log.files)
         last = index.last_average(60, "2026-03-01", "2026-03-02")
         assert last is not None
         assert last["start"] == "2026-03-01T08:03:00.000Z"

@@ -47,7 +47,7 @@ class Life:
             folder / "segments", clock, station_id="test-01", signer=signer, commit_s=0,
             on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
-        self.index = Index(folder / "station.db", folder / "segments", self.log.live_segment)
+        self.index = Index(folder / "station.db", folder / "segments", self.log.files)
         self.averager = restored_averager(self.index, SPECS, clock.now(), DAY_OFFSET_S)
         self.intake = Intake(self.log, Live(), self.averager, {})
         self.intake.coefficients.update(coefficients_in_force(self.index))
@@ -226,7 +226,7 @@ async def test_a_start_killed_before_its_first_commit_takes_no_gap_with_it(tmp_p
     spoil(tmp_path, last)
     killed = Life(tmp_path, clock)
     killed.index.close()
-    killed.log.live_segment.close()
+    killed.log.files.live.close()
     await clock.advance(45)
     async with Life(tmp_path, clock) as life:
         [gap] = await life.log.read(-1, kinds=frozenset({"gap"}), limit=10)

@@ -39,7 +39,7 @@ class Life:
             self.segments, clock, station_id="test-01", signer=SIGNER, commit_s=0,
             on_commit=lambda found: self.index.add(found),
         )  # fmt: skip
-        self.index = Index(folder / "station.db", self.segments, self.log.live_segment)
+        self.index = Index(folder / "station.db", self.segments, self.log.files)
 
     async def __aenter__(self) -> "Life":
         self.task = asyncio.create_task(self.log.run())
@@ -178,8 +178,8 @@ async def test_a_power_cut_that_parts_a_file_from_its_write_ahead_file_costs_not
     flip(wal, wal.stat().st_size // 2)
     cut = Life(folder, clock)
     cut.index.close()
-    cut.log.live_segment.close()
-    cut.log.live_segment.path.unlink()
+    cut.log.files.live.close()
+    cut.log.files.live.path.unlink()
     (folder / "segments" / "quarantine" / f"{FILE}{part}").rename(folder / "segments" / f"{FILE}{part}")
     async with Life(folder, clock) as life:
         await life.salvaged()

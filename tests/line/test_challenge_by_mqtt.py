@@ -50,7 +50,7 @@ async def test_a_record_is_asked_for_and_found_as_it_was_or_otherwise(broker: An
         uplink = MqttUplink("centre", block, station, log, RealClock(), birth=birth, make_link=link_of)
         # The uplink is there before the centre asks; what it misses would come again after ten minutes.
         forged = encode({**decode(honest[1, 3]), "instrument": "other"})
-        await log.call(log.live_segment._db.execute, "UPDATE rec SET body = ? WHERE seq = 3", (forged,))
+        await log.call(log.files.live._db.execute, "UPDATE rec SET body = ? WHERE seq = 3", (forged,))
         await log.save_place("centre", Place(1, log.next_seq - 1))
         tasks = [asyncio.create_task(uplink.run())]
         await until(lambda: uplink.status()["connected"])

@@ -122,7 +122,7 @@ async def test_new_hardware_goes_on_as_the_same_station(machine: Machines, centr
     assert (gap["kind"], gap["reason"], gap["of_epoch"]) == ("gap", "station replaced", 1)
     assert [(one["what"], one["restored"]["epoch"]) for one in restored] == [("cylinder", 1), ("coefficients", 1)]
     async with b.running() as log:
-        index = Index(b.folder / "store" / "station.db", b.segments, log.live_segment)
+        index = Index(b.folder / "store" / "station.db", b.segments, log.files)
         assert coefficients_in_force(index)["gas.co2"].id == "c2"
         index.close()
     centre.take(rows)

@@ -80,7 +80,7 @@ class MadeStation:
             folder / "segments", self.clock, station_id=self.config.station.id, signer=signer(), commit_s=0,
             on_commit=lambda rows: self._index.add(rows) if self._index else None,
         )  # fmt: skip
-        self._index = Index(folder / "station.db", folder / "segments", self.log.live_segment)
+        self._index = Index(folder / "station.db", folder / "segments", self.log.files)
         self._unwritten: list[Any] = []
         self.slope, self.zero, self.coefficients = 1.0, 0.0, 0
 

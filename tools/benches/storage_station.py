@@ -33,7 +33,7 @@ class Station:
             folder / "segments", self.clock, station_id="bench-01", signer=SIGNER, commit_s=0,
             commit_records=commit_records, on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
-        self.index = Index(folder / "station.db", folder / "segments", self.log.live_segment)
+        self.index = Index(folder / "station.db", folder / "segments", self.log.files)
 
     async def __aenter__(self) -> "Station":
         self._task = asyncio.create_task(self.log.run())

@@ -89,7 +89,7 @@ def open_log(folder: Path, clock: Any) -> tuple[Log, Index]:
     held: list[Index] = []
     log = Log(folder / "segments", clock, station_id="cut-01", signer=SIGNER, commit_s=0, executor=Inline(),
               on_commit=lambda rows: held[0].add(rows) if held else None)  # fmt: skip
-    held.append(Index(folder / "station.db", folder / "segments", log.live_segment))
+    held.append(Index(folder / "station.db", folder / "segments", log.files))
     return log, held[0]
 
 

@@ -56,6 +56,11 @@ class Disk(apsw.VFS):
             self.unsynced.pop(name, None)
         super().xDelete(name, sync)
 
+    @property
+    def failing(self) -> bool:
+        """Whether writes or syncs are refused now."""
+        return bool(self.full or self.read_only or self.eio_write or self.eio_sync)
+
     def alive(self, boot: int) -> None:
         """Raise PowerCut for what belongs to a machine that stands still."""
         if self.dead or boot != self.boot:

@@ -111,7 +111,7 @@ class Station:
         self.process: Process | None = None
         self.daemon: Daemon | None = None
         self.latency: Callable[[], float] = lambda: 0.0
-        self.boots = 0
+        self.boots, self.starting = 0, False
         self.graves: list[Any] = []
         self.reported: dict[tuple[int, int], bytes] = {}
         self.scans: dict[str, float] = {}
@@ -129,6 +129,7 @@ class Station:
         self.disk.start()
         process = self.process = Process(f"station-{self.boots}", latency=lambda: self.latency())
         context = process.context()
+        self.starting = True
         try:
             self.daemon = context.run(self._made)
         except PowerCut:
@@ -139,6 +140,8 @@ class Station:
             if process.alive:
                 self._ended_by(process, error)
             return
+        finally:
+            self.starting = False
         task = self.loop.create_task(self.daemon.run(), context=context)
         task.add_done_callback(lambda done: self._done(process, done), context=self.loop.net.context)
         process.kept.append((task, self.daemon))

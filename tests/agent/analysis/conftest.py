@@ -63,7 +63,7 @@ class Past:
             self.folder / "segments", self.clock, station_id=self.config.station.id, signer=signer, commit_s=0,
             on_commit=lambda rows: self.index.add(rows) if self.index else None,
         )  # fmt: skip
-        self.index = Index(self.folder / "station.db", self.folder / "segments", self.log.live_segment)
+        self.index = Index(self.folder / "station.db", self.folder / "segments", self.log.files)
         self.specs = series_of(self.config)
         self.averager = restored_averager(self.index, self.specs, self.clock.now(), OFFSET_S)
         self.live = Live()

@@ -187,7 +187,7 @@ class Rig:
             self.folder, self.clock, station_id="stack-01", signer=SIGNER, commit_s=0.0, simulated=simulated,
             on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
-        self.index = Index(self.folder / "station.db", self.folder, self.log.live_segment)
+        self.index = Index(self.folder / "station.db", self.folder, self.log.files)
         task = asyncio.create_task(self.log.run())
         try:
             yield self.log

@@ -114,7 +114,7 @@ async def test_a_challenge_is_answered_from_the_disk(log: Log) -> None:
     assert base64.b64decode((await answer(asked, row.seq)).body or "") == row.body
     # The newest records are in memory too: what was altered on the disk shows all the same.
     forged = encode({**row.fields, "origin": "somebody"})
-    segment = log.live_segment
+    segment = log.files.live
     await log.call(lambda: segment._db.execute("UPDATE rec SET body = ? WHERE seq = ?", (forged, row.seq)))
     assert base64.b64decode((await answer(asked, row.seq)).body or "") == forged
     assert (await answer(asked, 99)) == Challenged(station_id="tower-01", epoch=1, seq=99)

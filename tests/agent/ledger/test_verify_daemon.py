@@ -18,7 +18,7 @@ class Running:
 
     def __init__(self, log: Any, folder: Path) -> None:
         self.log = log
-        self.index: Index | None = Index(folder / "station.db", folder / "segments", log.live_segment)
+        self.index: Index | None = Index(folder / "station.db", folder / "segments", log.files)
 
 
 async def test_a_running_station_is_walked(

@@ -53,7 +53,7 @@ class Life:
             self.segments, clock, station_id=station, signer=signer_of(station), commit_s=0,
             on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
-        self.index = Index(folder / "station.db", self.segments, self.log.live_segment)
+        self.index = Index(folder / "station.db", self.segments, self.log.files)
         self.deletion = Deletion(self.config, self.log, self.index, self.segments)
         self.task = asyncio.create_task(self.log.run())
 
