@@ -1,12 +1,12 @@
 """A station's key changes, is lost, is stolen; its hardware dies: the centre goes on with one station."""
 
 import asyncio
-import contextlib
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from peers.commands import said
 
 from agent.__main__ import main as station_command
 from agent.store.index import Index
@@ -19,15 +19,6 @@ from central.evidence import Evidence, wrong
 from protocols.tlog import signer_from_seed
 
 Machines = Callable[..., Any]
-
-
-def said(command: Callable[[list[str]], int], *words: object, code: int = 0) -> str:
-    """What a command prints."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        ended = command(["--lang", "en", *map(str, words)])
-    assert ended == code, (out.getvalue(), err.getvalue())
-    return out.getvalue() or err.getvalue()
 
 
 def evidence(centre: Any) -> dict[str, Any]:

@@ -62,12 +62,16 @@ class StationProcess:
             cwd=self.root, env={**os.environ, **self.environment}, **{**pipes, **how},
         )  # fmt: skip
 
+    async def said(self, *words: str, code: int = 0) -> str:
+        """What `plumeline` says to these words."""
+        made = await self.program(*words)
+        out, wrong = await made.communicate()
+        assert made.returncode == code, (out, wrong)
+        return (out or wrong).decode()
+
     async def command(self, *words: str, code: int = 0) -> str:
         """What `plumeline` says to these words, asked over the socket."""
-        made = await self.program(*words, "--socket", self.socket)
-        said, wrong = await made.communicate()
-        assert made.returncode == code, (said, wrong)
-        return (said or wrong).decode()
+        return await self.said(*words, "--socket", self.socket, code=code)
 
     async def end(self) -> tuple[int, str]:
         """SIGTERM; exit code and what it said."""

@@ -15,13 +15,6 @@ from agent.store.segment import Segment, segment_files
 from protocols import record
 
 
-async def said(station: StationProcess, *words: str, code: int = 0) -> str:
-    made = await station.program(*words)
-    out, wrong = await made.communicate()
-    assert made.returncode == code, (out, wrong)
-    return (out or wrong).decode()
-
-
 @pytest.fixture
 async def station(tmp_path: Path, root: Path) -> AsyncIterator[StationProcess]:
     """Asks a weather transmitter all the time."""
@@ -38,7 +31,7 @@ async def station(tmp_path: Path, root: Path) -> AsyncIterator[StationProcess]:
 
 
 async def backup(station: StationProcess, dest: Path) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(await said(station, "backup", str(station.file), str(dest), "--json"))
+    made: dict[str, Any] = json.loads(await station.said("backup", str(station.file), str(dest), "--json"))
     return made
 
 
@@ -65,8 +58,8 @@ async def test_a_station_backed_up_while_it_polls_comes_back_in_a_new_epoch(
     copy = Path(told["folder"])
     assert told["signed"]
     assert told["findings"] == []
-    vkey = (await said(station, "config", "vkey", str(station.file))).strip().splitlines()[0]
-    checked = json.loads(await said(station, "restore", str(copy), "--check", "--vkey", vkey, "--json"))
+    vkey = (await station.said("config", "vkey", str(station.file))).strip().splitlines()[0]
+    checked = json.loads(await station.said("restore", str(copy), "--check", "--vkey", vkey, "--json"))
     assert checked["records"] == told["next_seq"]
     kept, whole = records(copy / "segments"), records(tmp_path / "store" / "segments")
     assert sorted(kept) == [(1, seq) for seq in range(told["next_seq"])]
@@ -91,7 +84,7 @@ async def test_a_station_backed_up_while_it_polls_comes_back_in_a_new_epoch(
     assert "restored from a backup taken 20" in damaged["detail"]
     assert (damaged["of_epoch"], damaged["first"]) == (1, told["next_seq"])
     assert [one["reason"] for one in events if one["kind"] == "gap"] == ["log damaged"]
-    walked = json.loads(await said(station, "verify", str(station.file), "--json"))
+    walked = json.loads(await station.said("verify", str(station.file), "--json"))
     assert walked["wrong"] == 0
     assert "epochs-missing" in walked["by_kind"]
     async with station.running():
@@ -106,7 +99,7 @@ async def test_a_stopped_station_is_backed_up_too(station: StationProcess, tmp_p
     kept = records(Path(told["folder"]) / "segments")
     assert kept == records(tmp_path / "store" / "segments")
     assert told["signed"]
-    later = await said(station, "backup", str(station.file), str(tmp_path / "disk"), "--since", "2100-01-01T00:00:00Z")
+    later = await station.said("backup", str(station.file), str(tmp_path / "disk"), "--since", "2100-01-01T00:00:00Z")
     assert "the ledger holds" in later
 
 
@@ -127,7 +120,7 @@ async def test_a_backup_that_was_touched_is_refused(station: StationProcess, tmp
     else:
         manifest = json.loads((copy / "manifest.json").read_text())
         (copy / "manifest.json").write_text(json.dumps({**manifest, "taken": "2020-01-01T00:00:00.000Z"}))
-    assert "manifest" in await said(station, "restore", str(copy), "--check", code=1)
+    assert "manifest" in await station.said("restore", str(copy), "--check", code=1)
 
 
 async def test_a_backup_that_is_killed_leaves_nothing_that_passes_for_one(
@@ -142,9 +135,9 @@ async def test_a_backup_that_is_killed_leaves_nothing_that_passes_for_one(
         await made.communicate()
         for left in disk.iterdir():
             if left.suffix == ".part":
-                await said(station, "restore", str(left), "--check", code=1)
+                await station.said("restore", str(left), "--check", code=1)
             else:
-                await said(station, "restore", str(left), "--check")
+                await station.said("restore", str(left), "--check")
         told = await backup(station, disk)
         assert Path(told["folder"]).suffix == ""
         # Two at once would write one file.

@@ -65,13 +65,6 @@ async def station(tmp_path: Path, root: Path) -> AsyncIterator[StationProcess]:
     await one.put_away()
 
 
-async def said(station: StationProcess, *words: str, code: int = 0) -> str:
-    made = await station.program(*words)
-    out, wrong = await made.communicate()
-    assert made.returncode == code, (out, wrong)
-    return (out or wrong).decode()
-
-
 async def test_holds_and_archives_of_a_running_station(
     station: StationProcess, life: Callable[..., Life], tmp_path: Path
 ) -> None:
@@ -84,23 +77,23 @@ async def test_holds_and_archives_of_a_running_station(
     async with station.running():
         await station.until(lambda status: status["space"]["percent"] is not None)
         words = ("--from", "2020-03-01", "--to", "2020-03-02T08:00:00Z", "--who", "Li", "--reason", "case 7", "--json")
-        hold = json.loads(await said(station, "hold", "set", file, *words))
-        assert [one["id"] for one in json.loads(await said(station, "hold", "list", file, "--json"))["holds"]] == [
+        hold = json.loads(await station.said("hold", "set", file, *words))
+        assert [one["id"] for one in json.loads(await station.said("hold", "list", file, "--json"))["holds"]] == [
             hold["id"]
         ]
-        await said(station, "hold", "lift", file, "9.9", "--who", "Li", "--reason", "x", code=1)
+        await station.said("hold", "lift", file, "9.9", "--who", "Li", "--reason", "x", code=1)
         # The third day was live until this start, and can be copied once the start's checkpoint has signed its end.
         copied = 0
         async with asyncio.timeout(30):
             while copied < 3:
-                told = json.loads(await said(station, "archive", "copy", file, medium, "--who", "Li", "--json"))
+                told = json.loads(await station.said("archive", "copy", file, medium, "--who", "Li", "--json"))
                 assert told["refused"] == 0
                 copied += told["copied"]
-        again = json.loads(await said(station, "archive", "copy", file, medium, "--who", "Li", "--json"))
+        again = json.loads(await station.said("archive", "copy", file, medium, "--who", "Li", "--json"))
         assert (again["copied"], again["there"]) == (0, 3)
         assert "days left" in await station.command("status")
-    assert "each under its signed root" in await said(station, "archive", "verify", medium)
+    assert "each under its signed root" in await station.said("archive", "verify", medium)
     # The stopped station tells them too.
-    holds = json.loads(await said(station, "hold", "list", file, "--json"))["holds"]
+    holds = json.loads(await station.said("hold", "list", file, "--json"))["holds"]
     assert [(one["who"], one["reason"]) for one in holds] == [("Li", "case 7")]
-    await said(station, "hold", "lift", file, hold["id"], "--who", "Li", "--reason", "x", code=1)
+    await station.said("hold", "lift", file, hold["id"], "--who", "Li", "--reason", "x", code=1)
