@@ -189,8 +189,7 @@ class Checks:
 
     def _minutes(self) -> None:
         """Each minute from the first to the last has its average, or lies in a gap."""
-        have = self._have()
-        if len(have) < 2:
+        if len(have := self._have()) < 2:
             return
         gaps = [
             (parse_iso(since), parse_iso(until))
