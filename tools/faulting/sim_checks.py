@@ -38,7 +38,7 @@ class Checks:
 
     def __init__(self, world: "World") -> None:
         self.world = world
-        self._active, self._began, self._astray_since = 0, 0.0, float("inf")
+        self._active, self._begun, self._astray_since = 0, 0, float("inf")
         self._averages: set[tuple[str, str, int, int]] = set()
         self._verified: dict[int, int] = {}
         self._counts: Counter[str] = Counter()
@@ -91,7 +91,7 @@ class Checks:
         """A fault that keeps the station from measuring begins or ends."""
         if disturbs:
             self._active += by
-            self._began = self.world.loop.time() if by > 0 else self._began
+            self._begun += by > 0
 
     def recovers(self, what: str) -> None:
         """Measuring has to go on from here, unless the next fault comes first."""
@@ -101,10 +101,11 @@ class Checks:
         for name, left_alone in LEFT_ALONE_S.items():
             limit = RESUME_S.get(what, left_alone + 10.0)
             limit += self.world.station.config.instruments[name].poll_s or 0.0
-            loop.call_later(limit, self._resumed, what, name, since, limit, context=self.world.net.context)
+            seen = what, name, since, limit, self._begun
+            loop.call_later(limit, self._resumed, *seen, context=self.world.net.context)
 
-    def _resumed(self, what: str, name: str, since: float, limit: float) -> None:
-        undisturbed = not self._active and self._began <= since and self.world.station.up
+    def _resumed(self, what: str, name: str, since: float, limit: float, begun: int) -> None:
+        undisturbed = not self._active and self._begun == begun and self.world.station.up
         if undisturbed and self.world.station.scans.get(name, 0.0) < since:
             self.world.violation("I7", f"{name}: no reading within {limit:g} s after {what} at {since - 1000:.1f} s")
         self._counts["resumptions"] += undisturbed
@@ -273,8 +274,7 @@ class Checks:
         return found.digest()
 
     def _rows(self, statement: str, *values: Any) -> list[Any]:
-        store = self.world.centre.store
-        return list(store.db.execute(statement, values)) if store is not None else []
+        return list(store.db.execute(statement, values)) if (store := self.world.centre.store) is not None else []
 
     def _one(self, statement: str, *values: Any) -> int:
         return int(self._rows(statement, *values)[0][0])
