@@ -9,10 +9,8 @@
 The station database is not in it: a start makes it from the log. Neither are keys, nor the accounts of the page.
 """
 
-import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from agent.gas.valves import LOCK_FILE
 from agent.ledger.chain import first_key, rotations_of_files
 from agent.ledger.places import rows_of_files
 from agent.ledger.walk import Finding, Walk
+from agent.store.copying import copy_segment, sha256_of
 from agent.store.opening import RESTORED
 from agent.store.segment import Segment, sync_folder
 from host.sqlite import DatabaseRefusedError
@@ -62,8 +61,8 @@ def copied(station: Station, partial: Path, taken: str, since: str | None) -> di
     segments.mkdir(parents=True)
     wanted = [path for path in station.closed if since is None or _until(path) >= since]
     for path in wanted:
-        _copy(path, segments / path.name)
-    _copy(station.live, segments / station.live.name)
+        copy_segment(path, segments / path.name)
+    copy_segment(station.live, segments / station.live.name)
     _put(segments / RESTORED, f"a backup taken {taken}\n".encode())
     _put(partial / CONFIG, station.config.read_bytes())
     if (lock := station.store / LOCK_FILE).exists():
@@ -119,7 +118,7 @@ def _signed(folder: Path, station: str, keys: Sequence[str], *, given: bool) -> 
         if given:
             raise BackupError("nobody signed it")
         return
-    digest = _sha256(folder / MANIFEST)
+    digest = sha256_of(folder / MANIFEST)
     try:
         text, _ = open_note(note.read_text(encoding="utf-8"), [Verifier.from_vkey(one) for one in keys])
     except (NoteError, UnicodeDecodeError) as error:
@@ -149,24 +148,6 @@ def _until(path: Path) -> str:
         segment.close()
 
 
-def _copy(source: Path, target: Path) -> None:
-    wal = source.with_name(source.name + "-wal")
-    if wal.exists() and wal.stat().st_size:
-        # A day that could not be sealed: its last pages lie beside it.
-        one, made = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY), apsw.Connection(str(target))
-        with made.backup("main", one, "main") as backup:
-            backup.step()
-        made.close()
-        one.close()
-    else:
-        shutil.copyfile(source, target)
-    handle = os.open(target, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _put(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)
@@ -178,9 +159,4 @@ def _hashes(folder: Path) -> Mapping[str, str]:
     own = {folder / MANIFEST, folder / NOTE}
     # What reading a file of SQLite leaves beside it is no part of a backup.
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith(("-wal", "-shm"))]
-    return {str(path.relative_to(folder)): _sha256(path) for path in paths if path not in own}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {str(path.relative_to(folder)): sha256_of(path) for path in paths if path not in own}

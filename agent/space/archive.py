@@ -7,19 +7,16 @@
 It needs no station to be verified, and can be read on a machine of its own.
 """
 
-import hashlib
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import apsw
-
 from agent.space.proof import Proven, Root, UnprovenError, proven
+from agent.store.copying import copy_segment, sha256_of
 from agent.store.segment import sync_folder
 
 ABOUT: Final = "plumeline-archive.json"
@@ -58,7 +55,7 @@ def copied(day: Path, folder: Path, station: str, root: Root, vkeys: Sequence[st
     if not (target.exists() and note.exists()):
         target.parent.mkdir(exist_ok=True)
         _copy(day, target)
-        _write(note, {"v": 1, "station": station, "vkeys": [*vkeys], "sha256": _sha256(target), **root.fields()})
+        _write(note, {"v": 1, "station": station, "vkeys": [*vkeys], "sha256": sha256_of(target), **root.fields()})
     return verified(target, medium, vkeys)
 
 
@@ -70,7 +67,7 @@ def verified(target: Path, medium: str, vkeys: Sequence[str]) -> Copy:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnprovenError(f"{target.name}: what proves it cannot be read: {error}") from error
     _forget(target)
-    if _sha256(target) != sha256:
+    if sha256_of(target) != sha256:
         raise UnprovenError(f"{target.name}: its bytes are not those that were copied")
     return Copy(target, medium, sha256, proven(target, root, vkeys or told, still=True))
 
@@ -87,22 +84,8 @@ def fields(copy: Copy) -> dict[str, Any]:
 
 def _copy(day: Path, target: Path) -> None:
     partial = target.with_name(target.name + ".part")
-    wal = day.with_name(day.name + "-wal")
-    if wal.exists() and wal.stat().st_size:
-        # A day that could not be sealed: its last pages lie beside it.
-        partial.unlink(missing_ok=True)
-        source, made = apsw.Connection(str(day), flags=apsw.SQLITE_OPEN_READONLY), apsw.Connection(str(partial))
-        with made.backup("main", source, "main") as backup:
-            backup.step()
-        made.close()
-        source.close()
-    else:
-        shutil.copyfile(day, partial)
-    handle = os.open(partial, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    partial.unlink(missing_ok=True)
+    copy_segment(day, partial)
     partial.replace(target)
     sync_folder(target.parent)
 
@@ -114,11 +97,6 @@ def _forget(path: Path) -> None:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(handle)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
