@@ -1,4 +1,4 @@
-"""The log and who gets it: damage, the witness, what waits for the disk, uplinks, calibrations that are due."""
+"""The log and who gets it: damage, witnesses, what waits for the disk, uplinks, calibrations that are due."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,6 +8,7 @@ from typing import Final
 
 import apsw
 
+from agent.config import MqttUplink
 from agent.history.daemon import DaemonSource
 from agent.inspection.finding import Finding, Subject
 from agent.store.opening import QUARANTINE, unsalvaged
@@ -21,6 +22,8 @@ from metrology.periods import iso, parse_iso
 LAG_RECORDS: Final = 2_000
 DOWN_S: Final = 3600
 CALIBRATION_DAYS: Final = 35
+# A tower signs each hour, and the centre answers within minutes.
+COSIGNED_WITHIN: Final = timedelta(hours=6)
 
 
 def _segments(subject: Subject) -> Path:
@@ -85,6 +88,21 @@ def uplinks(subject: Subject) -> Iterator[Finding]:
             yield Finding("uplink-down", values)
         if one.get("set_aside"):
             yield Finding("uplink-aside", {"name": name, "count": one["set_aside"]})
+
+
+def cosigned(subject: Subject) -> Iterator[Finding]:
+    """Where a witness is named: what it has not signed could be altered unseen."""
+    uplinks = subject.config.uplinks.values()
+    if subject.status is None or not any(isinstance(one, MqttUplink) and one.witness for one in uplinks):
+        return
+    now = datetime.now(UTC)
+    with suppress(RequestError):
+        newest = DaemonSource(subject.config.socket).newest("event", ["cosigned"], iso(now))
+        if newest is None:
+            yield Finding("cosigned-none")
+        elif (age := now - parse_iso(newest["t"])) > COSIGNED_WITHIN:
+            values = {"hours": round(age.total_seconds() / 3600, 1), "size": newest["checkpoint"]["size"]}
+            yield Finding("cosigned-old", values)
 
 
 def calibrations(subject: Subject) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ LOG: Final[Mapping[str, Look]] = {
     "index": keeping.index,
     "waiting": keeping.waiting,
     "uplinks": keeping.uplinks,
+    "cosigned": keeping.cosigned,
     "calibrations": keeping.calibrations,
 }
 PROGRAM: Final[Mapping[str, Look]] = {

@@ -1,9 +1,12 @@
 """`plumeline doctor` beyond security: what it says of disk, log, ports and process of a station that runs or stands."""
 
+import asyncio
+import base64
 import json
 import os
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,10 @@ from peers.stations import StationProcess, bare
 
 from agent.inspection import disk
 from agent.inspection.finding import Finding, Subject
+from agent.store.log import Log
+from host.clock import ManualClock
+from protocols.tlog import signer_from_seed
+from protocols.tlog_cosign import cosigner_from_seed
 
 TABLE = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw
@@ -112,3 +119,27 @@ async def test_a_station_that_runs_and_one_that_stands(station: StationProcess, 
     assert {"log-unsalvaged", "witness-files", "log-quarantine"} <= told.keys()
     assert told["log-quarantine"]["state"] == "note"
     assert "was set aside" in told["log-unsalvaged"]["what"]
+
+
+async def test_what_a_witness_has_not_signed_for_hours_is_named(station: StationProcess) -> None:
+    cosigner = cosigner_from_seed(base64.b64encode(b"w" * 32).decode(), "centre")
+    station.document["uplinks"] = {
+        "centre": {"kind": "mqtt", "host": "127.0.0.1", "port": 9, "witness": cosigner.vkey},
+    }  # fmt: skip
+    async with station.running():
+        await station.until(lambda status: status["log"]["records"] > 0)
+        assert {"cosigned-none", "cosigned-old"} & (await found(station)).keys() == {"cosigned-none"}
+    clock = ManualClock(datetime.now(UTC) - timedelta(hours=7))
+    segments = Path(station.document["store"]["path"]) / "segments"
+    signer = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "plumeline/test-01")
+    log = Log(segments, clock, station_id="test-01", signer=signer, commit_s=0)
+    task = asyncio.create_task(log.run())
+    detail = {"epoch": 1, "size": 3, "witness": "centre", "cosignature": "-"}
+    await log.append("event", {"what": "cosigned", "origin": "uplink centre", "checkpoint": detail})
+    task.cancel()
+    await asyncio.wait([task])
+    async with station.running():
+        await station.until(lambda status: status["log"]["records"] > 0)
+        told = await found(station)
+    assert "cosigned-none" not in told
+    assert "7.0 h" in told["cosigned-old"]["what"]
