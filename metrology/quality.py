@@ -1,9 +1,10 @@
 """Quality of a value: a set of causes, each with its start and origin; letters are derived from it elsewhere."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import groupby
 
 
 class Cause(StrEnum):
@@ -84,6 +85,26 @@ class Quality:
 
 
 GOOD = Quality()
+
+# An instrument that answers nonsense says another nonsense each time.
+ORIGINS_MAX = 8
+MORE = "and others"
+
+
+def few(marks: Iterable[Mark]) -> frozenset[Mark]:
+    """At most ORIGINS_MAX origins of a cause, the first in their order; where there were more, MORE stands for those.
+
+    Marks of parts and of the whole give the same, in any order.
+    """
+    kept: set[Mark] = set()
+    for _, same in groupby(sorted(marks), key=lambda mark: mark.cause):
+        others: list[Mark] = []
+        named: list[Mark] = []
+        for mark in same:
+            (others if mark.origin == MORE else named).append(mark)
+        others += [replace(mark, origin=MORE) for mark in named[ORIGINS_MAX:]]
+        kept.update(named[:ORIGINS_MAX], others[:1])
+    return frozenset(kept)
 
 
 def letter(causes: Iterable[Cause]) -> str:

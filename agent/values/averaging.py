@@ -18,7 +18,7 @@ from agent.values.amounts import amount, amount_of
 from agent.values.members import Members
 from metrology.measurand import Averaging, catalogue
 from metrology.periods import DAY_S, HOUR_S, MINUTE_S, period_start
-from metrology.quality import GOOD, Cause, Mark, Quality
+from metrology.quality import GOOD, Cause, Mark, Quality, few
 from metrology.reading import Average, Measurement
 from metrology.statistics import Moments, circular_mean, combine_circular, merge
 
@@ -265,8 +265,8 @@ def _quality(enough: bool, seen: Iterable[Mark], start: datetime) -> Quality:
     if enough and not marks:
         return GOOD
     if enough:
-        return Quality(frozenset(m for m in marks if Quality.of(m).valid))
-    return Quality(frozenset({*marks, Mark(Cause.INCOMPLETE, "averaging", start)}))
+        return Quality(few(m for m in marks if Quality.of(m).valid))
+    return Quality(few(marks) | {Mark(Cause.INCOMPLETE, "averaging", start)})
 
 
 def _moments(spec: SeriesSpec, values: Sequence[float]) -> Moments:

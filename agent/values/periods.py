@@ -1,6 +1,6 @@
 """Closing periods in time, and watching the wall clock."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -25,8 +25,10 @@ GRACE_WALL_S: Final = 2.0
 STEP_S: Final = 0.5
 # A step back up to this long is waited out; beyond it averages go on at the new time (decision 12).
 BACK_S: Final = 3600.0
-# A record has a greatest size, and what writes it a greatest need of memory: large stations write several a period.
+# A record has a greatest size, and what writes it a greatest need of memory: large stations write several a period, and
+# so do those whose instruments talk nonsense, each mark of which says what was heard.
 ROWS_MAX: Final = 100
+MARKS_BYTES_MAX: Final = 100_000
 
 
 class ClockWatch:
@@ -188,5 +190,17 @@ class PeriodWriter:
                 averages = self._budgets.weighed(averages)
             if self._turns is not None:
                 averages = self._turns.numbered(averages)
-            for first in range(0, len(averages), ROWS_MAX):
-                self._log.post("average", averages_fields(averages[first : first + ROWS_MAX]))
+            for portion in portions(averages):
+                self._log.post("average", averages_fields(portion))
+
+
+def portions(averages: list[Average]) -> Iterator[list[Average]]:
+    """The averages of a period, record by record."""
+    first, size = 0, 0
+    for at, average in enumerate(averages):
+        mine = sum(len(mark.origin.encode()) for mark in average.quality.marks)
+        if at - first >= ROWS_MAX or (at > first and size + mine > MARKS_BYTES_MAX):
+            yield averages[first:at]
+            first, size = at, 0
+        size += mine
+    yield averages[first:]

@@ -15,9 +15,11 @@ from agent.store.log import Log
 from agent.values.averaging import Averager, SeriesSpec
 from agent.values.intake import Intake
 from agent.values.live import Live
-from agent.values.periods import GRACE_WORLD_S, ROWS_MAX, STEP_S, ClockWatch, PeriodWriter
+from agent.values.periods import GRACE_WORLD_S, ROWS_MAX, STEP_S, ClockWatch, PeriodWriter, portions
 from host.clock import ManualClock
-from metrology.reading import Reading, Scan
+from metrology.quality import MORE, ORIGINS_MAX, Cause, Mark, Quality
+from metrology.reading import Measurement, Reading, Scan
+from protocols.record import averages_fields
 from protocols.tlog import signer_from_seed
 
 START = datetime(2026, 3, 1, 8, 57, tzinfo=UTC)
@@ -191,3 +193,30 @@ async def test_a_very_large_station_writes_a_period_in_several_records(tmp_path:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def test_an_instrument_that_talks_nonsense_for_an_hour_makes_no_record_too_large(tmp_path: Path) -> None:
+    """Each mark says what was heard, another thing each time: the end of the hour once ended the daemon."""
+    clock = ManualClock(START.replace(minute=0))
+    station = Station(tmp_path, clock)
+    names = [f"s{number}" for number in range(90)]
+    station.averager = Averager([SeriesSpec(f"a.{name}", "1", "ghg", "mean", 1) for name in names], clock.now())
+    task = asyncio.create_task(station.log.run())
+    for minute in range(60):
+        at = clock.now()
+        for count in range(12):
+            mark = Mark(Cause.COMMUNICATION, f"{minute}/{count}: " + "5a " * 120, at)
+            for name in names:
+                station.averager.feed(Measurement(Reading("a", name, None, "1", at, Quality.of(mark)), None))
+        clock.pass_by(60)
+        for period in station.averager.close(clock.now()):
+            for portion in portions(period):
+                station.log.post("average", averages_fields(portion))
+    rows = await station.records("average")
+    hours = [row for row in rows if row["period_s"] == 3600]
+    assert sorted(name for row in hours for name in row["rows"]) == sorted(f"a.{name}" for name in names)
+    told = [origin for cause, origin, _ in hours[0]["rows"]["a.s0"]["q"] if cause == "communication"]
+    assert len(told) == ORIGINS_MAX + 1
+    assert MORE in told
+    task.cancel()
+    await asyncio.wait([task])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metrology.periods import DAY_S, HOUR_S, MINUTE_S, iso, parse_iso, period_start
-from metrology.quality import GOOD, Cause, Mark, Quality, letter
+from metrology.quality import GOOD, MORE, ORIGINS_MAX, Cause, Mark, Quality, few, letter
 from metrology.statistics import Moments, circular_mean, combine_circular, merge
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,6 +32,24 @@ moments = st.integers(0, 4_102_444_800_000_000).map(
 ])  # fmt: skip
 def test_the_letter_is_that_of_the_weightiest_cause(causes: tuple[Cause, ...], flag: str) -> None:
     assert letter(causes) == flag
+
+
+marks = st.sets(
+    st.builds(Mark, st.sampled_from([Cause.FAULT, Cause.COMMUNICATION]), st.integers(0, 40).map(str), st.just(AT))
+)
+
+
+@given(marks, marks)
+def test_few_origins_stand_for_many_whatever_they_are_gathered_from(some: set[Mark], others: set[Mark]) -> None:
+    whole = few(some | others)
+    assert few(few(some) | few(others)) == few(whole) == whole
+    for cause in (Cause.FAULT, Cause.COMMUNICATION):
+        all_of, kept = ({one.origin for one in of if one.cause is cause} for of in (some | others, whole))
+        assert len(kept) <= ORIGINS_MAX + 1
+        assert kept - {MORE} <= all_of
+        assert (MORE in kept) == (len(all_of) > ORIGINS_MAX)
+        if len(all_of) <= ORIGINS_MAX:
+            assert kept == all_of
 
 
 def test_doubt_leaves_a_value_valid_and_a_fault_does_not() -> None:
