@@ -86,8 +86,7 @@ class Log:
         self._claimed = 0
         self._salvaging = {lost.epoch: asyncio.Event() for lost in self.unsalvaged}
         self.epoch, self.next_seq = live.epoch, live.next_seq
-        # `started`: the first record of this run; what stood before is what a start asks about.
-        self.started = self._assigned = live.next_seq
+        self.started = self._assigned = live.next_seq  # the first record of this run
         self._frontier = live.frontier
         self.places = live.places()
         self._leaves = self._segments.since_checkpoint()
@@ -223,9 +222,11 @@ class Log:
         of = self.epoch if epoch is None else epoch
         if (salvaging := self._salvaging.get(of)) is not None:
             await salvaging.wait()
-        end = self.next_seq if before is None else min(before, self.next_seq)
-        if of == self.epoch and (found := self._tail.read(after, kinds, limit, end)) is not None:
-            return found
+        if of == self.epoch:
+            # Behind a commit that failed, the file may hold rows that nobody was told of yet.
+            before = self.next_seq if before is None else min(before, self.next_seq)
+            if (found := self._tail.read(after, kinds, limit, before)) is not None:
+                return found
         return await self.look_up(self._segments.read, after, kinds, limit, before, of)
 
     async def look_up(self, function: Callable[..., T], *args: object) -> T:

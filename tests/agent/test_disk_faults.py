@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import os
 import random
 import subprocess
@@ -200,6 +201,40 @@ async def test_who_reads_waits_too_while_the_file_cannot_be_opened_again(tmp_pat
     assert [row.seq for row in await asyncio.wait_for(reading, 5)][:3] == [0, 1, 2]
     await stop(task)
     await whole(tmp_path, reported)
+
+
+@pytest.mark.parametrize("good_before", [0, 1])
+async def test_nobody_reads_a_record_before_it_is_reported_committed(
+    tmp_path: Path, disk: Disk, good_before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind one failed sync the file, opened again, holds it already; an uplink that sent it was called a liar."""
+    monkeypatch.setattr("agent.store.log.RETRY_WALL_S", 1.0)
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    await log.append("event", {"what": "before"})
+    await stop(task)
+    log = make_log(tmp_path)
+    task = asyncio.create_task(log.run())
+    failed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    count = itertools.count()
+
+    def fails_once() -> None:
+        if next(count) == good_before:
+            loop.call_soon_threadsafe(failed.set)
+            raise apsw.IOError
+
+    disk.sync = fails_once
+    waiting = log.post("event", {"what": "during"})
+    await failed.wait()
+    rows = await log.read(-1, kinds=record.KINDS, limit=10)
+    assert (log.next_seq, waiting.done()) == (1, False)
+    assert [row.seq for row in rows] == [0]
+    reported = await asyncio.wait_for(waiting, 5)
+    assert [row.seq for row in await log.read(-1, kinds=record.KINDS, limit=10)][:2] == [0, 1]
+    await stop(task)
+    await whole(tmp_path, [reported])
 
 
 async def test_a_file_system_that_turns_read_only_is_waited_for(tmp_path: Path, disk: Disk) -> None:
