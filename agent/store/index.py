@@ -219,8 +219,13 @@ class Index:
             if not _damaged(error):
                 raise
             self._db.close()
-            self._make_anew(error)
-            return list(self._db.execute(statement, values))
+            try:
+                self._make_anew(error)
+                return list(self._db.execute(statement, values))
+            except (apsw.Error, DatabaseRefusedError) as again:
+                # A new file that is damaged at once is the disk's doing: who asked waits for a better one.
+                self._db.close()
+                raise apsw.IOError(f"the station database cannot be made anew: {again}") from again
 
     def close(self) -> None:
         """Close the file."""

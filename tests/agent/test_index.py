@@ -185,6 +185,26 @@ async def test_an_index_that_is_gone_in_the_middle_of_a_run_is_made_anew_over_al
     await station.close()
 
 
+async def test_who_asks_an_index_that_cannot_be_made_anew_yet_waits_for_it(tmp_path: Path) -> None:
+    disk = FullFor("station.db")
+    disk.full = False
+    try:
+        station = Station(tmp_path)
+        await station.write(0, 5)
+        before = station.answers()
+        station.index.close()
+        disk.full = True
+        asking = asyncio.create_task(station.log.look_up(station.answers))
+        for _ in range(3):
+            with pytest.raises(apsw.IOError, match="cannot be made anew"):
+                await station.log.call(station.answers)
+        disk.full = False
+        assert await asyncio.wait_for(asking, 5) == before
+        await station.close()
+    finally:
+        disk.unregister()
+
+
 async def test_periods_and_records_are_found_page_by_page(station: Station) -> None:
     first = station.index.starts(60, "2026-03-01T08:00:00.000Z", "2026-03-01T08:05:00.000Z", 3)
     assert first == [f"2026-03-01T08:0{n}:00.000Z" for n in (1, 2, 3)]
