@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
 from storage_station import READINGS, START, Station, made
 
 from agent.store.waiting import COMMIT_RECORDS
@@ -18,6 +19,39 @@ from protocols.record import encode, scan_fields
 BATCHES: Final = 40
 ROUNDS: Final = 9
 WARM: Final = 60
+# Longer than any batch takes to gather: a commit comes when there are enough.
+PATIENT_S: Final = 60.0
+
+
+class SlowDisk(apsw.VFS):
+    """The machine's own disk, each sync of which takes `sync_s` longer; for whatever is opened meanwhile."""
+
+    def __init__(self, sync_s: float) -> None:
+        self.base, self.sync_s = apsw.vfs_names()[0], sync_s
+        super().__init__("slow", self.base, makedefault=True)
+
+    def xOpen(self, name: Any, flags: list[int]) -> "SlowFile":  # noqa: N802
+        """A file of it."""
+        return SlowFile(self, name, flags)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.unregister()
+
+
+class SlowFile(apsw.VFSFile):
+    """See SlowDisk."""
+
+    def __init__(self, disk: SlowDisk, name: Any, flags: list[int]) -> None:
+        super().__init__(disk.base, name, flags)
+        self._sync_s = disk.sync_s
+
+    def xSync(self, flags: int) -> None:  # noqa: N802
+        """As on a medium that has to write before it answers."""
+        time.sleep(self._sync_s)
+        super().xSync(flags)
 
 
 class Bare:
@@ -41,13 +75,18 @@ class Bare:
 
 
 async def logged(station: Station, batches: list[list[dict[str, Any]]]) -> float:
-    """Seconds until all of it is durable, a batch in each commit; while one is under way the next is taken."""
+    """Seconds until all of it is durable, a batch in each commit; while one is under way the next is taken.
+
+    The loop turns behind each scan, as a daemon's does: each comes from a bus of its own.
+    """
     began = time.perf_counter()
     for scans in batches:
         for fields in scans:
             last = station.log.post("scan", fields)
-        await asyncio.sleep(0)
+            await asyncio.sleep(0)
+    station.log.hurry(True)
     await last
+    station.log.hurry(False)
     return time.perf_counter() - began
 
 
@@ -72,7 +111,7 @@ async def readings_a_second(folder: Path, batch: int) -> dict[str, float]:
     """Durable readings a second of the log and of bare SQLite, in turns; medians of the rounds."""
     bare = Bare(folder / "bare.db")
     took: dict[str, list[float]] = {"log": [], "sqlite": [], "sqlite of bodies": []}
-    async with Station(folder, commit_records=batch) as station:
+    async with Station(folder, commit_records=batch, commit_s=PATIENT_S) as station:
         scans = itertools.count()
 
         def taken(count: int, size: int) -> list[list[dict[str, Any]]]:
@@ -89,6 +128,7 @@ async def readings_a_second(folder: Path, batch: int) -> dict[str, float]:
     bare.db.close()
     rates = {name: BATCHES * batch * READINGS / statistics.median(times) for name, times in took.items()}
     return {
+        "commit_ms": 1000 * statistics.median(took["sqlite of bodies"]) / BATCHES,
         **rates,
         "share": rates["log"] / rates["sqlite"],
         "share of bodies": rates["log"] / rates["sqlite of bodies"],

@@ -26,11 +26,11 @@ SIGNER: Final = signer_from_seed(base64.b64encode(bytes(range(32))).decode(), "p
 class Station:
     """A log and its index in a folder, without instruments."""
 
-    def __init__(self, folder: Path, commit_records: int = COMMIT_RECORDS) -> None:
+    def __init__(self, folder: Path, commit_records: int = COMMIT_RECORDS, commit_s: float = 0) -> None:
         self.folder = folder
         self.clock = ManualClock(START)
         self.log = Log(
-            folder / "segments", self.clock, station_id="bench-01", signer=SIGNER, commit_s=0,
+            folder / "segments", self.clock, station_id="bench-01", signer=SIGNER, commit_s=commit_s,
             commit_records=commit_records, on_commit=lambda rows: self.index.add(rows),
         )  # fmt: skip
         self.index = Index(folder / "station.db", folder / "segments", self.log.files)
