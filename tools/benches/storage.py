@@ -7,8 +7,8 @@ series, a checkpoint each five minutes, and the index. World time is set forward
 seconds; commits are real. Bytes written are those the kernel counts for the process (`write_bytes` of /proc/self/io;
 read 0 on a file system in memory). The same scans in the same batches go into a bare SQLite table (WAL, one file,
 synchronous=FULL) in turns with the log: from the scan on, so that both make the same bodies, and, to show what that
-makes out, with bodies made before; then all that again on a disk each sync of which takes 5 ms longer. The start is that
-of a process of its own behind `--days` closed days.
+makes out, with bodies made before; then all that again on a disk each sync of which takes 5 ms longer. The start is
+that of a process of its own behind `--days` closed days.
 
 Exit code 1 where one commit a second costs more than 600 bytes a reading, one in ten seconds more than 150, the log
 takes less than 80 % of the readings a second that bare SQLite takes with the batch of either, or a start takes 3 s.
