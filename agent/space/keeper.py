@@ -61,6 +61,7 @@ class Keeper:
         self.step = Step.WELL
         self.room: Room | None = None
         self._full = False
+        self._pause: asyncio.Future[None] | None = None
         self._told_at = daemon.clock.now()
         self._in_vain: datetime | None = None
         self._bytes_a_day: float | None = None
@@ -88,6 +89,9 @@ class Keeper:
         released = self.ballast.release()
         logger.error("space: the disk is full (%s)%s", error, "; the ballast was freed" if released else "")
         self._go(Step.RESERVE_ONLY)
+        if self._pause is not None:
+            # From now on it looks each second, so that raw goes on as soon as there is room.
+            self._pause.cancel()
 
     def _for_want_of_room(self, error: Exception) -> bool:
         full = isinstance(error, apsw.FullError) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
@@ -122,8 +126,12 @@ class Keeper:
             while True:
                 await self.look()
                 full = self.step >= Step.RESERVE_ONLY
-                await self._daemon.clock.sleep_wall(LOOK_FULL_WALL_S if full else LOOK_WALL_S)
+                wait_s = LOOK_FULL_WALL_S if full else LOOK_WALL_S
+                self._pause = asyncio.ensure_future(self._daemon.clock.sleep_wall(wait_s))
+                await asyncio.wait([self._pause])
         finally:
+            if self._pause is not None:
+                self._pause.cancel()
             self._tell()
 
     async def look(self) -> None:
