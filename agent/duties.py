@@ -38,6 +38,7 @@ def _started(config: "Config", page: "Page") -> dict[str, Any]:
         "names": page.reached_by,
         "idle_s": page.idle_min * 60,
         "session_s": page.session_h * 3600,
+        "notice": page.notice,
     }
 
 

@@ -48,12 +48,15 @@ class Started:
     names: list[str] | None
     idle_s: float
     session_s: float
+    notice: str
 
     @property
     def settings(self) -> Settings:
         """How the page is reached."""
         names = None if self.names is None else frozenset(name.lower() for name in self.names)
-        return Settings(self.certificate, self.key, self.behind_proxy, names, self.idle_s, self.session_s)
+        return Settings(
+            self.certificate, self.key, self.behind_proxy, names, self.idle_s, self.session_s, notice=self.notice
+        )
 
 
 class Page:

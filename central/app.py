@@ -41,7 +41,9 @@ def settings(page: Http) -> Settings:
     """How the page is reached. Raises SecretError."""
     certificate, key = (page.tls.certificate, str(path_of(page.tls.key))) if page.tls else (None, None)
     names = None if page.reached_by is None else frozenset(name.lower() for name in page.reached_by)
-    return Settings(certificate, key, page.behind_proxy, names, page.idle_min * 60, page.session_h * 3600)
+    return Settings(
+        certificate, key, page.behind_proxy, names, page.idle_min * 60, page.session_h * 3600, notice=page.notice
+    )
 
 
 def listen(address: Listen | Http) -> socket.socket:

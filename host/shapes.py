@@ -42,7 +42,7 @@ class PageTls(Strict):
 class WebPage(Strict):
     """How people reach a page. Beyond loopback it speaks TLS, itself or by a proxy (`behind_proxy`).
 
-    `names` are the host names it is asked for by, beside addresses and localhost.
+    `names` are the host names it is asked for by, beside addresses and localhost. `notice` is shown before a sign-in.
     """
 
     host: str = "127.0.0.1"
@@ -51,6 +51,7 @@ class WebPage(Strict):
     names: list[str] = Field(default=[], max_length=20)
     idle_min: float = Field(default=30, ge=1, le=720)
     session_h: float = Field(default=12, ge=0.1, le=24)
+    notice: str = Field(default="", max_length=1000)
 
     @property
     def exposed(self) -> bool:

@@ -37,7 +37,7 @@ class Entry:
         if not self._accounts.all():
             return RedirectResponse("/set-up", 303)
         if request.method == "GET":
-            return self._shell.page(request, "sign_in.html", {"problem": "", "name": ""})
+            return self._asked(request)
         form = await form_of(request)
         name = form.get("name", "").strip()[:100]
         problem, status = "wrong_password", 403
@@ -49,13 +49,16 @@ class Entry:
                 await self._shell.record(request, "sign-in", "ok", who=account.name, role=account.role)
                 return self._opened(request, account)
             await self._shell.record(request, "sign-in", "wrong name or password", who=name)
-        return self._shell.page(
-            request, "sign_in.html", {"problem": self._shell.words(request)(problem), "name": name}, status
-        )
+        return self._asked(request, problem, name, status)
+
+    def _asked(self, request: Request, problem: str = "", name: str = "", status: int = 200) -> Response:
+        """The form of the sign-in, below what the operator has everybody read; `problem` is a word's name."""
+        told = self._shell.words(request)(problem) if problem else ""
+        shown = {"problem": told, "name": name, "notice": self._shell.settings.notice}
+        return self._shell.page(request, "sign_in.html", shown, status)
 
     def _braked(self, request: Request, name: str, wait_s: float) -> Response:
-        problem = self._shell.words(request)("too_many")
-        answer = self._shell.page(request, "sign_in.html", {"problem": problem, "name": name}, 429)
+        answer = self._asked(request, "too_many", name, 429)
         answer.headers["retry-after"] = f"{wait_s:.0f}"
         return answer
 

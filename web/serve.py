@@ -25,6 +25,7 @@ GOODBYE_WALL_S: Final = 2
 class Settings:
     """How a page is reached. `names` are the hosts it is asked for by, beside addresses; None: by any.
 
+    `notice` is what the operator has everybody read before a sign-in.
     `certificate` and `key` are PEM files; without them it speaks plain HTTP, to a proxy or on loopback alone.
     `client_ca`: visitors may show a certificate of this authority (PEM file); which one says `visitor_of`.
     """
@@ -36,6 +37,7 @@ class Settings:
     idle_s: float = 30 * 60.0
     session_s: float = 12 * 3600.0
     client_ca: str | None = None
+    notice: str = ""
 
 
 class _WithCertificate:

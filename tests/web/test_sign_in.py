@@ -17,6 +17,7 @@ from web.access import EVERYBODY
 from web.accounts import AccountError, Accounts
 from web.brake import DELAY_MAX_S, EVERYBODY_FAILURES, FREE_FAILURES, NAMES_MAX, Brake
 from web.passwords import hash_password, is_outdated, matches, weakness
+from web.serve import Settings
 from web.shell import Shell
 from web.signin import IDLE_S, SESSION_S, SESSIONS_MAX, Door
 
@@ -58,6 +59,17 @@ def person(guest: Any, accounts: Accounts) -> Any:
 
 def code_of(accounts: Accounts) -> str:
     return accounts.setup_path.read_text().strip()
+
+
+def test_the_operators_notice_stands_above_every_sign_in_as_it_was_written(
+    accounts: Accounts, serve_page: Callable[[Any], str], recorded: Any, visitor: Any
+) -> None:
+    accounts.add("Li Wei", "qa", PASSWORD)
+    settings = Settings(notice="Station of <the city>.\n一切操作均被记录。")
+    guest = visitor(serve_page(Shell("central", accounts, {}, recorded, settings=settings).application([])))
+    for page in (guest.get("/sign-in"), guest.sign_in("Li Wei", "wrong it is, and long")):
+        assert "Station of &lt;the city&gt;.\n一切操作均被记录。" in page.text
+        assert page.text.index('class="notice"') < page.text.index("<input")
 
 
 def test_before_the_first_account_nobody_gets_in(guest: Any) -> None:
