@@ -107,7 +107,7 @@ def read(path: str | Path, lang: Lang = "en") -> tuple[Document, list[Problem]]:
         failed = [_syntax_problem(error, reader, name, lang)]
     except RecursionError:
         raise _file_problem(name, "file-deep", lang) from None
-    failed = [*_swallow_problems(document, reader.words), *failed]
+    failed = [*_swallow_problems(document, reader.words), *_unfit_problems(document), *failed]
     if failed:
         raise ConfigErrors(failed)
     return document, [_repeat_problem(document, at, first) for at, first in reader.repeated]
@@ -122,6 +122,12 @@ def _swallow_problems(document: Document, words: list[tuple[int, str]]) -> list[
             place = line_and_column(document.text, at)
             found.append(Problem(document.path, *place, "error", code, "", *said))
     return sorted(found)
+
+
+def _unfit_problems(document: Document) -> list[Problem]:
+    said = sentences().say("text-unfit", document.lang)
+    places = (line_and_column(document.text, at) for at in document.root.unfit())
+    return [Problem(document.path, *place, "error", "text-unfit", "", *said) for place in places]
 
 
 def _repeat_problem(document: Document, at: int, first: int) -> Problem:

@@ -4,7 +4,7 @@ It takes the functions that parse objects, arrays and words as attributes of its
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ _Scan = Callable[[str, int], tuple[Any, int]]
 
 # What an unquoted word swallows when it runs to the end of its line: the next key, a comment, a closing bracket.
 _NEXT_KEY: Final = re.compile(r",\s*[\w.-]+\s*:(\s|$)")
+_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
 _COMMENT: Final = re.compile(r"\s(//|/\*)|#")
 
 
@@ -32,6 +33,19 @@ class Node:
         if isinstance(self.value, list):
             return [node.plain() for node in self.value]
         return self.value
+
+    def unfit(self) -> Iterator[int]:
+        """Offsets of keys and texts that no file, path or record can hold: a zero, half of a surrogate pair."""
+        if isinstance(self.value, dict):
+            for key, (start, node) in self.value.items():
+                if _UNFIT.search(key):
+                    yield start
+                yield from node.unfit()
+        elif isinstance(self.value, list):
+            for node in self.value:
+                yield from node.unfit()
+        elif isinstance(self.value, str) and _UNFIT.search(self.value):
+            yield self.start
 
 
 @dataclass(slots=True)

@@ -101,6 +101,16 @@ def test_a_secret_in_clear_is_not_printed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "column"),
+    [(r'{ name: "a\u0000b" }', 9), (r'{ "na\u0000me": "a" }', 3), (r'{ name: "a", rates: [1, "\ud800"] }', 25)],
+)
+def test_a_text_that_no_file_can_hold_is_refused(tmp_path: Path, text: str, column: int) -> None:
+    """A path of it would end `check` with an error of Python's."""
+    [found] = problems(tmp_path, text)
+    assert (found.line, found.column, found.code) == (1, column, "text-unfit")
+
+
+@pytest.mark.parametrize(
     ("text", "line", "column", "code"),
     [
         ('{\n  name: a, on: true\n}', 2, 9, "swallowed-key"),
