@@ -88,6 +88,8 @@ class Index:
     def _catch_up(self) -> None:
         row = self._db.execute("SELECT epoch, next_seq FROM built").fetchone()
         epoch, next_seq = row or (0, 0)
+        if epoch is None or next_seq is None:
+            raise apsw.CorruptError("how far it was built is gone")
         paths = segment_files(self._segments)
         for path, later in zip(paths, [*paths[1:], None], strict=False):
             # Of five years of days only the last few are opened: the next one's name tells where a file ends.

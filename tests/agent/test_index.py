@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,6 +138,15 @@ async def test_the_write_ahead_file_of_a_lost_database_is_not_believed(tmp_path:
     assert station.answers() == before
     await station.log.append("event", {"what": "last"})
     await station.close()
+
+
+async def test_an_index_that_does_not_say_how_far_it_goes_is_made_anew(station: Station) -> None:
+    before = station.answers()
+    await station.close()
+    with contextlib.closing(sqlite3.connect(station.path)) as db, db:
+        db.execute("UPDATE built SET epoch = NULL, next_seq = NULL")
+    station.open()
+    assert station.answers() == before
 
 
 async def test_a_file_of_another_program_in_its_place_is_replaced(station: Station) -> None:

@@ -18,7 +18,7 @@ from frozen_tree import COMMIT, absolute, copy, git  # noqa: E402
 from powercut import replay  # noqa: E402
 from powercut_bugs import BUGS  # noqa: E402
 from powercut_disk import Disk  # noqa: E402
-from powercut_trace import Event, whole  # noqa: E402
+from powercut_trace import Event, record, whole  # noqa: E402
 from report import dates  # noqa: E402
 
 CUTS = 200
@@ -45,6 +45,18 @@ def test_what_was_synced_with_its_name_survives_every_cut() -> None:
         Event("create", "new"), Event("write", "new", b"data", 0), Event("sync", "new"), Event("syncdir", ".")
     )
     assert found == {(("new", b"data"), ("old", b"before"))}
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_the_station_database_keeps_its_name_behind_a_sync_of_its_folder(tmp_path: Path) -> None:
+    """The trace and the disk call the store itself the same; else no name in it would ever be durable."""
+    (tmp_path / "store").mkdir()
+    disk = Disk({})
+    events = record(tmp_path / "store", 1, 3)
+    for event in events[: max(at for at, one in enumerate(events) if one == Event("syncdir", ".")) + 1]:
+        disk.take(event)
+    dice = random.Random(1)
+    assert all("station.db" in disk.cut(dice) for _ in range(CUTS))
 
 
 def test_a_name_is_lost_whose_folder_was_not_synced() -> None:

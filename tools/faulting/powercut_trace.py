@@ -25,7 +25,7 @@ class TraceError(Exception):
 class Event(NamedTuple):
     """`what` is one of create, write, truncate, sync, syncdir, unlink, rename, mkdir, said.
 
-    `path` is relative to the store; `number` is the offset of a write or the size of a truncate; `other` is the new
+    `path` is relative to the store, which is `.` itself; `number` is the offset of a write or the size of a truncate; `other` is the new
     name of a rename.
     """
 
@@ -91,7 +91,7 @@ class _Reader:
     def _names(self, arguments: str) -> list[str]:
         """Names below the store among the strings of a call; others are left out."""
         names = [_text(one).decode(errors="replace") for one in _STRING.finditer(arguments)]
-        return [one.removeprefix(self._prefix).lstrip("/") for one in names if one.startswith(self._prefix)]
+        return [one.removeprefix(self._prefix).lstrip("/") or "." for one in names if one.startswith(self._prefix)]
 
     def _other(self, arguments: str, result: int) -> Iterator[Event]:
         yield from ()
