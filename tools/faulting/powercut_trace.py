@@ -25,8 +25,8 @@ class TraceError(Exception):
 class Event(NamedTuple):
     """`what` is one of create, write, truncate, sync, syncdir, unlink, rename, mkdir, said.
 
-    `path` is relative to the store, which is `.` itself; `number` is the offset of a write or the size of a truncate; `other` is the new
-    name of a rename.
+    `path` is relative to the store, which is `.` itself; `number` is the offset of a write or the size of a truncate;
+    `other` is the new name of a rename.
     """
 
     what: str
