@@ -76,6 +76,8 @@ def decode_letter(body: bytes) -> Letter:
     """Letter from a frame whose check was right. Raises `FrameError`."""
     if len(body) < _HEADER.size:
         raise FrameError(f"{len(body)} bytes are too few")
+    if len(body) > _HEADER.size + PAYLOAD_BYTES_MAX:
+        raise FrameError(f"{len(body)} bytes are too many")
     _, board, kind, tag = _HEADER.unpack_from(body)
     return Letter(board, kind, tag, body[_HEADER.size :])
 

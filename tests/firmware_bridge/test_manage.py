@@ -72,6 +72,12 @@ def test_a_letter_comes_out_as_it_was_sent(board: int, kind: int, tag: int, payl
     assert decode_letter(unstuffed(line[:-1])) == letter
 
 
+@pytest.mark.parametrize("length", [0, 5, 2000])
+def test_a_letter_of_no_length_a_board_may_send_is_a_bad_frame(length: int) -> None:
+    with pytest.raises(FrameError, match="too"):
+        decode_letter(bytes(length))
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.sets(st.integers(1, 28), max_size=20))
 def test_every_lost_frame_comes_from_the_memory_with_its_own_time(lost: set[int]) -> None:
