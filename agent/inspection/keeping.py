@@ -15,6 +15,7 @@ from agent.store.opening import QUARANTINE, unsalvaged
 from agent.store.segment import segment_files
 from agent.store.witness import seen
 from host.control import RequestError
+from host.history import Fields
 from host.sqlite import DatabaseRefusedError, open_database
 from metrology.periods import iso, parse_iso
 
@@ -95,12 +96,11 @@ def cosigned(subject: Subject) -> Iterator[Finding]:
     uplinks = subject.config.uplinks.values()
     if subject.status is None or not any(isinstance(one, MqttUplink) and one.witness for one in uplinks):
         return
-    now = datetime.now(UTC)
     with suppress(RequestError):
-        newest = DaemonSource(subject.config.socket).newest("event", ["cosigned"], iso(now))
+        newest, age = _newest(subject, "event", "cosigned")
         if newest is None:
             yield Finding("cosigned-none")
-        elif (age := now - parse_iso(newest["t"])) > COSIGNED_WITHIN:
+        elif age > COSIGNED_WITHIN:
             values = {"hours": round(age.total_seconds() / 3600, 1), "size": newest["checkpoint"]["size"]}
             yield Finding("cosigned-old", values)
 
@@ -109,10 +109,16 @@ def calibrations(subject: Subject) -> Iterator[Finding]:
     """A station with sequences that made no coefficients for weeks measures by old ones."""
     if subject.status is None or not subject.config.sequences:
         return
-    now = datetime.now(UTC)
     with suppress(RequestError):
-        newest = DaemonSource(subject.config.socket).newest("calibration", ["coefficients"], iso(now))
+        newest, age = _newest(subject, "calibration", "coefficients")
         if newest is None:
             yield Finding("calibration-none")
-        elif (age := now - parse_iso(newest["t"])) > timedelta(days=CALIBRATION_DAYS):
+        elif age > timedelta(days=CALIBRATION_DAYS):
             yield Finding("calibration-old", {"days": age.days, "most": CALIBRATION_DAYS})
+
+
+def _newest(subject: Subject, kind: str, what: str) -> tuple[Fields | None, timedelta]:
+    """The newest record of a kind, and how old it is. Raises RequestError."""
+    now = datetime.now(UTC)
+    newest = DaemonSource(subject.config.socket).newest(kind, [what], iso(now))
+    return newest, now - parse_iso(newest["t"]) if newest else timedelta()
