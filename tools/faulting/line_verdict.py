@@ -102,10 +102,21 @@ def _readings(line: Line, result: Result, centre: apsw.Connection, gaps: list[Sp
     margin = min(IN_FLIGHT_S * line.shape.rate, IN_FLIGHT_WORLD_S_MAX)
     excused = [(line.world(since), line.world(until)) for since, until in line.excused]
     away = [(since - margin, until + margin) for since, until in [*excused, *gaps]]
-    silent = [(*one, nearest(line.world(one[2]), away)) for one in missing
+    silent = [(*one, nearest(line.world(one[2]), away), instead(centre, *one[:2])) for one in missing
               if not any(since <= line.world(one[2]) <= until for since, until in away)]  # fmt: skip
     _lost(result, "answers are neither at the centre nor in a gap", silent)
     result.figures |= {"answers": answers, "in_gaps": len(missing) - len(silent)}
+
+
+def instead(centre: apsw.Connection, instrument: str, count: int) -> list[str]:
+    """The marks of the readings without a value that stand where an answer is missing: what the daemon says it was."""
+    row = "SELECT epoch, seq FROM raw WHERE instrument = ? AND measurand = 'dust' AND value"
+    asked = "SELECT causes FROM raw WHERE instrument = ? AND measurand = 'dust' AND value IS NULL AND (epoch, seq)"
+    numbers = (instrument, count / 10_000)
+    before = centre.execute(f"{row} < ? ORDER BY epoch DESC, seq DESC LIMIT 1", numbers).fetchone() or (0, 0)
+    behind = centre.execute(f"{row} > ? ORDER BY epoch, seq LIMIT 1", numbers).fetchone() or (2**62, 0)
+    found = centre.execute(f"{asked} > (?, ?) AND (epoch, seq) < (?, ?)", (instrument, *before, *behind))
+    return [causes for (causes,) in found.fetchall()[:SHOWN]]
 
 
 def nearest(at: float, spans: list[Span]) -> str:
