@@ -218,7 +218,9 @@ class Daemon:
         # Without a believable clock both wait until there is one (`Turns`).
         if self.clock_state.believed:
             kept = await self.log.look_up(kept_until, self.log, self.index, self.averager.closed_until)
-            await write_gap(self.log, self.clock.now(), kept, await self.turns.begin())
+            known = await self.turns.begin()
+            self.averager.told_until = now = self.clock.now()
+            await write_gap(self.log, now, kept, known)
             await replay(self.log, self.intake, self.averager.closed_until)
         if self.sources.lines:
             from agent.firmware.line import resume

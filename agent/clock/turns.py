@@ -32,7 +32,8 @@ from metrology.quality import Cause, Mark
 from metrology.reading import Average, Scan
 from protocols.record import scan_of
 
-Periods = list[list[Average]]
+# Where the averages stood, and what closed from there.
+Periods = tuple[datetime, list[list[Average]]]
 # Revisions of periods that were written before are looked up for so long at a time.
 HORIZON: Final = timedelta(hours=1)
 MARGIN: Final = timedelta(minutes=2)
@@ -190,7 +191,8 @@ class Turns:
                     scans += 1
             until = min(scan.at - GRACE, wall)
             await self._look_ahead(until)
-            yield self._averager.close(until)
+            closed = self._averager.closed_until
+            yield closed, self._averager.close(until)
         told = {"records": [began.seq, ended.seq], "scans": scans, "from": iso(first), "to": iso(last)}
         self._log.post(
             "event", {"what": "clock-mapped", "origin": "clock", "boot": self._state.boot, "wall": iso(wall),
@@ -204,6 +206,7 @@ class Turns:
         until = newest if newest is not None and recent else period_start(first, MINUTE_S)
         members = await self._log.look_up(open_periods, self._index, until, self._day_offset_s)
         self._averager.restart(until, now)
+        self._averager.told_until = max(until, first)
         self._averager.restore(one for one in members if one.end <= until)
         # The last record of a run before may itself have been written without a believable clock.
         since = self._state.last if self._state.last is not None and self._state.last <= first else newest

@@ -73,8 +73,9 @@ class Averager:
         self._rates: dict[str, list[tuple[datetime, float]]] = {}
         self._closed_until = period_start(start, MINUTE_S)
         self._begun = resumed
-        # Minutes before it that hold nothing are left to a gap record.
+        # Minutes before it that hold nothing are left to a gap record; up to `told_until` there is one.
         self.empty_from = self._closed_until
+        self.told_until = start
         self.late = 0
 
     @property
@@ -129,7 +130,7 @@ class Averager:
         """Go on from `until` after the clock jumped; what is open stays where it lies between then and `now`."""
         self._minutes = {start: open_ for start, open_ in self._minutes.items() if until <= start <= now}
         self._lower, self._begun = {}, True
-        self._closed_until = self.empty_from = until
+        self._closed_until = self.empty_from = self.told_until = until
 
     def close(self, until: datetime) -> list[list[Average]]:
         """Close every period that ends at or before `until`, oldest first; one list per period."""

@@ -98,7 +98,10 @@ class ClockWatch:
         )
         if whole and step_s >= MINUTE_S:
             # Minutes that never were: the averager does not walk through all of a long step.
-            self._gap(old, now)
+            # Where nothing went on for longer than that before it, minutes are left out on both sides of the step.
+            closed = self._averager.closed_until
+            self._gap(closed if old - closed > timedelta(minutes=EMPTY_MINUTES_MAX) else old, now)
+            self._averager.told_until = now
             if step_s > EMPTY_MINUTES_MAX * MINUTE_S:
                 self._averager.empty_from = period_start(now, MINUTE_S)
         elif whole and step_s < -BACK_S:
@@ -165,8 +168,8 @@ class PeriodWriter:
         """Put right what a jump of the clock did to the averages, where there was one."""
         self._watch.look()
         if self._turns is not None:
-            async for periods in self._turns.take():
-                self._write(periods)
+            async for since, periods in self._turns.take():
+                self._write(since, periods)
 
     def write_due(self) -> None:
         """Write what can be closed now. All records of one call lie in one commit: minute, hour and day together."""
@@ -180,9 +183,12 @@ class PeriodWriter:
             due = max(due, min(self._watermarks.values(), default=due))
         elif self._clock.monotonic() < self._not_before:
             return
-        self._write(self._averager.close(min(due, now)))
+        since = self._averager.closed_until
+        self._write(since, self._averager.close(min(due, now)))
 
-    def _write(self, periods: list[list[Average]]) -> None:
+    def _write(self, since: datetime, periods: list[list[Average]]) -> None:
+        for left, until in _left_out(max(since, self._averager.told_until), periods):
+            self._log.post("gap", {"from": iso(left), "to": iso(until), "reason": "stalled"})
         for averages in periods:
             if self._stacks is not None:
                 averages = self._stacks.with_uncertainty(averages)
@@ -192,6 +198,14 @@ class PeriodWriter:
                 averages = self._turns.numbered(averages)
             for portion in portions(averages):
                 self._log.post("average", averages_fields(portion))
+
+
+def _left_out(since: datetime, periods: list[list[Average]]) -> Iterator[tuple[datetime, datetime]]:
+    """Stretches from a time on that lie before a minute that is written, and hold none."""
+    for start in [rows[0].start for rows in periods if rows and rows[0].period_s == MINUTE_S]:
+        if start > since:
+            yield since, start
+        since = max(since, start + timedelta(seconds=MINUTE_S))
 
 
 def portions(averages: list[Average]) -> Iterator[list[Average]]:

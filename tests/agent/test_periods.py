@@ -17,6 +17,7 @@ from agent.values.intake import Intake
 from agent.values.live import Live
 from agent.values.periods import GRACE_WORLD_S, ROWS_MAX, STEP_S, ClockWatch, PeriodWriter, portions
 from host.clock import ManualClock
+from metrology.periods import iso
 from metrology.quality import MORE, ORIGINS_MAX, Cause, Mark, Quality
 from metrology.reading import Measurement, Reading, Scan
 from protocols.record import averages_fields
@@ -120,6 +121,27 @@ async def test_minutes_that_a_long_step_leaves_out_are_a_gap(station: Station) -
     lacking = [at for at in every if at not in starts]
     assert lacking
     assert [at for at in lacking if not since < at + timedelta(minutes=1) <= until + timedelta(minutes=1)] == []
+
+
+@pytest.mark.parametrize("remembered_min", [None, 7])
+async def test_minutes_left_out_because_nothing_went_on_are_a_gap(tmp_path: Path, remembered_min: int | None) -> None:
+    """A disk that takes nothing holds up a start; an instrument with a memory hands over what it measured meanwhile."""
+    station = Station(tmp_path, ManualClock(START))
+    log = asyncio.create_task(station.log.run())
+    await station.clock.advance(3 * 3600)
+    if remembered_min is not None:
+        at = START + timedelta(minutes=remembered_min)
+        await station.intake.take(Scan("a", at, (Reading("a", "co2", 400.0, "umol/mol", at),)))
+    station.writer.write_due()
+    written = {row["start"] for row in await station.records("average") if row["period_s"] == 60}
+    gaps = [(row["from"], row["to"]) for row in await station.records("gap") if row["reason"] == "stalled"]
+    assert len(gaps) == (1 if remembered_min is None else 2)
+    for minute in range(179):
+        start = START + timedelta(minutes=minute)
+        told = sum(since <= iso(start) < until for since, until in gaps)
+        assert (iso(start) in written) + told == 1, start
+    log.cancel()
+    await asyncio.wait([log])
 
 
 @pytest.mark.parametrize("step_s", [-150.0, -20.0, 20.0, 150.0])
