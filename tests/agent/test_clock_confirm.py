@@ -19,7 +19,7 @@ async def test_a_persons_word_is_on_record_and_the_clock_is_believed_from_then_o
     # On a machine that a time server keeps, nobody's word is needed.
     assert (before["state"], after["state"]) in {("U", "H"), ("S", "S")}
     assert after["held"] is False
-    assert ("hold-over" if after["state"] == "H" else "synchronised") in said
+    assert ("hold-over" if after["state"] == "H" else "synced") in said
     rows = station.rows()
     [told] = [fields for fields in of("event", rows) if fields["what"] == "clock-confirmed"]
     assert (told["who"], told["reason"], told["state"]) == ("Li", "by the radio's time signal", before["state"])
