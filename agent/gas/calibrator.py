@@ -19,7 +19,7 @@ from agent.gas.outcome import RefusalKind, RefusedError, RunOutcome
 from agent.gas.passive import PassiveRun
 from agent.gas.plan import Gas
 from agent.gas.run import CalibrationRun
-from agent.gas.runs import Runs
+from agent.gas.runs import NAMES_MAX, Runs
 from agent.gas.schedules import Schedules
 from agent.gas.valves import ValveBlock, blocks
 from agent.gas.waiting import WaitingList
@@ -62,7 +62,8 @@ class Calibrator:
         self._homings = {
             name: Homing(valve, config, intake, log, maintenance, clock) for name, valve in self._valves.items()
         }
-        self._runs = Runs(config, self._valves, self._held, self._homings, self.control, intake, log, clock, gas)
+        named = [row["run"] for row in reversed(index.newest("calibration", "run-started", NAMES_MAX))]
+        self._runs = Runs(config, self._valves, self._held, self._homings, self.control, intake, log, clock, gas, named)
         self._passive = [
             PassiveRun(config, name, self._runs, intake, clock, self.control.look)
             for name, sequence in config.sequences.items()

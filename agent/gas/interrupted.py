@@ -14,6 +14,7 @@ from metrology.quality import Cause
 
 RUNS_LOOKED_BACK: Final = 50
 ENDS: Final = ("run-finished", "run-aborted")
+BEFORE_ALL: Final = (-1, -1)
 
 
 class Interrupted:
@@ -23,10 +24,14 @@ class Interrupted:
         self._config = config
         self._log = log
         self._clock = clock
-        ended = {row["run"] for what in ENDS for row in index.newest("calibration", what, RUNS_LOOKED_BACK)}
+        ends = [row for what in ENDS for row in index.newest("calibration", what, RUNS_LOOKED_BACK)]
+        ended = {row["run"]: _place(row) for row in sorted(ends, key=_place)}
         started = index.newest("calibration", "run-started", RUNS_LOOKED_BACK)
         self._found = [
-            (row, GasMarks(intake, row["marked"], row["run"], clock)) for row in started if row["run"] not in ended
+            (row, GasMarks(intake, row["marked"], row["run"], clock))
+            for row in started
+            # A log may hold two runs of one name, from before a clock was set back and behind it.
+            if ended.get(row["run"], BEFORE_ALL) < _place(row)
         ]
         for row, marks in self._found:
             # The valve of a calibration by the instrument itself is None.
@@ -57,3 +62,7 @@ class Interrupted:
         """The longest; a sequence that is no longer declared has none."""
         declared = (self._config.sequences.get(row["sequence"]) for row in rows)
         return max(recovery_s(sequence) if sequence else 0.0 for sequence in declared)
+
+
+def _place(row: Mapping[str, Any]) -> tuple[int, int]:
+    return row["epoch"], row["seq"]

@@ -18,7 +18,6 @@ from agent.values.intake import Intake
 from calibration.evaluate import point
 from calibration.sequence import Collect
 from metrology.clock import Clock
-from metrology.periods import iso
 from metrology.quality import Cause
 from metrology.reading import Scan
 from metrology.units import UnitError
@@ -90,14 +89,11 @@ class PassiveRun:
             return
         self._now, self._said = state, word
         if self._marks is None:
-            self.id = self._new_id()
+            self.id = self._runs.named(self.name)
             self._marks = GasMarks(self._intake, self._targets, self.id, self._clock)
         if state is not AIR:
             self._marks.put(Cause.CALIBRATION)
         self._changed.set()
-
-    def _new_id(self) -> str:
-        return f"{self.name}-{iso(self._clock.now())}"
 
     async def run(self) -> None:
         """Serve for ever."""
@@ -108,7 +104,6 @@ class PassiveRun:
     async def _supervise(self) -> None:
         assert self._marks is not None, "set with the change"
         results = self._runs.results(self.name, self.id)
-        self.sequence = results.sequence
         # The cylinders as they are now.
         self.sequence = results.sequence
         reason: str | None = "the station stops"
@@ -132,7 +127,7 @@ class PassiveRun:
             self._marks = None
         else:
             # It began anew before it had recovered: another run.
-            self.id = self._new_id()
+            self.id = self._runs.named(self.name)
             self._marks.origin = f"run:{self.id}"
 
     def _started(self, results: Results) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """Runs that move a valve: begun in a task each, and brought home to sample air however they end."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
+from typing import Final
 
 from agent.config import Config
 from agent.gas.admission import Admission
@@ -18,6 +21,9 @@ from metrology.clock import Clock
 from metrology.periods import iso
 from metrology.units import UnitError
 
+# Of the newest runs. A clock set back by more of them than this is not thought of.
+NAMES_MAX: Final = 1_000
+
 
 class Runs:
     """Those going on. `held` names who has each valve and is kept up to date; `group` is set before the first start."""
@@ -33,9 +39,12 @@ class Runs:
         log: Log,
         clock: Clock,
         gas: Gas | None,
+        named: Iterable[str],
     ) -> None:
+        """`named` are runs of the past, newest last: a clock that was set back gives none of their names again."""
         self._config = config
         self._gas = gas
+        self._named = deque(named, NAMES_MAX)
         self._valves = valves
         self._held = held
         self._homings = homings
@@ -62,7 +71,7 @@ class Runs:
     def begin(self, name: str, who: str, admission: Admission, *, check: bool = False) -> CalibrationRun:
         """Start a sequence that may start."""
         assert self.group is not None, "nothing is admitted before"
-        results = self.results(name, f"{name}-{iso(self._clock.now())}", check=check)
+        results = self.results(name, self.named(name), check=check)
         valve = self._valves[self._config.sequences[name].valve or ""]
         marks = GasMarks(self._intake, marked_by(self._config, name), results.run, self._clock)
         guards = admission.guards(name)
@@ -72,6 +81,13 @@ class Runs:
         task = self._tasks[run.id] = self.group.create_task(self._supervise(run), name=run.id)
         task.add_done_callback(lambda _: self._forget(run))
         return run
+
+    def named(self, name: str) -> str:
+        """What a run of a sequence that begins now is called, now and in all that is derived from it."""
+        first = f"{name}-{iso(self._clock.now())}"
+        made = next(one for one in chain((first,), (f"{first}-{n}" for n in count(2))) if one not in self._named)
+        self._named.append(made)
+        return made
 
     def results(self, name: str, run: str, *, check: bool = False) -> Results:
         """What keeps the records of a run."""

@@ -338,6 +338,9 @@ async def test_a_run_cut_by_a_kill_is_aborted_at_the_next_start_and_never_resume
     killed.tasks = [asyncio.create_task(killed.log.run())]
     started = {"what": "run-started", "run": "r1", "sequence": "daily", "instrument": "ndir", "valve": "gas"}
     started["marked"] = ["ndir.co2"]
+    # One of the same name before it, as logs hold them from before a clock was set back.
+    await killed.log.append("calibration", started)
+    await killed.log.append("calibration", {**started, "what": "run-finished"})
     await killed.log.append("calibration", started)
     await killed.end()
 
@@ -347,7 +350,8 @@ async def test_a_run_cut_by_a_kill_is_aborted_at_the_next_start_and_never_resume
     await one.until(lambda: one.open_ports == {SAMPLE})
     await one.until(lambda: one.ready)
     await one.step()
-    assert [row["what"] for row in await one.records() if row.get("run") == "r1"] == ["run-started", "run-aborted"]
+    whats = [row["what"] for row in await one.records() if row.get("run") == "r1"]
+    assert whats == ["run-started", "run-finished", "run-started", "run-aborted"]
     causes = await one.causes()
     assert causes[0] == {Cause.CALIBRATION}
     assert causes.count(frozenset({Cause.RECOVERY})) >= 20
@@ -359,6 +363,24 @@ async def test_a_run_cut_by_a_kill_is_aborted_at_the_next_start_and_never_resume
     await again.step()
     assert (await again.causes())[-1] == set()
     assert len(await again.records("run-aborted")) == 1
+
+
+async def test_a_clock_set_back_gives_no_run_the_name_of_another(rig) -> None:
+    """Both begin at the same instant of the wall; the second is cut, and the end of the first is none of its own."""
+    one = await rig()
+    at = one.clock.now()
+    first = (await one.calibrator.start("daily", "schedule"))["run"]
+    await one.until(lambda: one.ready)
+    await one.end()
+    again = await rig(again=one)
+    again.clock.step((at - again.clock.now()).total_seconds())
+    second = (await again.calibrator.start("daily", "schedule"))["run"]
+    await again.until(lambda: again.phase == "flush")
+    await again.end()
+    third = await rig(again=again)
+    assert second != first
+    assert [row["run"] for row in await third.records("run-finished")] == [first]
+    assert [row["run"] for row in await third.records("run-aborted")] == [second]
 
 
 async def test_relays_with_a_dead_man_time_are_kept_awake(rig) -> None:
