@@ -84,8 +84,10 @@ class Runs:
 
     def named(self, name: str) -> str:
         """What a run of a sequence that begins now is called, now and in all that is derived from it."""
-        first = f"{name}-{iso(self._clock.now())}"
-        made = next(one for one in chain((first,), (f"{first}-{n}" for n in count(2))) if one not in self._named)
+        begun = iso(self._clock.now())
+        # The start stays at the end: who has a name reads from it where in the log to look.
+        names = chain((f"{name}-{begun}",), (f"{name}-{n}-{begun}" for n in count(2)))
+        made = next(one for one in names if one not in self._named)
         self._named.append(made)
         return made
 

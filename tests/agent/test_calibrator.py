@@ -15,6 +15,7 @@ from agent.gas.outcome import RefusedError
 from agent.gas.plan import due_after
 from agent.gas.valves import lock_path, safe_state
 from host.clock import ManualClock
+from metrology.periods import iso
 from metrology.quality import Cause
 from metrology.reading import Reading, Scan
 from protocols.record import scan_of
@@ -379,6 +380,7 @@ async def test_a_clock_set_back_gives_no_run_the_name_of_another(rig) -> None:
     await again.end()
     third = await rig(again=again)
     assert second != first
+    assert first[-24:] == second[-24:] == iso(at)
     assert [row["run"] for row in await third.records("run-finished")] == [first]
     assert [row["run"] for row in await third.records("run-aborted")] == [second]
 
