@@ -3,6 +3,7 @@
 No fuzzer runs here: coverage.py counts the lines while each input that a campaign kept goes through its target once.
 """
 
+import ast
 import gc
 import importlib
 import tracemalloc
@@ -16,6 +17,8 @@ from subjects import SUBJECTS, target_of
 LINES_MIN: Final = 0.95
 # A second run over all inputs may leave so much more behind than the first: caches that fill up are in it.
 GROWTH_BYTES_MAX: Final = 512 * 1024
+
+DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 Target = Callable[[bytes], None]
 
@@ -45,18 +48,32 @@ def growth(target: Target, found: list[bytes]) -> int:
     return after - before
 
 
+def spans(path: str, names: str) -> list[range]:
+    """The lines of functions and classes of a file, named with commas between; of the whole file for none."""
+    source = Path(path).read_text(encoding="utf-8")
+    if not names:
+        return [range(1, source.count("\n") + 2)]
+    defined = {node.name: node for node in ast.parse(source).body if isinstance(node, DEFINITIONS)}
+    return [range(defined[name].lineno, (defined[name].end_lineno or 0) + 1) for name in names.split(",")]
+
+
 def lines(counter: coverage.Coverage, modules: tuple[str, ...]) -> float:
-    """Print the lines reached of each module; the share over all."""
+    """Print the lines reached of each module, or of what is named of it; the share over all."""
     reached = total = 0
-    for name in modules:
-        path = importlib.import_module(name).__file__
+    for entry in modules:
+        module, _, names = entry.partition(":")
+        path = importlib.import_module(module).__file__
         assert path is not None
-        _, statements, _, missing, text = counter.analysis2(path)
+        _, all_lines, _, all_missing, _ = counter.analysis2(path)
+        wanted = spans(path, names)
+        statements, missing = (
+            [n for n in some if any(n in one for one in wanted)] for some in (all_lines, all_missing)
+        )
         total += len(statements)
         reached += len(statements) - len(missing)
         print(
-            f"  {name:<36}{len(statements) - len(missing):5} of{len(statements):5}"
-            + (f"   not: {text}" if text else "")
+            f"  {module + (f' ({names})' if names else ''):<36}{len(statements) - len(missing):5} of{len(statements):5}"
+            + (f"   not: {', '.join(map(str, missing))}" if missing else "")
         )
     return reached / max(1, total)
 

@@ -28,7 +28,7 @@ from protocols.mqtt.messages import (
     build_message,
     parse_message,
 )
-from protocols.mqtt.payload import RECORDS_MAX, SEQ_MAX, Payload, Refusal, build_payload, parse_payload
+from protocols.mqtt.payload import RECORDS_MAX, SEQ_MAX, Payload, Refusal, build_payload, parse_envelope, parse_payload
 from protocols.mqtt.topics import Topic, parse_topic
 from protocols.mqtt.window import BATCHES_MAX, Batch, SendWindow
 
@@ -49,7 +49,7 @@ WORDS: Final = (
 
 
 def _payload(topic: Topic, data: bytes) -> None:
-    found = parse_payload(topic, data)
+    found, head = parse_payload(topic, data), parse_envelope(data)
     if isinstance(found, Refusal):
         need(0 < len(found.reason) < 2000, "a refusal without a reason")
         return
@@ -58,6 +58,7 @@ def _payload(topic: Topic, data: bytes) -> None:
     need(data.split(b"\n")[1:] == [row.body for row in found.rows], "other bytes than came")
     need(all(a < b for a, b in pairwise([found.prev, *(row.seq for row in found.rows)])), "numbers that do not ascend")
     need(found.last <= SEQ_MAX, "a number beyond all")
+    need(head is not None and (head.epoch, head.prev) == (found.epoch, found.prev), "another envelope read alone")
     for row in found.rows:
         json.dumps(row.fields, ensure_ascii=False).encode("utf-8")
     again = parse_payload(topic, build_payload(found.station_id, found.epoch, found.prev, [r.body for r in found.rows]))
@@ -78,6 +79,16 @@ def _window(acks: list[Ack]) -> None:
         need(window.unacknowledged <= BATCHES_MAX and window.refused >= 0, "more on the way than may be")
 
 
+def _stored(epoch: int, spans: list[tuple[int, int]]) -> None:
+    """A centre that has stored these, in another order, acknowledges these."""
+    covered = Coverage()
+    for first, last in [*spans[::2], *spans[1::2]]:
+        covered = covered.add(first - 1, last)
+    need(covered == Coverage.of(spans) == covered.common(Coverage.of(spans)), "other spans than were added")
+    need(all(covered.covers(first - 1, last) for first, last in spans), "a span that is not covered")
+    need(list(Ack.of(epoch, covered).stored()) == spans, "another acknowledgement of what is stored")
+
+
 def _message(model: type[Message], data: bytes) -> Message | None:
     found = parse_message(model, data)
     if isinstance(found, Refusal):
@@ -90,6 +101,9 @@ def _message(model: type[Message], data: bytes) -> Message | None:
         need(all(a[1] < b[0] for a, b in pairwise(spans)), "spans that overlap")
         need(found.through < 0 or spans[0][1] >= found.through, "what is stored ends before through")
         need(all(first <= last <= found.highest for first, last in spans), "more stored than acknowledged")
+        _stored(found.epoch, spans)
+    if isinstance(found, Birth):
+        need(len(build_message(found.fitted())) <= found.bytes_max, "a birth larger than may be")
     return found
 
 

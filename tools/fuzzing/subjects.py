@@ -27,7 +27,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Subject:
-    """`parser`: modules of which 95 % of the lines must be reached by what the campaigns kept; `more` is shown too."""
+    """`parser`: of which 95 % of the lines must be reached by what the campaigns kept; `more` is shown too.
+
+    A module, or of one that writes too `module:what,reads`.
+    """
 
     targets: dict[str, Target]
     parser: tuple[str, ...]
@@ -64,8 +67,13 @@ SUBJECTS: Final = {
             "bodies": Target(("protocols.record", "central.shapes", "metrology.periods"), (400, 1200, 4000)),
             "notes": Target(("protocols.tlog", "protocols.tlog_cosign", "protocols.tlog_proofs"), (400, 900, 2000)),
         },
-        ("protocols.record", "central.shapes", "protocols.tlog_cosign"),
-        ("protocols.tlog", "protocols.tlog_proofs"),
+        (
+            "protocols.record:decode,encode,_plain,_as_written,_no_duplicates,_refuse", "central.shapes",
+            "protocols.tlog:decode64,parse_vkey,Verifier,check_text,signature_parts,split_note,open_note,open_checkpoint,"
+            "parse_checkpoint",
+            "protocols.tlog_cosign:WitnessKey,cosigned_at,line_name",
+            "protocols.tlog_proofs:verify_inclusion,verify_consistency",
+        ),
     ),
     "mqtt": Subject(
         {
@@ -73,7 +81,9 @@ SUBJECTS: Final = {
                 _under("protocols.mqtt", "payload", "messages", "topics", "coverage", "window"), (500, 1500, 6000)
             ),
         },
-        _under("protocols.mqtt", "payload", "messages", "topics", "coverage"),
+        _under(
+            "protocols.mqtt", "payload:parse_payload,parse_envelope,_row,_mismatch", "messages", "topics", "coverage"
+        ),
         _under("protocols.mqtt", "window"),
     ),
     "config": Subject(
@@ -147,7 +157,11 @@ SUBJECTS: Final = {
                 (200, 700, 2600),
             ),
         },
-        _under("firmware_bridge", "frame", "manage", "missing", "smp_line", "smp_talk"),
+        _under(
+            "firmware_bridge", "frame:unstuffed,checked,decode_frame,decode_body,Cutter",
+            "manage:Letter,decode_letter,identity,health,time_of,setting_of,_unpacked", "missing", "smp_line:Console",
+            "smp_talk:answers,understood,_refusal,_named,_int",
+        ),
         _under("firmware_bridge", "board"),
     ),
 }  # fmt: skip
