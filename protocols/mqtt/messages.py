@@ -31,7 +31,8 @@ Reason = Annotated[str, Field(max_length=REASON_MAX)]
 class Message(BaseModel):
     """What all have in common."""
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    # JSON may hold 1e400, which is read as infinity and cannot be written again.
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
     bytes_max: ClassVar[int] = MESSAGE_BYTES_MAX
 
@@ -150,8 +151,8 @@ class Birth(Message):
     epoch: Seq
     name_zh: str
     name_en: str
-    latitude: float
-    longitude: float
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    longitude: Annotated[float, Field(ge=-180, le=180)]
     height_m: float
     simulated: bool
     vkey: str

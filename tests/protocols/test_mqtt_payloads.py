@@ -1,6 +1,7 @@
 """MQTT topics, payloads and messages: what is built is read back; rubbish is a refusal, never an exception."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -218,24 +219,35 @@ def test_a_wrong_acknowledgement_is_refused(data: str) -> None:
     assert isinstance(parse_message(Ack, data.encode()), Refusal)
 
 
+BIRTH = Birth(
+    station_id="tower-01",
+    network="demo",
+    t="2026-01-01T00:00:00.000Z",
+    epoch=2,
+    name_zh="塔",
+    name_en="Tower",
+    latitude=30.5,
+    longitude=120.0,
+    height_m=10.0,
+    simulated=True,
+    vkey="plumeline/tower-01+00000000+AAAA",
+    series={"picarro.co2": BirthSeries(unit="umol/mol", kind="research")},
+)
+
+
 def test_state_and_birth_are_read_back() -> None:
     state = State(station_id="tower-01", online=True, t="2026-01-01T00:00:00.000Z")
     assert parse_message(State, build_message(state)) == state
-    birth = Birth(
-        station_id="tower-01",
-        network="demo",
-        t="2026-01-01T00:00:00.000Z",
-        epoch=2,
-        name_zh="塔",
-        name_en="Tower",
-        latitude=30.5,
-        longitude=120.0,
-        height_m=10.0,
-        simulated=True,
-        vkey="plumeline/tower-01+00000000+AAAA",
-        series={"picarro.co2": BirthSeries(unit="umol/mol", kind="research")},
-    )
-    assert parse_message(Birth, build_message(birth)) == birth
+    assert parse_message(Birth, build_message(BIRTH)) == BIRTH
+
+
+@pytest.mark.parametrize("place", ['"latitude":1e400', '"latitude":91', '"longitude":-180.5', '"height_m":-1e999'])
+def test_a_birth_at_no_place_is_refused(place: str) -> None:
+    name, _, value = place.partition(":")
+    text = build_message(BIRTH).decode()
+    wrong = parse_message(Birth, re.sub(f"{name}:[0-9.]+", f"{name}:{value}", text).encode())
+    assert isinstance(wrong, Refusal)
+    assert wrong.reason.startswith(name.strip('"'))
 
 
 @pytest.mark.parametrize(("count", "left"), [(1200, False), (10_000, False), (15_000, True)])
