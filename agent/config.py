@@ -67,7 +67,7 @@ class Instrument(Strict):
     driver: str
     bus: Name
     unit: int | None = Field(default=None, ge=0, le=65535)
-    poll_s: float | None = Field(default=None, gt=0, le=86400)
+    poll_s: float | None = Field(default=None, ge=0.001, le=86400)
     kind: Literal["regulated", "research"]
     rule: Literal["hj-stack", "hj-ambient", "ghg"]
     options: dict[str, str | int | float | bool | list[str]] = Field(default={})

@@ -72,16 +72,19 @@ def _file_problem(path: str, code: str, lang: Lang, line: int = 1, column: int =
     return ConfigErrors([Problem(path, line, column, "error", code, "", *said)])
 
 
-def _text(path: str, lang: Lang) -> str:
+def _bytes(path: str, lang: Lang) -> bytes:
     try:
         with Path(path).open("rb") as file:
-            data = file.read(BYTES_MAX + 1)
+            return file.read(BYTES_MAX + 1)
     except FileNotFoundError:
         raise _file_problem(path, "file-missing", lang) from None
     except IsADirectoryError:
         raise _file_problem(path, "file-folder", lang) from None
     except OSError as error:
         raise _file_problem(path, "file-unreadable", lang, reason=error.strerror) from None
+
+
+def _text(path: str, data: bytes, lang: Lang) -> str:
     if len(data) > BYTES_MAX:
         raise _file_problem(path, "file-large", lang, limit=BYTES_MAX)
     try:
@@ -98,7 +101,12 @@ def read(path: str | Path, lang: Lang = "en") -> tuple[Document, list[Problem]]:
     whatever else such a file says is not what was meant.
     """
     name = str(path)
-    reader = Reader(_text(name, lang))
+    return parsed(name, _bytes(name, lang), lang)
+
+
+def parsed(name: str, data: bytes, lang: Lang = "en") -> tuple[Document, list[Problem]]:
+    """`read` for the bytes of the file `name`, which is not looked at. Raises ConfigErrors as it does."""
+    reader = Reader(_text(name, data, lang))
     document = Document(name, reader.text, Node({}, 0), lang)
     failed: list[Problem] = []
     try:
@@ -125,6 +133,9 @@ def _swallow_problems(document: Document, words: list[tuple[int, str]]) -> list[
 
 
 def _unfit_problems(document: Document) -> list[Problem]:
+    # Only a zero itself or an escape makes such a text: what is decoded from UTF-8 holds no half of a pair.
+    if "\x00" not in document.text and "\\u" not in document.text:
+        return []
     said = sentences().say("text-unfit", document.lang)
     places = (line_and_column(document.text, at) for at in document.root.unfit())
     return [Problem(document.path, *place, "error", "text-unfit", "", *said) for place in places]
@@ -148,10 +159,16 @@ def validate(document: Document, model: type[Model]) -> Model:
 
 def load(path: str | Path, model: type[Model], lang: Lang = "en") -> Model:
     """Read a file and make its model. Raises ConfigErrors with every problem found."""
-    document, problems = read(path, lang)
+    return fitted(*read(path, lang), model)
+
+
+def fitted(document: Document, problems: list[Problem], model: type[Model]) -> Model:
+    """Make the model of a parsed file that has these problems. Raises ConfigErrors with them and every other found."""
     try:
         loaded = validate(document, model)
     except ConfigErrors as errors:
+        if not problems:
+            raise
         raise ConfigErrors(sorted(problems + errors.problems)) from None
     if problems:
         raise ConfigErrors(problems)

@@ -12,42 +12,46 @@ VALUES: Final = (
 )  # fmt: skip
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [path]
-    rows = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in rows:
-        found += _places(inner, (*path, key))
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Every member and item, as what holds it and its key there."""
+    found: list[tuple[Any, Any]] = []
+    waiting = [value]
+    while waiting:
+        holder = waiting.pop()
+        if isinstance(holder, dict):
+            found += [(holder, key) for key in holder]
+            waiting += [one for one in holder.values() if isinstance(one, dict | list)]
+        elif isinstance(holder, list):
+            found += [(holder, key) for key in range(len(holder))]
+            waiting += [one for one in holder if isinstance(one, dict | list)]
     return found
 
 
-def _at(value: Any, path: tuple[Any, ...]) -> Any:
-    for key in path:
-        value = value[key]
-    return value
+def _copy(value: Any) -> Any:
+    return json.loads(json.dumps(value)) if isinstance(value, dict | list) else value
 
 
 def damaged(value: Any, rng: random.Random) -> Any:
     """The same with a member dropped, given twice, renamed, moved, or of another value."""
     for _ in range(rng.choice((1, 1, 2, 4))):
         places = _places(value)
-        path = rng.choice(places)
-        if not path:
+        if not places or not rng.randrange(len(places) + 1):
             continue
-        parent, key = _at(value, path[:-1]), path[-1]
+        parent, key = rng.choice(places)
         match rng.randrange(6):
             case 0:
                 del parent[key]
             case 1 if isinstance(parent, dict):
                 parent[rng.choice((key + "x", key.upper(), "", "t", "kind"))] = parent.pop(key)
             case 2:
-                other = json.loads(json.dumps(_at(value, rng.choice(places))))
-                parent[key] = other
+                holder, other = rng.choice(places)
+                parent[key] = _copy(holder[other] if rng.randrange(len(places)) else value)
             case 3 if isinstance(parent, list):
-                parent.insert(key, json.loads(json.dumps(parent[key])))
+                parent.insert(key, _copy(parent[key]))
             case 4 if type(parent[key]) in (int, float) and abs(parent[key]) < 2**63:
                 parent[key] = parent[key] * rng.choice((-1, 0, 10, 1e9)) + rng.choice((0, 1, -1))
             case _:
-                parent[key] = json.loads(json.dumps(rng.choice(VALUES)))
+                parent[key] = _copy(rng.choice(VALUES))
     return value
 
 

@@ -89,7 +89,7 @@ SUBJECTS: Final = {
     "config": Subject(
         {
             "files": Target(
-                _under("host", "hjson", "hjson_scan", "document", "explain", "problems"), (400, 900, 3000), 20_000
+                _under("host", "hjson", "hjson_scan", "document", "explain", "problems"), (360, 1000, 3000)
             ),
         },
         _under("host", "hjson", "hjson_scan", "document", "explain", "problems"),

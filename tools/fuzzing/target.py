@@ -4,6 +4,7 @@ ROOT is the folder whose packages are tested. Half of the inputs are mutated as 
 whole again (the target's `inside`).
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -31,6 +32,9 @@ def main() -> None:
     with atheris.instrument_imports(include=list(SUBJECTS[subject].targets[name].lead)):
         module = target_of(subject, name)
     atheris.Setup([sys.argv[0], *options], module.one_input, custom_mutator=mutator(module))
+    # What is there by now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     atheris.Fuzz()
 
 
