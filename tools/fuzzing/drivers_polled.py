@@ -6,6 +6,8 @@ declaration and can be records. An answer that never becomes complete ends the p
 
 import random
 import re
+from collections.abc import Callable
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, Final
 
@@ -13,12 +15,14 @@ from drivers_frames import REPAIRS
 from drivers_scans import AT, check, joined, options_of, pieces, transcripts
 from must import need
 
-from drivers.base import Answer, Ask, BadAnswer, PolledDriver, ReadRegisters, Registers, Step, Tell, Text
-from drivers.registry import driver
+from drivers.base import Answer, Ask, BadAnswer, PolledDriver, PolledEntry, ReadRegisters, Registers, Step, Tell, Text
+from drivers.registry import entry
+from metrology.declaration import settled
 
 TRANSCRIPTS: Final = transcripts("text", "binary", "rtu", "tcp")
 STEPS_MAX: Final = 500
 POLLS: Final = 2
+ARRIVALS: Final = 12
 # More digits than the interpreter makes a number of.
 LONG: Final = b"9" * 5000
 DIGITS: Final = re.compile(rb"[0-9]+")
@@ -28,8 +32,25 @@ WORDS: Final = (
 )  # fmt: skip
 
 
+def _maker(transcript: Any) -> Callable[[], PolledDriver]:
+    """What `driver` does for a transcript, its entry found and its options settled once for all inputs."""
+    found = entry(transcript["driver"])
+    assert isinstance(found, PolledEntry)
+    return partial(found.make, "i", transcript["unit"], settled(found.info, options_of(transcript)))
+
+
+MAKERS: Final = [_maker(one) for one in TRANSCRIPTS]
+
+
 class SilentError(Exception):
     """The answer never became complete."""
+
+
+def _arrivals(step: Ask, came: bytes) -> list[int]:
+    """How much has come when the bus looks whether all is there: where a line ends, or after so many bytes each."""
+    if b"" in step.ends:
+        return list(range(1, len(came), 1 + len(came) // ARRIVALS))
+    return [length for length in range(1, len(came)) if came.endswith(step.ends, 0, length)][:ARRIVALS]
 
 
 def answered(step: Step, came: bytes, slowly: bool) -> Answer:
@@ -46,8 +67,7 @@ def answered(step: Step, came: bytes, slowly: bool) -> Answer:
         return Text(b"", AT)
     if not isinstance(step, Ask):
         return Registers((1,), AT)
-    lengths = range(1, len(came) + 1) if slowly and len(came) < 300 else (len(came),)
-    for length in lengths:
+    for length in (*(_arrivals(step, came) if slowly else ()), len(came)):
         if length <= step.answer_bytes_max and step.complete(came[:length]):
             return Text(came[:length], AT)
     raise SilentError
@@ -79,8 +99,7 @@ def one_input(data: bytes) -> None:
     """The target: one input of the fuzzer."""
     if len(data) < 2:
         return
-    transcript = TRANSCRIPTS[data[0] % len(TRANSCRIPTS)]
-    polled = driver(transcript["driver"], instrument="i", unit=transcript["unit"], options=options_of(transcript))
+    polled = MAKERS[data[0] % len(MAKERS)]()
     answers = list(pieces(data[2:]))
     if data[1] & 2 and answers:
         answers[-1] = DIGITS.sub(LONG, answers[-1], count=1)
@@ -98,6 +117,11 @@ def _bytes(transcript: Any, exchange: Any) -> bytes:
     return b"\xff" + pdu[1:2] if pdu[0] & 0x80 else pdu[2:]
 
 
+@cache
+def _known() -> list[bytes]:
+    return seeds()
+
+
 def seeds() -> list[bytes]:
     """The first inputs of this target: every poll of every transcript."""
     found = []
@@ -112,7 +136,7 @@ def inside(data: bytes, room: int, seed: int, mutate: Any) -> bytes:
     """Damage one answer; lengths and the instrument's check sum are right again."""
     rng = random.Random(seed)
     if len(data) < 4:
-        return rng.choice(seeds())[:room]
+        return rng.choice(_known())[:room]
     answers = list(pieces(data[2:])) or [b""]
     name = TRANSCRIPTS[data[0] % len(TRANSCRIPTS)]["driver"]
     at = rng.randrange(len(answers))
