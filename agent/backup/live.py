@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.store.segment import PAGE_BYTES, SCHEMA, SCHEMA_VERSION, CACHE_KiB, Raw, Segment, sync_folder
@@ -64,14 +65,17 @@ def _slice(segments: Segments, of: Head, after: int) -> list[Raw]:
 
 
 class Snapshot:
-    """A file of the log that is being made, closed at the end of its head."""
+    """A file of the log that is being made, closed at the end of its head.
+
+    Whoever gives up closes it while another thread may still be at a slice: that one ends first.
+    """
 
     def __init__(self, path: Path, of: Head) -> None:
         """Begin; what an attempt before left under the name is removed. Raises OSError, apsw.Error."""
         path.parent.mkdir(parents=True, exist_ok=True)
         for part in path.parent.glob(path.name + "*"):
             part.unlink()
-        self._path, self._of = path, of
+        self._path, self._of, self._lock = path, of, Lock()
         self._db = open_database(str(path), exclusive=True, read_only=False, page_bytes=PAGE_BYTES)
         self._db.pragma("synchronous", "OFF")  # all of it is made durable at once
         self._db.pragma("cache_size", -CACHE_KiB)
@@ -79,11 +83,15 @@ class Snapshot:
 
     def take(self, rows: Iterable[Raw]) -> None:
         """The next rows, as they lie in the log."""
-        with self._db:
+        with self._lock, self._db:
             self._db.executemany("INSERT INTO rec VALUES(?, ?, ?, ?)", rows)
 
     def end(self) -> None:
         """Whole and durable."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
         of = self._of
         with self._db:
             self._db.execute(
@@ -101,9 +109,10 @@ class Snapshot:
 
     def close(self) -> None:
         """Let go of a file that is not whole, and remove it."""
-        self._db.close()
-        for part in self._path.parent.glob(self._path.name + "*"):
-            part.unlink()
+        with self._lock:
+            self._db.close()
+            for part in self._path.parent.glob(self._path.name + "*"):
+                part.unlink()
 
 
 def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) -> dict[str, Handler]:

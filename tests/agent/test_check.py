@@ -100,7 +100,8 @@ BROKEN: dict[str, tuple[str, tuple[str, str], str, str, str]] = {
         "device: ^/dev/ttyS0, baud", "swallowed-key", 'Quote it: write "/dev/ttyS0"'),
     "poll that does not divide a minute": (
         "tower", ("poll_s: 4", "poll_s: 7"), "poll_s: ^7", "poll-uneven", "divides 60"),
-    "poll of no time at all": ("tower", ("poll_s: 4", "poll_s: 5e-324"), "poll_s: ^5e-324", "out-of-limits", ">= 0.001"),
+    "poll of no time at all": (
+        "tower", ("poll_s: 4", "poll_s: 5e-324"), "poll_s: ^5e-324", "out-of-limits", ">= 0.001"),
     "poll too slow for the rule": (
         "stack", ("poll_s: 1", "poll_s: 10"), "poll_s: ^10", "minute-impossible", "poll_s: 1 (at most 5)"),
     "unknown measurand": (

@@ -3,15 +3,18 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from peers.lines import Weather, tcp
 from peers.stations import StationProcess, bare
 
-from agent.store.segment import Segment, segment_files
+from agent.backup.live import Head, Snapshot
+from agent.store.segment import Raw, Segment, segment_files
 from protocols import record
 
 
@@ -144,3 +147,22 @@ async def test_a_backup_that_is_killed_leaves_nothing_that_passes_for_one(
         both = await asyncio.gather(*(station.program("backup", str(station.file), str(disk / n)) for n in "ab"))
         codes = [(await one.communicate(), one.returncode)[1] for one in both]
     assert 0 in codes
+
+
+def test_a_backup_given_up_in_the_middle_of_a_slice_is_removed_when_that_has_ended(tmp_path: Path) -> None:
+    made, began, go = tmp_path / "log.db", Event(), Event()
+
+    def rows() -> Iterator[Raw]:
+        began.set()
+        go.wait()
+        yield 1, "event", b"{}", bytes(32)
+
+    snapshot = Snapshot(made, Head(made, 1, 1, 2, b"", [], []))
+    with ThreadPoolExecutor(2) as threads:
+        taken = threads.submit(snapshot.take, rows())
+        began.wait()
+        closed = threads.submit(snapshot.close)
+        go.set()
+        closed.result()
+        taken.result()
+    assert not list(tmp_path.iterdir())
