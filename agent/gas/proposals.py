@@ -73,7 +73,7 @@ class Proposals:
         """The point records of a run. Raises ValueError where its name is none, or where it left no points."""
         try:
             points = await self._points(run)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # the latter at an end of the calendar
             raise ValueError(f"run {run}: a run is named by its sequence and its start") from error
         if not points:
             raise ValueError(f"run {run} left no points")

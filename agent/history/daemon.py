@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ from protocols import record
 
 Asked = TypeVar("Asked", bound=Strict)
 
+# What the store's numbers can be.
+Number = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
 
 class Kept(Protocol):
     """What of the daemon is asked."""
@@ -31,8 +34,8 @@ class Indexed(Strict):
 
     kind: str
     what: list[str] = Field(max_length=100)
-    period_s: int | None
-    since: tuple[str, int, int] = Field(strict=False)
+    period_s: Number | None
+    since: tuple[str, Number, Number] = Field(strict=False)
     until: str
     limit: int = Field(ge=1, le=query.ROWS_MAX)
 
@@ -48,8 +51,8 @@ class Newest(Strict):
 class Numbered(Strict):
     """One page by number."""
 
-    epoch: int
-    after: int
+    epoch: Number
+    after: Number
     kinds: list[str] = Field(max_length=len(record.KINDS))
     limit: int = Field(ge=1, le=query.ROWS_MAX)
 
@@ -57,14 +60,14 @@ class Numbered(Strict):
 class Placed(Strict):
     """A record by number."""
 
-    epoch: int
-    seq: int
+    epoch: Number
+    seq: Number
 
 
 class SeqAt(Strict):
     """A number by time."""
 
-    epoch: int
+    epoch: Number
     at: str
 
 

@@ -10,11 +10,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from calibration.standards.scale import traceable
 
 Parts = Mapping[str, float]
+
+
+# No gas is less, but for nothing at all, or more in any unit; squares of these are numbers still.
+NUMBER_MIN: Final = 1e-15
+NUMBER_MAX: Final = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Value:
     def __post_init__(self) -> None:
         traceable(self.scale)
         numbers = (self.value, self.uncertainty, self.u_measurement or 0.0, self.repeat_sd or 0.0)
-        if not all(math.isfinite(one) for one in numbers) or min(numbers[1:]) < 0.0:
+        if not all(one == 0.0 or NUMBER_MIN <= abs(one) <= NUMBER_MAX for one in numbers) or min(numbers[1:]) < 0.0:
             raise ValueError(
                 f"value {self.value}, uncertainty {self.uncertainty}: not both are numbers of a certificate"
             )

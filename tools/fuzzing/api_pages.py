@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from must import need
+from seldom import Seldom
 
 from central.app import Pages
 from central.config import Config
@@ -52,7 +53,7 @@ class Centre:
     def __init__(self) -> None:
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir(parents=True)
-        self.loop = asyncio.new_event_loop()
+        self.loop = asyncio.SelectorEventLoop(Seldom())
         asyncio.set_event_loop(self.loop)
         Accounts(FOLDER).add("admin", "admin", PASSWORD)
         self.app = self._application()

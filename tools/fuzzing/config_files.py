@@ -8,9 +8,9 @@ fourth of these is loaded again from a file and from its own values. Their check
 """
 
 import json
+import os
 import random
 import re
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,8 +27,8 @@ from host import hjson as strict
 from host.problems import ConfigErrors
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
-MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None
-FILE: Final = Path(tempfile.mkdtemp(prefix="plumeline-fuzz-", dir=MEMORY)) / "c"
+# In memory, so that nothing is left behind.
+FILE: Final = Path(f"/proc/self/fd/{os.memfd_create('plumeline-fuzz')}")
 NAME: Final = str(FILE)
 # One input in so many goes by a file; one loaded in so many is loaded again.
 FILED: Final = 8

@@ -132,7 +132,7 @@ SUBJECTS: Final = {
                     "agent.firmware.requests", "agent.reports", "host.control",
                 ),
                 (300, 700, 2500),
-                20_000,
+                50_000,
             ),
             "pages": Target(
                 (
@@ -140,7 +140,6 @@ SUBJECTS: Final = {
                     "web.forms", "web.guard", "web.shell",
                 ),
                 (120, 300, 1200),
-                20_000,
             ),
         },
         (

@@ -120,3 +120,11 @@ def test_the_order_of_certificates_makes_no_difference() -> None:
     fits = [drift_fit(history[k:] + history[:k]) for k in range(len(history))]
     for one, other in pairwise(fits):
         assert one.beta == pytest.approx(other.beta, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("value", "u"), [(1e300, 0.1), (420.0, 1e300), (420.0, 5e-324), (float("nan"), 0.1), (1.0, -1.0)]
+)
+def test_numbers_that_no_certificate_states_are_refused(value: float, u: float) -> None:
+    with pytest.raises(ValueError, match="numbers of a certificate"):
+        certified(0, value, u)
