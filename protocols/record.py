@@ -20,6 +20,8 @@ KINDS: Final = frozenset({"scan", "average", "calibration", "event", "config", "
 BODY_BYTES_MAX: Final = 256 * 1024
 # Whole numbers below this are exact in every JSON reader.
 _EXACT: Final = 2**53
+# Of what a stranger's body says where it makes no sense.
+_SHOWN_CHARACTERS_MAX: Final = 80
 # Of a status word that is a number no instrument means.
 _WORD_CHARACTERS_MAX: Final = 40
 
@@ -112,7 +114,7 @@ def decode(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict) or fields.get("v") != VERSION:
         raise RecordError("not an object of version 1")
     if not isinstance(fields.get("kind"), str) or fields["kind"] not in KINDS:
-        raise RecordError(f"unknown kind {fields.get('kind')!r}")
+        raise RecordError(f"unknown kind {repr(fields.get('kind'))[:_SHOWN_CHARACTERS_MAX]}")
     for name in ("epoch", "seq"):
         if not isinstance(fields.get(name), int) or isinstance(fields[name], bool) or fields[name] < 0:
             raise RecordError(f"{name} is missing or no non-negative integer")

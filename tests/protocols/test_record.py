@@ -121,6 +121,12 @@ def test_a_kind_of_any_type_is_refused_and_never_crashes(kind: bytes) -> None:
         decode(b'{"v":1,"epoch":1,"seq":0,"kind":' + kind + b"}")
 
 
+def test_what_is_said_of_a_kind_that_is_none_is_short() -> None:
+    with pytest.raises(RecordError, match="unknown kind") as refused:
+        decode(json.dumps({"v": 1, "kind": {"a": "x" * 1000, "b": [list(range(100))] * 10}}).encode())
+    assert len(str(refused.value)) < 200
+
+
 @pytest.mark.parametrize("number", [9.223372036854776e15, 2.0**53, -1.2345678901234567e20, 1e21, 1.7e308])
 def test_a_large_double_goes_and_comes_again_and_again(number: float) -> None:
     body = encode({"v": 1, "epoch": 1, "seq": 0, "kind": "event", "x": [number]})
