@@ -56,4 +56,4 @@ def one(seed: int, folder: Path, quick: bool) -> Result:
 
 if __name__ == "__main__":
     enter()
-    sys.exit(main(Campaign("full", "fills", 50, one, all_needs), __doc__))
+    sys.exit(main(Campaign("full", "fills", 20, one, all_needs), __doc__))
