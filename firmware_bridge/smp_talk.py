@@ -97,7 +97,7 @@ def understood(message: bytes, answer: type[R]) -> R | Refusal:
         return answer(header=header, version=header.version, smp_data=message, **known)
     except ValidationError as error:
         places = sorted({".".join(str(part) for part in one["loc"]) for one in error.errors()})
-        return Refusal(f"an answer without a usable {', '.join(places)}")
+        return Refusal(f"an answer without a usable {', '.join(places)[:REASON_CHARACTERS_MAX]}")
 
 
 def _refusal(fields: dict[Any, Any]) -> Refusal | None:
@@ -122,4 +122,5 @@ def _named(group: int | None, code: int | None) -> str:
 
 
 def _int(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    """A number as SMP has them, 32 bits wide; CBOR knows longer ones than can be written out."""
+    return value if isinstance(value, int) and abs(value) < 2**32 else None

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
+import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,6 +191,23 @@ def test_whatever_a_board_answers_is_understood_or_a_refusal(body: bytes) -> Non
     message = bytes.fromhex("0B 00 00 00 00 01 00 01") + body
     found = understood(message, ImageUploadWriteResponse)
     assert isinstance(found, ImageUploadWriteResponse | Refusal)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rc": 10**6000},
+        {"err": {"group": 1, "rc": -(10**6000)}},
+        {"images": [{"slot": 0, "version": "1", cbor2.CBORTag(11, tuple(range(300))): 1}]},
+        {"images": [{"x" * 5000: 1}]},
+    ],
+    ids=["long code", "long code of a group", "long key", "long name"],
+)
+def test_a_refusal_is_short_whatever_an_answer_holds(fields: dict[str, Any]) -> None:
+    header = bytes.fromhex("0300000600010000")
+    found = understood(header + cbor2.dumps(fields), ImageStatesReadResponse)
+    assert isinstance(found, Refusal)
+    assert 0 < len(found.text) < 200
 
 
 def test_errors_of_both_versions_are_told() -> None:
