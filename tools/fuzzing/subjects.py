@@ -118,10 +118,11 @@ SUBJECTS: Final = {
             "drivers.alicat", "drivers.bayern_hessen", "drivers.bronkhorst", "drivers.dlt645",
             "drivers.gill_windsonic", "drivers.lgr_gga", "drivers.licor_li7810", "drivers.licor_li850",
             "drivers.line_stream", "drivers.ma_adam", "drivers.ma_modbus", "drivers.mhz19", "drivers.nmea_gps",
-            "drivers.picarro", "drivers.picarro_reply", "drivers.sds011", "drivers.senseair_ram", "drivers.sps30",
+            "drivers.picarro:Picarro,_number,_plain", "drivers.picarro_reply", "drivers.sds011", "drivers.senseair_ram",
+            "drivers.sps30",
             "drivers.thermo_clink", "drivers.vaisala_gmp343", "drivers.values", "drivers.binary",
         ),
-        ("drivers.register_map", "drivers.register_table", "drivers.text_line", "agent.wires.line_modbus"),
+        ("drivers.register_map", "drivers.register_table", "drivers.text_line"),
     ),
     "api": Subject(
         {
