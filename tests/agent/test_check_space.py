@@ -63,7 +63,7 @@ def test_the_quota_that_is_asked_for_is_enough_and_scales_with_the_rate(station:
 
 
 def test_a_disk_without_the_room_is_told_where_the_store_is(station: Station, tmp_path: Path) -> None:
-    station.document["instruments"]["weather"]["poll_s"] = 0.0001
+    station.document["instruments"]["weather"]["poll_s"] = 0.001
     assert set(station.problems(quota_GB=10_000_000)) == set()
     (tmp_path / "store").mkdir()
     assert set(station.problems()) == {"disk-short"}
