@@ -104,8 +104,8 @@ def campaign(subject: str, target: str, inputs: int, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{subject}-{target}"
     corpus = folder / name
-    if not corpus.exists():
-        seed(corpus, target_of(subject, target).seeds())
+    # Each time: those that are new since the campaign began come to the others.
+    seed(corpus, target_of(subject, target).seeds())
     mine, left = load(folder, name), inputs
     while left > 0:
         slice_ = min(SUBJECTS[subject].targets[target].slice_, left)

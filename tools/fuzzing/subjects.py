@@ -92,7 +92,11 @@ SUBJECTS: Final = {
                 _under("host", "hjson", "hjson_scan", "document", "explain", "problems"), (360, 1000, 3000)
             ),
         },
-        _under("host", "hjson", "hjson_scan", "document", "explain", "problems"),
+        _under(
+            "host",
+            "hjson:_whole,_syntax_problem,_text,parsed,_swallow_problems,_unfit_problems,_repeat_problem,validate,fitted",
+            *("hjson_scan", "document", "explain", "problems"),
+        ),
     ),
     "drivers": Subject(
         {
