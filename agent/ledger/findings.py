@@ -19,6 +19,7 @@ class Row:
     body: bytes | None
     leaf: bytes | None = None
     file: int = 0
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

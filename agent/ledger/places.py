@@ -69,10 +69,10 @@ def _rows(path: Path, epoch: int, first: int) -> Iterator[Row | Finding]:
     try:
         head = db.execute("SELECT next_seq FROM head").fetchone()
         last: Any = None
-        for seq, leaf, body in db.execute("SELECT seq, leaf, body FROM rec ORDER BY seq"):
+        for seq, kind, leaf, body in db.execute("SELECT seq, kind, CAST(leaf AS BLOB), body FROM rec ORDER BY seq"):
             last = seq
             # What was kept of a file whose raw was removed has its leaf, and no body.
-            yield Row(epoch, seq, unpack(body) or None, leaf, first)
+            yield Row(epoch, seq, unpack(body) or None, leaf, first, kind)
         if head and last is not None and head[0] != last + 1:
             yield Finding("head-differs", epoch, last, {"file": path.name, "next": head[0]})
     finally:

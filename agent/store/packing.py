@@ -34,8 +34,11 @@ def pack(body: bytes) -> bytes:
     return packed if len(packed) < len(body) else body
 
 
-def unpack(stored: bytes) -> bytes:
+def unpack(stored: object) -> bytes:
     """The body of a stored one. What no longer can be unpacked comes back as it is: its leaf hash says so."""
+    if not isinstance(stored, bytes):
+        # SQLite keeps any type in any column, and somebody may have written another there.
+        return repr(stored).encode()
     if stored[:1] != DEFLATED:
         return stored
     unpacker = zlib.decompressobj(_WINDOW, WORDS)

@@ -189,7 +189,8 @@ class Segment:
 
     def leaves(self, start: int, end: int = 2**62) -> list[bytes]:
         """Leaf hashes from `start` on, below `end`, in order."""
-        rows = self._db.execute("SELECT leaf FROM rec WHERE seq >= ? AND seq < ? ORDER BY seq", (start, end))
+        numbers = "SELECT CAST(leaf AS BLOB) FROM rec WHERE seq >= ? AND seq < ? ORDER BY seq"
+        rows = self._db.execute(numbers, (start, end))
         return [leaf for (leaf,) in rows]
 
     def places(self) -> dict[str, Place]:
@@ -212,11 +213,11 @@ class Segment:
     def damaged(self, last: int) -> list[int]:
         """Sequence numbers among the newest `last` records whose body no longer gives its leaf hash."""
         cursor = self._db.execute("SELECT seq, leaf, body FROM rec WHERE seq >= ?", (self.next_seq - last,))
-        return [seq for seq, leaf, body in cursor if body and leaf_hash(unpack(body)) != leaf]
+        return [seq for seq, leaf, body in cursor if body != b"" and leaf_hash(unpack(body)) != leaf]
 
     def walk(self) -> Iterator[tuple[int, str, bytes, bytes]]:
         """(seq, kind, leaf, body) of every record, in order; the body of raw that was removed is empty."""
-        rows = self._db.execute("SELECT seq, kind, leaf, body FROM rec ORDER BY seq")
+        rows = self._db.execute("SELECT seq, kind, CAST(leaf AS BLOB), body FROM rec ORDER BY seq")
         return ((seq, kind, leaf, unpack(body)) for seq, kind, leaf, body in rows)
 
     def abandon(self) -> None:

@@ -5,6 +5,7 @@ meant for this peer, consecutive; `prev` is the number of the one before the fir
 """
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,8 @@ PAYLOAD_BYTES_MAX: Final = record.BODY_BYTES_MAX + ENVELOPE_BYTES_MAX
 BATCH_BYTES: Final = 128 * 1024
 RECORDS_MAX: Final = 1000
 SEQ_MAX: Final = 2**53
+# An escape of half a pair; behind a backslash that is itself escaped, these are letters of a text.
+_SURROGATE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
 
 
 class Envelope(BaseModel):
@@ -101,7 +104,7 @@ def parse_envelope(data: bytes) -> Envelope | None:
 
 def _row(body: bytes) -> Row:
     # RFC 8785 writes characters as UTF-8; an escape of a surrogate half would be text that no store can keep.
-    if b"\\ud" in body.lower():
+    if _SURROGATE.search(body):
         raise record.RecordError("surrogate escape, not canonical")
     fields = record.decode(body)
     return Row(fields["seq"], body, fields)

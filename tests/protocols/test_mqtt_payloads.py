@@ -38,6 +38,14 @@ def body(seq: int, *, kind: str = "scan", epoch: int = 1, **more: object) -> byt
     return encode({"v": 1, "epoch": epoch, "seq": seq, "kind": kind, "t": "2026-01-01T00:00:00.000Z", **more})
 
 
+@pytest.mark.parametrize("text", ["C:\\Udo\\clock.jpg", "\\ud800", "\\\\uDfff", "😀", '\\"\\ud'])
+def test_a_text_with_backslashes_is_a_text(text: str) -> None:
+    payload = build_payload("tower-01", 1, 4, [body(5, kind="event", what="seen", reason=text)])
+    found = parse_payload(Topic("demo", "tower-01", "up", "event"), payload)
+    assert isinstance(found, Payload), found
+    assert found.rows[0].fields["reason"] == text
+
+
 names = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,39}", fullmatch=True)
 
 

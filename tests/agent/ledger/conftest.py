@@ -106,6 +106,10 @@ class Forger:
             lambda db: db.execute("UPDATE rec SET body = ?, leaf = ? WHERE seq = ?", (body, leaf_hash(body), seq))
         )
 
+    def execute(self, statement: str, *values: Any) -> None:
+        """Whatever else he likes, in each file."""
+        self._each(lambda db: db.execute(statement, values))
+
     def swap(self, one: int, other: int) -> None:
         """Two records in each other's place, numbers and hashes made to fit."""
         bodies = self.bodies()

@@ -76,6 +76,24 @@ def test_one_who_edits_the_listed_leaf_too_is_named_by_the_signed_root(copied: C
     assert ("altered", checkpoint) in named(found)
 
 
+def test_a_record_hidden_under_another_kind_is_named(copied: Copied, verified: Any) -> None:
+    forger = copied("kind")
+    seq = forger.first("average")
+    forger.execute("UPDATE rec SET kind = 'event' WHERE seq = ?", seq)
+    code, found = verified(forger.folder)
+    assert (code, named(found)) == (1, {("says-another-kind", seq)})
+
+
+@pytest.mark.parametrize("body", ["abc", 7, 0, 1.5])
+def test_a_body_of_another_type_of_sqlite_is_named(copied: Copied, verified: Any, body: object) -> None:
+    forger = copied("type")
+    seq = forger.first("average")
+    forger.execute("UPDATE rec SET body = ? WHERE seq = ?", body, seq)
+    code, found = verified(forger.folder)
+    assert code == 1
+    assert {("leaf-differs", seq), ("unreadable", seq)} <= named(found)
+
+
 @pytest.mark.parametrize("kind", ["checkpoint", "average", "event"])
 def test_a_body_without_its_members_is_named_and_the_walk_goes_on(copied: Copied, verified: Any, kind: str) -> None:
     forger = copied(f"bare-{kind}")
