@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from agent.store.index import Index
@@ -93,6 +94,24 @@ def spoil(path: Path, what: bytes, at: int) -> None:
     assert what in data
     for found in re.finditer(re.escape(what), data):
         flip(path, found.start() + at)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["body = 'abc'", "body = 7", "body = 0", "leaf = 'abc'", "leaf = 1.5", "kind = 7"],
+)
+async def test_all_but_a_record_of_other_types_comes_back(tmp_path: Path, change: str) -> None:
+    """SQLite keeps any type in any column: whoever has its shell may put one there."""
+    clock = ManualClock(START)
+    async with Life(tmp_path, clock) as life:
+        bodies = await life.write(40)
+    db = apsw.Connection(str(life.segments / FILE))
+    db.execute(f"UPDATE rec SET {change} WHERE seq = 23")
+    db.close()
+    await clock.advance(3600)
+    async with Life(tmp_path, clock) as life:
+        await life.salvaged()
+        assert {**await life.all_of(1), 23: b""} == {**dict(enumerate(bodies)), 23: b""}
 
 
 async def test_all_but_the_flipped_record_comes_back_under_its_old_number(tmp_path: Path) -> None:
