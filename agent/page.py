@@ -109,6 +109,8 @@ class Page:
 
     async def _looked_up(self, series: str, at: str, period: str) -> tuple[dict[str, Any], str]:
         line = ("trace", f"--period={period}", "--socket", self._socket, "--json", "--", series, at)
+        if "\0" in "".join(line):
+            return {}, "a name or a time with a zero in it"
         async with self._turn:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "agent", *line, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

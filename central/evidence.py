@@ -67,7 +67,8 @@ class Evidence:
             self._walk(epoch, trees)
         missing = sorted(set(averages) - trees.included)
         return {
-            "station": self._station, "vkey": self._vkey, "from": self._since, "to": self._until,
+            "station": self._station, "vkey": self._vkey or keys.newest(self._db, self._station, ""),
+            "from": self._since, "to": self._until,
             "keys": keys.history(self._db, self._station, self._vkey),
             "epochs": [self._epoch(epoch) for epoch in self._spans],
             "records": dict(self._kinds()),

@@ -30,10 +30,12 @@ SHOWN_CHARACTERS: Final = 300
 
 
 def verify(line: argparse.Namespace) -> int:
-    """Write the evidence; 1 where something speaks against the data, 2 for a wrong request."""
+    """Write the evidence; 1 where something speaks against the data, or a record asked for has no proof; 2 if wrong."""
     try:
         config = load(line.config, Config, line.lang)
         since, until = instant(line.since, OFFSET_H), instant(line.until, OFFSET_H, end=True)
+        if since >= until:
+            raise ValueError(f"--from {line.since} --to {line.until}: ends before it begins")
         station = config.stations[line.station]
         wanted = [_place(text) for text in line.record]
         signer = signer_of(config, line.key)
@@ -54,11 +56,15 @@ def verify(line: argparse.Namespace) -> int:
     document = encode(report)
     text = "\n".join(_text(report, hashlib.sha256(document).hexdigest(), line.lang)) + "\n"
     note = signer.sign(text) if signer else f"{text}\n{_words().table['unsigned'][line.lang]}\n"
+    proven = {tuple(proof["record"]) for proof in found["proofs"]}
+    if unproven := [place for place in wanted if place not in proven]:
+        told = ", ".join(f"{epoch}:{seq}" for epoch, seq in unproven)
+        print(f"--record {told}: not held, or under no checkpoint that is believed", file=sys.stderr)
     if line.out:
         Path(line.out).write_bytes(document)
         Path(line.out).with_suffix(".txt").write_text(note, encoding="utf-8")
     print(document.decode() if line.json else note, end="\n" if line.json else "")
-    return int(wrong(report) > 0)
+    return int(wrong(report) > 0 or bool(unproven))
 
 
 def _place(text: str) -> Place:

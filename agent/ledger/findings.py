@@ -1,6 +1,6 @@
 """What a walk along the log takes and gives."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,15 @@ class Row:
     leaf: bytes | None = None
     file: int = 0
     kind: str | None = None
+
+    def says_otherwise(self, fields: Mapping[str, Any]) -> "Iterator[Finding]":
+        """Where its body names another place, or another kind than it is kept as: who looks for a kind looks there."""
+        if (fields["epoch"], fields["seq"]) != (self.epoch, self.seq):
+            yield Finding("says-another-number", self.epoch, self.seq, {"says": [fields["epoch"], fields["seq"]]})
+        if self.kind not in (None, fields["kind"]):
+            yield Finding(
+                "says-another-kind", self.epoch, self.seq, {"kept_as": str(self.kind), "says": fields["kind"]}
+            )
 
 
 @dataclass(frozen=True, slots=True)

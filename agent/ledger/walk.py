@@ -88,11 +88,7 @@ class Walk:
             held.since[row.seq] = leaf, "?"
             yield Finding("unreadable", row.epoch, row.seq, {"why": str(error)})
             return
-        if (fields["epoch"], fields["seq"]) != (row.epoch, row.seq):
-            yield Finding("says-another-number", row.epoch, row.seq, {"says": [fields["epoch"], fields["seq"]]})
-        if row.kind not in (None, fields["kind"]):
-            # Whoever looks for records of a kind looks there.
-            yield Finding("says-another-kind", row.epoch, row.seq, {"kept_as": str(row.kind), "says": fields["kind"]})
+        yield from row.says_otherwise(fields)
         try:
             # All at once: a body that somebody altered may lack what its kind has.
             yield from list(self._meaning(held, row, fields))

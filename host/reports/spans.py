@@ -14,7 +14,13 @@ def instant(text: str, offset_h: float, *, end: bool = False) -> datetime:
     At the `end` of a span a year, quarter, month or day means its end. An instant without a zone is the station's.
     Raises ValueError.
     """
-    text = text.strip()
+    try:
+        return _instant(text.strip(), offset_h, end)
+    except OverflowError as error:
+        raise ValueError(f"{text}: beyond the ends of the calendar") from error
+
+
+def _instant(text: str, offset_h: float, end: bool) -> datetime:
     if short := _SHORT.fullmatch(text):
         year, month, quarter = short.groups()
         first = int(month) if month else 3 * int(quarter) - 2 if quarter else 1

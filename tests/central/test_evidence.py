@@ -198,6 +198,30 @@ def test_a_wrong_request_is_two(centre: Centre, more: list[str], capsys: pytest.
     assert capsys.readouterr().err
 
 
+def test_a_record_asked_for_that_is_not_held_is_said(
+    centre: Centre, minutes: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    centre.deliver(minutes)
+    config = str(centre.folder / "central.hjson")
+    line = ["--lang", "en", "verify", config, "--station", "tower", "--from", "2026-03-01", "--to", "2026-03-02"]
+    assert main([*line, "--record", "0:1"]) == 0
+    capsys.readouterr()
+    assert main([*line, "--record", "0:1", "--record", "0:99999", "--record", f"{10**30}:1"]) == 1
+    assert f"--record 0:99999, {10**30}:1: not held" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "said"),
+    [("2026-03-02", "2026-03-01", "ends before it begins"), ("0001", "9999-12", "calendar")],
+)
+def test_an_interval_that_is_none_is_two(
+    centre: Centre, capsys: pytest.CaptureFixture[str], since: str, until: str, said: str
+) -> None:
+    config = str(centre.folder / "central.hjson")
+    assert main(["--lang", "en", "verify", config, "--station", "tower", "--from", since, "--to", until]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_store_of_an_older_centre_is_a_message(
     centre: Centre, minutes: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
