@@ -16,6 +16,7 @@ _Scan = Callable[[str, int], tuple[Any, int]]
 # What an unquoted word swallows when it runs to the end of its line: the next key, a comment, a closing bracket.
 _NEXT_KEY: Final = re.compile(r",\s*[\w.-]+\s*:(\s|$)")
 _UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
+_NO_ESCAPE: Final = re.compile(r"\\u(?![0-9a-fA-F]{4})")
 _COMMENT: Final = re.compile(r"\s(//|/\*)|#")
 
 
@@ -71,6 +72,12 @@ class Reader:
         except IndexError:  # the library reads past the end inside an unclosed comment or '''text
             what, sign = ("comment", "/*") if "/*" in self.text else ("string", "'''")
             raise HjsonDecodeError(f"Unterminated {what}", self.text, max(self.text.rfind(sign), 0)) from None
+        except ValueError as error:
+            if isinstance(error, HjsonDecodeError):
+                raise
+            # The library takes the four characters of "\\u-00f" for a number, and finds no character for it.
+            wrong = _NO_ESCAPE.search(self.text)
+            raise HjsonDecodeError("Invalid escape", self.text, wrong.start() if wrong else 0) from None
         if rest:
             raise HjsonDecodeError("Extra data", self.text, end)
         return Node(value, start)

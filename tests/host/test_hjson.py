@@ -147,6 +147,7 @@ def test_plain_unquoted_text_is_allowed(tmp_path: Path) -> None:
         ('{ rates: [1', 1, 12, "syntax-open"),
         ('{ rates: [1e999] }', 1, 11, "syntax-number"),
         ("[1]", 1, 1, "syntax-key"),
+        ('{ name: "a\\u-00f" }', 1, 11, "syntax-escape"),
     ],
 )  # fmt: skip
 def test_syntax_errors_have_their_place(tmp_path: Path, text: str, line: int, column: int, code: str) -> None:
