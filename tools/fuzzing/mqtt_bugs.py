@@ -16,7 +16,7 @@ BUGS: Final = {
         "payloads",
         "text that no store can keep is taken",
         "protocols/mqtt/payload.py",
-        'if b"\\\\ud" in body.lower():',
+        "if _SURROGATE.search(body):",
         'if b"\\\\ud8" in body:',
     ),
     "overlap": Bug(
