@@ -180,6 +180,7 @@ async def test_a_damaged_log_leaves_a_gap_from_the_last_average_on(tmp_path: Pat
     clock = ManualClock(START)
     async with Life(tmp_path, clock) as life:
         await life.measure(150)
+        await life.log.append("event", {"what": "behind the scans, so they are committed"})
         scans = await life.log.read(-1, kinds=frozenset({"scan"}), limit=10)
     spoil(tmp_path, scans[-1])
     await clock.advance(3600)
