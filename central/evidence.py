@@ -14,7 +14,7 @@ from typing import Any, Final
 import apsw
 
 from central import keys
-from central.coverage import read_coverage
+from central.coverage import read_coverage, read_set_aside
 from central.history import StoreSource
 from protocols.record import RecordError, decode
 from protocols.tlog import Frontier, NoteError, leaf_hash, open_checkpoint, split_hashes
@@ -60,12 +60,16 @@ class Evidence:
         return self._source.seq_at(epoch, self._since), self._source.seq_at(epoch, self._until)
 
     def report(self, wanted: Collection[Place] = ()) -> dict[str, Any]:
-        """The report; proofs for `wanted` records (epoch, seq), else for the newest average of the interval."""
+        """The report; proofs for `wanted` records (epoch, seq), else for the newest average of the interval.
+
+        `unproven` are those asked for that are not held, or lie under no checkpoint that is believed.
+        """
         averages = self._averages()
         trees = Trees(averages, wanted or sorted(averages)[-1:])
         for epoch in self._spans:
             self._walk(epoch, trees)
         missing = sorted(set(averages) - trees.included)
+        proven = {tuple(proof["record"]) for proof in trees.proofs}
         return {
             "station": self._station, "vkey": self._vkey or keys.newest(self._db, self._station, ""),
             "from": self._since, "to": self._until,
@@ -83,6 +87,7 @@ class Evidence:
                 "not_included_count": len(missing),
             },
             "proofs": trees.proofs,
+            "unproven": [list(place) for place in sorted(set(wanted) - proven)],
         }  # fmt: skip
 
     def _averages(self) -> dict[Place, bytes]:
@@ -101,7 +106,12 @@ class Evidence:
             for low, high in read_coverage(self._db, self._station, epoch).holes(end - 1)
             if high >= first
         ]
-        return {"epoch": epoch, "first": first, "end": end, "holes": holes[:LISTED_MAX], "holes_count": len(holes)}
+        aside = read_set_aside(self._db, self._station, epoch).items()
+        told = [[seq, why] for seq, why in aside if any(low <= seq <= high for low, high in holes)]
+        return {
+            "epoch": epoch, "first": first, "end": end, "holes": holes[:LISTED_MAX], "holes_count": len(holes),
+            "set_aside": told,
+        }  # fmt: skip
 
     def _kinds(self) -> Counter[str]:
         found: Counter[str] = Counter()
@@ -246,4 +256,5 @@ def wrong(report: dict[str, Any]) -> int:
         + len(averages["altered"])
         + sum(epoch["holes_count"] for epoch in report["epochs"])
         + sum(not proof["included"] for proof in report["proofs"])
+        + len(report["unproven"])
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import apsw
 
-from central.coverage import read_coverage
+from central.coverage import settled_through
 from central.events import put_event
 from metrology.periods import iso
 from protocols.mqtt.payload import SEQ_MAX
@@ -84,11 +84,11 @@ def take_key_record(db: apsw.Connection, tree: Tree, seq: int, fields: Mapping[s
 
 
 def resolve(db: apsw.Connection, tree: Tree, enrolled: str) -> None:
-    """Judge what the station says of its key, as far as nothing before it is missing."""
+    """Judge what the station says of its key, as far as nothing before it is still on its way."""
     rows: Any = db.execute(
         "SELECT size FROM station_key WHERE station_id = ? AND epoch = ? AND how = 'pending' ORDER BY size", tree
     ).fetchall()
-    through = read_coverage(db, *tree).through if rows else -1
+    through = settled_through(db, *tree) if rows else -1
     for (size,) in rows:
         if size - 1 <= through:
             body: Any = db.execute(

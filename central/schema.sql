@@ -21,6 +21,12 @@ CREATE TABLE coverage (
     PRIMARY KEY (station_id, epoch, from_seq)
 ) WITHOUT ROWID;
 
+-- Records that this centre refused for good, as their station says: what waits for all before it does not wait for them.
+CREATE TABLE set_aside (
+    station_id TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (station_id, epoch, seq)
+) WITHOUT ROWID;
+
 CREATE TABLE raw (
     station_id TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, instrument TEXT NOT NULL,
     measurand TEXT NOT NULL, at TEXT NOT NULL, value REAL, unit TEXT NOT NULL, causes TEXT NOT NULL,

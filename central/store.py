@@ -13,7 +13,7 @@ from typing import Final
 from central import cosigning, keys, witness
 from central.agreement import join
 from central.config import Station
-from central.coverage import read_coverage, write_coverage
+from central.coverage import read_coverage, take_set_aside, write_coverage
 from central.entries import Delivery, Entry
 from central.events import put_event
 from central.rollup import Touched, roll_up
@@ -25,7 +25,7 @@ from protocols.mqtt.messages import Birth, State
 from protocols.mqtt.payload import SEQ_MAX
 from protocols.tlog_cosign import Cosigner
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 # A centre's rows go to many places of its file: more memory, and fewer ways back from the WAL, than a station has.
 CACHE_KIB: Final = 64 * 1024
 CHECKPOINT_PAGES: Final = 8192
@@ -75,6 +75,8 @@ class Store:
                 entries = [entry for entry in delivery.entries if self._is_new(delivery, entry)]
                 for entry in entries:
                     self._add_entry(delivery, entry, touched)
+                    if entry.kind == "event" and (of := take_set_aside(self.db, tree[0], entry.fields)) is not None:
+                        new.setdefault((tree[0], of), set())
                 self._stamp(delivery, entries)
                 new.setdefault(tree, set()).update(entry.seq for entry in entries)
                 before = covered[tree] if tree in covered else read_coverage(self.db, *tree)

@@ -27,10 +27,12 @@ from protocols.tlog_cosign import cosigner_from_seed
 # Events and ranges that the readable text shows; the JSON has them all.
 SHOWN_MAX: Final = 20
 SHOWN_CHARACTERS: Final = 300
+# All numbers that a record can have (below 2^53) and canonical JSON can say.
+DIGITS_MAX: Final = 15
 
 
 def verify(line: argparse.Namespace) -> int:
-    """Write the evidence; 1 where something speaks against the data, or a record asked for has no proof; 2 if wrong."""
+    """Write the evidence; 1 where something speaks against the data or nothing is held; 2 for a wrong request."""
     try:
         config = load(line.config, Config, line.lang)
         since, until = instant(line.since, OFFSET_H), instant(line.until, OFFSET_H, end=True)
@@ -56,21 +58,24 @@ def verify(line: argparse.Namespace) -> int:
     document = encode(report)
     text = "\n".join(_text(report, hashlib.sha256(document).hexdigest(), line.lang)) + "\n"
     note = signer.sign(text) if signer else f"{text}\n{_words().table['unsigned'][line.lang]}\n"
-    proven = {tuple(proof["record"]) for proof in found["proofs"]}
-    if unproven := [place for place in wanted if place not in proven]:
-        told = ", ".join(f"{epoch}:{seq}" for epoch, seq in unproven)
+    if found["unproven"]:
+        told = ", ".join(f"{epoch}:{seq}" for epoch, seq in found["unproven"])
         print(f"--record {told}: not held, or under no checkpoint that is believed", file=sys.stderr)
     if line.out:
-        Path(line.out).write_bytes(document)
-        Path(line.out).with_suffix(".txt").write_text(note, encoding="utf-8")
+        try:
+            Path(line.out).write_bytes(document)
+            Path(line.out).with_suffix(".txt").write_text(note, encoding="utf-8")
+        except OSError as error:
+            print(f"--out {line.out}: {error.strerror}", file=sys.stderr)
+            return 2
     print(document.decode() if line.json else note, end="\n" if line.json else "")
-    return int(wrong(report) > 0 or bool(unproven))
+    return int(wrong(report) > 0 or not report["records"])
 
 
 def _place(text: str) -> Place:
     epoch, _, seq = text.partition(":")
-    if not (epoch.isdecimal() and seq.isdecimal()):
-        raise ValueError(f"--record {text}: write EPOCH:NUMBER")
+    if not (epoch.isdecimal() and seq.isdecimal() and max(len(epoch), len(seq)) <= DIGITS_MAX):
+        raise ValueError(f"--record {text}: write EPOCH:NUMBER, each of at most {DIGITS_MAX} digits")
     return int(epoch), int(seq)
 
 
@@ -102,6 +107,10 @@ def _text(report: dict[str, Any], digest: str, lang: Lang) -> Iterator[str]:
             "epoch", epoch=epoch["epoch"], first=epoch["first"], last=epoch["end"] - 1, holes=epoch["holes_count"],
             list=f": {shown}" if shown else "",
         )  # fmt: skip
+        for seq, reason in epoch["set_aside"][:SHOWN_MAX]:
+            yield say("set_aside", epoch=epoch["epoch"], seq=seq, reason=reason[:SHOWN_CHARACTERS])
+    if not report["records"]:
+        yield say("empty")
     yield say("records", kinds=_counts(report["records"]))
     yield say("checkpoints", verdicts=_counts(report["checkpoints"]), refused=len(report["checkpoints_refused"]))
     yield say("challenges", verdicts=_counts(report["challenges"]["verdicts"]))
@@ -117,6 +126,8 @@ def _text(report: dict[str, Any], digest: str, lang: Lang) -> Iterator[str]:
     for proof in report["proofs"]:
         epoch, seq = proof["record"]
         yield say("proof", epoch=epoch, seq=seq, size=proof["size"], included=say("yes" if proof["included"] else "no"))
+    for epoch, seq in report["unproven"]:
+        yield say("unproven", epoch=epoch, seq=seq)
     yield say("verdict", count=wrong(report))
     yield say("digest", digest=digest)
 

@@ -15,7 +15,7 @@ import apsw
 
 from central import keys
 from central.carried import compare
-from central.coverage import read_coverage
+from central.coverage import settled_through
 from central.entries import Entry
 from central.events import put_event
 from central.shapes import CheckpointBody, shape
@@ -102,7 +102,7 @@ def judge(db: apsw.Connection, station_id: str, epoch: int, enrolled: str) -> No
         " ORDER BY size LIMIT ?",
         (*tree, JUDGED_MAX),
     ).fetchall()
-    through = read_coverage(db, *tree).through if pending else -1
+    through = settled_through(db, *tree) if pending else -1
     for size, first in pending:
         if first > frontier.size and through < size and not broken:
             continue

@@ -36,8 +36,14 @@ def root(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes:
     return found if last == 0 else b""
 
 
-with open(sys.argv[1], encoding="utf-8") as report:
-    proofs = json.load(report)["proofs"]
+try:
+    with open(sys.argv[1], encoding="utf-8") as file:
+        report = json.load(file)
+    proofs, unproven = report["proofs"], report.get("unproven", [])
+except (OSError, ValueError, KeyError, TypeError) as error:
+    sys.exit(f"{sys.argv[1]} is no whole report of evidence: {error}")
+for epoch, seq in unproven:
+    print(f"record {epoch}:{seq} was asked for, and the centre has no proof of it")
 for proof in proofs:
     verify(proof["note"], sys.argv[2], cosigned=False)
     if len(sys.argv) > 3:
@@ -49,3 +55,4 @@ for proof in proofs:
     found = root(seq, int(size), leaf, [base64.b64decode(one) for one in proof["path"]])
     assert found == base64.b64decode(signed), f"record {epoch}:{seq} is not in the signed tree"
     print(f"record {epoch}:{seq} is in the signed tree of {size} records: {body.decode()[:200]}")
+sys.exit(1 if unproven else 0)

@@ -10,6 +10,8 @@ from nacl.signing import SigningKey
 
 from central.config import Station
 from central.cosigning import newest
+from central.coverage import read_set_aside
+from central.events import put_event
 from central.queries import checkpoints
 from central.store import Store
 from protocols.record import decode
@@ -92,10 +94,17 @@ def test_without_a_key_nothing_is_cosigned(store: Store, make_log: Maker) -> Non
 def test_a_store_of_the_version_before_gets_the_table(tmp_path: Path, stations: dict[str, Station]) -> None:
     path = str(tmp_path / "old.db")
     old = Store(path, stations, lambda: 0.0)
-    for table in ("cosignature", "challenge", "station_key", "carried", "enrolment_code", "certificate"):
+    for table in ("cosignature", "challenge", "station_key", "carried", "enrolment_code", "certificate", "set_aside"):
         old.db.execute(f"DROP TABLE {table}")
+    for name, detail in (
+        ("mqtt", {"record": {"epoch": 1, "seq": 7}, "reason": "no text"}),
+        ("hj212", {"record": {"epoch": 1, "seq": 8}, "reason": "busy", "cn": "2051"}),
+        ("none", {"reason": "nothing named"}),
+    ):
+        put_event(old.db, name, "tower", "2026-03-01T00:00:00.000Z", "uplink-set-aside", detail, "uplink a")
     old.db.pragma("user_version", 2)
     old.close()
     again = Store(path, stations, lambda: 0.0, COSIGNER)
     assert lines(again) == {}
+    assert read_set_aside(again.db, "tower", 1) == {7: "no text"}
     again.close()

@@ -190,7 +190,14 @@ def test_what_is_on_its_way_speaks_against_nobody(centre: Centre, minutes: Any) 
 
 
 @pytest.mark.parametrize(
-    "more", [["--station", "nobody"], ["--record", "x"], ["--from", "when"], ["--key", "/no/such/file"]]
+    "more",
+    [
+        ["--station", "nobody"],
+        ["--record", "x"],
+        ["--record", f"0:{2**53}"],
+        ["--from", "when"],
+        ["--key", "/no/such/file"],
+    ],
 )
 def test_a_wrong_request_is_two(centre: Centre, more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     line = ["verify", str(centre.folder / "central.hjson"), "--station", "tower", "--from", "2026", "--to", "2026"]
@@ -206,8 +213,26 @@ def test_a_record_asked_for_that_is_not_held_is_said(
     line = ["--lang", "en", "verify", config, "--station", "tower", "--from", "2026-03-01", "--to", "2026-03-02"]
     assert main([*line, "--record", "0:1"]) == 0
     capsys.readouterr()
-    assert main([*line, "--record", "0:1", "--record", "0:99999", "--record", f"{10**30}:1"]) == 1
-    assert f"--record 0:99999, {10**30}:1: not held" in capsys.readouterr().err
+    assert main([*line, "--record", "0:1", "--record", "0:99999", "--record", "7:1"]) == 1
+    assert "--record 0:99999, 7:1: not held" in capsys.readouterr().err
+    code, report, text = centre.verify("--record", "0:99999", "--record", "0:1")
+    assert (code, report["unproven"]) == (1, [[0, 99999]])
+    assert "record 99999 of epoch 0: NO PROOF" in text
+    assert "things that speak against the data: 1" in text
+
+
+def test_an_interval_of_which_nothing_is_held_proves_nothing(centre: Centre, minutes: Any) -> None:
+    centre.deliver(minutes)
+    code, report, text = centre.verify("--from", "2027-01-01", "--to", "2027-01-02")
+    assert (code, report["records"]) == (1, {})
+    assert "NO RECORD OF THIS INTERVAL IS HELD" in text
+
+
+def test_a_file_that_cannot_be_written_is_two(centre: Centre, capsys: pytest.CaptureFixture[str]) -> None:
+    config, out = str(centre.folder / "central.hjson"), str(centre.folder / "none" / "march.json")
+    line = ["verify", config, "--station", "tower", "--from", "2026", "--to", "2026", "--out", out]
+    assert main(line) == 2
+    assert f"--out {out}: No such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

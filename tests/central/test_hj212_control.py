@@ -212,6 +212,10 @@ CREATE TABLE hj212_average (
     frame INTEGER NOT NULL REFERENCES hj212_frame (id),
     PRIMARY KEY (station_id, series, start, period_s, mn)
 ) WITHOUT ROWID;
+CREATE TABLE event (
+    id TEXT PRIMARY KEY, station_id TEXT NOT NULL, at TEXT NOT NULL, what TEXT NOT NULL, origin TEXT NOT NULL,
+    detail TEXT NOT NULL
+) WITHOUT ROWID;
 INSERT INTO hj212_frame VALUES(1, 'mn', 'qn', '2051', '', 0, 1, x'2323');
 INSERT INTO hj212_average VALUES('tower', 'gas.co2', 's', 60, 'mn', 'mg/m3', NULL, '1', NULL, NULL, 'N', 1);
 """

@@ -48,6 +48,41 @@ async def test_a_rotated_key_is_believed_and_the_former_one_no_more(machine: Mac
     assert [row["record"] for row in found["checkpoints_refused"]] == [[1, stolen.seq]]
 
 
+async def test_a_record_refused_for_good_holds_up_no_key_behind_it(machine: Machines, centre: Any) -> None:
+    """What is still on its way may hold another key; what the station says is refused for good will not come."""
+    a = machine()
+    await a.work(3)
+    before = a.bodies()
+    hole = min(key for key, body in before.items() if b'"average"' in body)
+    async with a.running() as log:
+        await a.keys.rotate(log, "tower-01", machine("new", b"b").signer, "li", "yearly")
+        await a.minute(log, 401.0)
+        newest_tree = await log.post_checkpoint()
+    a.signer = machine("new", b"b").signer
+    bodies = a.bodies()
+    centre.take({key: body for key, body in bodies.items() if key < hole})
+    centre.take(bodies, hole)
+    assert "pending" in centre.verdicts(1)
+    async with a.running() as log:
+        record = {"epoch": hole[0], "seq": hole[1]}
+        told = {"what": "uplink-set-aside", "origin": "uplink centre", "record": record, "reason": "row 1: no text"}
+        await log.append("event", {**told, "cn": "2051"})
+    told_before = a.bodies()
+    centre.take(told_before, max(bodies))
+    assert "pending" in centre.verdicts(1), "a platform that refuses a frame is another matter"
+    async with a.running() as log:
+        await log.append("event", told)
+    centre.take(a.bodies(), max(told_before))
+    assert set(centre.verdicts(1)) == {"consistent"}
+    found = newest(centre.store.db, "tower-01", 1)
+    assert found is not None
+    assert found.size >= newest_tree.seq
+    report = evidence(centre)
+    assert [epoch["set_aside"] for epoch in report["epochs"]] == [[[hole[1], "row 1: no text"]]]
+    assert [key["how"] for key in report["keys"]] == ["enrolled", "rotated"]
+    assert wrong(report) == 1, "the hole itself"
+
+
 async def test_a_key_that_the_former_one_did_not_sign_is_refused(machine: Machines, centre: Any) -> None:
     a, thief = machine(), machine("thief", b"t")
     await a.work(2)
