@@ -24,7 +24,7 @@ from agent.cli import (
     user_line,
     verify_line,
 )
-from host.commands import Argument, Program
+from host.commands import Argument, Program, reason
 
 SOCKET: Final = "/run/plumeline/agent.sock"
 
@@ -42,7 +42,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "--json": ("--json", {"action": "store_true"}),
     "--socket": ("--socket", {"metavar": "PATH", "default": SOCKET}),
     "--who": ("--who", {"metavar": "PERSON"}),
-    "--reason": ("--reason", {"metavar": "TEXT", "required": True}),
+    "--reason": ("--reason", {"metavar": "TEXT", "required": True, "type": reason}),
     "--hours": ("--hours", {"metavar": "HOURS", "type": float, "required": True}),
     **account_line.ARGUMENTS,
     **analysis_line.ARGUMENTS,

@@ -7,6 +7,7 @@ has the fingerprint a person brought. Everything secret goes over a second line,
 import base64
 import http.client
 import json
+import re
 import secrets
 import socket
 import ssl
@@ -29,6 +30,7 @@ from protocols.tlog import Signer
 
 CONTACT_WALL_S: Final = 20.0
 PORT: Final = 8443
+_FINGERPRINT: Final = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ def enrol(
             note=signer.sign(statement(station[0], csr)), software=software,
         )  # fmt: skip
     except ValidationError as error:
-        raise EnrolError("form", reason=str(error)) from error
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise EnrolError("form", reason=said) from error
     authority = _pinned(centre, fingerprint)
     context = ssl.create_default_context(cadata=authority)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -96,6 +99,8 @@ def renew(centre: str, context: ssl.SSLContext, authority: str, station_id: str,
 def _pinned(centre: str, fingerprint: str) -> str:
     """The authority's certificate, where it is the one a person says it is."""
     wanted = fingerprint.replace(":", "").strip().lower()
+    if not _FINGERPRINT.fullmatch(wanted):
+        raise EnrolError("no-fingerprint", characters=len(wanted))
     nobody = ssl.create_default_context()
     nobody.minimum_version = ssl.TLSVersion.TLSv1_2
     # What comes is public, nothing is told: the fingerprint alone decides.

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Final
 
-from host.commands import Argument, Program
+from host.commands import Argument, Program, reason
 
 ARGUMENTS: Final[dict[str, Argument]] = {
     "CONFIG": ("config", {"metavar": "CONFIG"}),
@@ -34,7 +34,7 @@ ARGUMENTS: Final[dict[str, Argument]] = {
     "challenge --every": ("--every", {"metavar": "N", "type": int, "default": 1}),
     "user NAME": ("name", {"metavar": "NAME"}),
     "user --role": ("--role", {"choices": ("technician", "qa", "auditor", "admin"), "required": True}),
-    "--reason": ("--reason", {"metavar": "TEXT", "required": True}),
+    "--reason": ("--reason", {"metavar": "TEXT", "required": True, "type": reason}),
     "key --vkey": ("--vkey", {"metavar": "VKEY", "required": True}),
     "handover --vkey": ("--vkey", {"metavar": "VKEY"}),
     "handover --out": ("--out", {"metavar": "FILE", "required": True}),

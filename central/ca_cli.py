@@ -109,6 +109,9 @@ def revoke(line: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 1
     told = {"station": line.station, "serials": serials, "file": str(file)}
+    if not serials and not line.json:
+        print(_say("revoked-none", line.lang, station=line.station))
+        return 0
     print(json.dumps(told) if line.json else _say("revoked", line.lang, **{**told, "serials": ", ".join(serials)}))
     return 0
 

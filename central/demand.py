@@ -14,7 +14,7 @@ from central.reports import OFFSET_H
 from central.store import Store
 from host.hjson import load
 from host.problems import ConfigErrors
-from host.reports.spans import instant
+from host.reports.spans import interval
 from metrology.periods import iso
 from protocols.tlog import Frontier
 
@@ -23,7 +23,7 @@ def challenge(line: argparse.Namespace) -> int:
     """Put the records on the list of the running centre; 1 where there is none to ask, 2 for a wrong request."""
     try:
         config = load(line.config, Config, line.lang)
-        since, until = instant(line.since, OFFSET_H), instant(line.until, OFFSET_H, end=True)
+        since, until = interval(line.since, line.until, OFFSET_H)
         if line.station not in config.stations:
             raise ValueError(f"--station {line.station}: one of {', '.join(sorted(config.stations))}")
         if config.witness is None:

@@ -61,9 +61,14 @@ def handover(line: argparse.Namespace) -> int:
     document |= {"vkey": line.vkey, "who": who, "reason": line.reason}
     digest = hashlib.sha256(encode(document)).hexdigest()
     note = signer.sign(f"{HEADER}\n{line.station}\n{document['epoch']}\n{digest}\n")
+    try:
+        # Before the key counts: a new machine needs both, and the file alone lets nobody in.
+        Path(line.out).write_bytes(encode({"note": note, "document": document}))
+    except OSError as error:
+        print(f"--out {line.out}: {error.strerror}", file=sys.stderr)
+        return 2
     if line.vkey:
         _accept(config, line.station, document["epoch"] + 1, line.vkey, (who, line.reason, "handover"))
-    Path(line.out).write_bytes(encode({"note": note, "document": document}))
     print(signer.vkey)
     return 0
 

@@ -17,7 +17,7 @@ from central.reports import OFFSET_H, signer_of
 from host.hjson import load
 from host.problems import ConfigErrors, Lang, Sentences
 from host.reports.make import now
-from host.reports.spans import instant
+from host.reports.spans import interval
 from host.secrets import SecretError, read_secret
 from metrology.periods import iso
 from protocols.record import encode
@@ -35,9 +35,7 @@ def verify(line: argparse.Namespace) -> int:
     """Write the evidence; 1 where something speaks against the data or nothing is held; 2 for a wrong request."""
     try:
         config = load(line.config, Config, line.lang)
-        since, until = instant(line.since, OFFSET_H), instant(line.until, OFFSET_H, end=True)
-        if since >= until:
-            raise ValueError(f"--from {line.since} --to {line.until}: ends before it begins")
+        since, until = interval(line.since, line.until, OFFSET_H)
         station = config.stations[line.station]
         wanted = [_place(text) for text in line.record]
         signer = signer_of(config, line.key)

@@ -11,8 +11,16 @@ from typing import Any, Final
 from host.problems import Lang, Sentences, language
 
 INTERRUPTED: Final = 130
+REASON_MAX: Final = 1000
 
 Argument = tuple[str, Mapping[str, Any]]
+
+
+def reason(text: str) -> str:
+    """Why a person acts, as it goes on record. Raises ArgumentTypeError where nothing is said."""
+    if not text.strip() or len(text) > REASON_MAX:
+        raise argparse.ArgumentTypeError(f"say why, in 1 to {REASON_MAX} characters")
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pwd
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ CLIENTS_MAX: Final = 32
 PATIENCE_WALL_S: Final = 10.0
 # The member by which a page says for whom it asks; the gate's alone, no handler sees it.
 PERSON: Final = "person"
+HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 
 Handler = Callable[[Mapping[str, Any]], AsyncIterator[dict[str, Any]]]
 
@@ -133,6 +135,9 @@ def _parsed(line: bytes) -> dict[str, Any]:
         raise RequestError(f"no JSON: {error}") from error
     if not isinstance(request, dict):
         raise RequestError("a request is a JSON object")
+    # What is asked goes on record and back to who asks; JSON can write what no file can hold.
+    if HALF_PAIR.search(json.dumps(request, ensure_ascii=False)):
+        raise RequestError("half of a surrogate pair is no text")
     return request
 
 

@@ -19,7 +19,7 @@ def period_start(at: datetime, period_s: int, day_offset_s: int = 8 * HOUR_S) ->
 
 def iso(at: datetime) -> str:
     """`2026-01-01T00:00:00.000Z`: UTC, milliseconds, the one form used in records."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_iso(text: str) -> datetime:
@@ -27,4 +27,7 @@ def parse_iso(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"time without zone: {text}")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text}: beyond the ends of the calendar") from error

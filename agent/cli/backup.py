@@ -38,6 +38,8 @@ def backup(line: argparse.Namespace) -> int:
         config = load(line.config, Config, line.lang)
         since = None if line.since is None else iso(parse_iso(line.since))
         taken, dest = iso(RealClock().now()), Path(line.dest)
+        if dest.resolve().is_relative_to(Path(config.store.path).resolve()):
+            raise BackupError(say("backup.inside", line.lang, dest=line.dest, store=config.store.path))
         dest.mkdir(parents=True, exist_ok=True)
         partial = dest / f"plumeline-{config.station.id}-{taken.replace(':', '').replace('.', '-')}{PART}"
         with _station(config, Path(line.config)) as station:

@@ -27,6 +27,8 @@ def revisions(line: argparse.Namespace) -> int:
     try:
         first, second = line.rev or (None, None)
         span = Span(line.series, instant(line.begin), instant(line.end), PERIODS[line.period])
+        if span.start >= span.end:
+            raise ValueError(f"--from {line.begin} --to {line.end}: ends before it begins")
         found = diff(History(station(line)), span, first, second)
     except ERRORS as error:
         print(error, file=sys.stderr)
@@ -54,6 +56,8 @@ def configurations(line: argparse.Namespace) -> int:
 def _number(text: str, epoch: int) -> tuple[int, int]:
     """`12` of the last epoch, or `2/12`. Raises ValueError."""
     before, slash, seq = text.rpartition("/")
+    if not (seq.isdecimal() and (before.isdecimal() or not slash)):
+        raise ValueError(f"{text}: write the number of a config record, or EPOCH/NUMBER")
     return (int(before) if slash else epoch), int(seq)
 
 

@@ -28,13 +28,13 @@ from host.problems import ConfigErrors
 from host.reports.files import EXTRA, FORMS, ExtraMissingError, write
 from host.reports.make import Asked, make, now
 from host.reports.power import electricity
-from host.reports.spans import instant
+from host.reports.spans import interval
 from host.reports.twin import Statement
 from host.reports.verify import verify as verified
 from host.secrets import SecretError, read_secret
 from metrology.fuel.account import Options
 from metrology.periods import EPOCH, iso
-from protocols.tlog import NoteError, Signer, signer_from_seed
+from protocols.tlog import NoteError, Signer, Verifier, signer_from_seed
 
 CHINA_H: Final = 8.0
 # Stands for the station in a report of files alone.
@@ -174,10 +174,7 @@ def _made(line: argparse.Namespace, kind: Kind, **members: Any) -> int:
         print(error, file=sys.stderr)
         return 1
     try:
-        since = instant(line.since, station.offset_h)
-        until = instant(line.until, station.offset_h, end=True)
-        if since >= until:
-            raise ValueError(f"--to {line.until}")
+        since, until = interval(line.since, line.until, station.offset_h)
     except ValueError as error:
         print(say("report.span", line.lang, reason=error), file=sys.stderr)
         return 2
@@ -231,6 +228,8 @@ def verify(line: argparse.Namespace) -> int:
     try:
         data = Path(line.file).read_bytes()
         vkeys = [line.vkey] if line.vkey else []
+        for vkey in vkeys:
+            Verifier.from_vkey(vkey)
         if line.config:
             config = load(line.config, Config, line.lang)
             vkeys.append(_signer_of(config).vkey)

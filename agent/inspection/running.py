@@ -14,7 +14,7 @@ from agent.inspection.finding import Finding, Subject
 
 MEMORY_MB: Final = 400
 FILES_SHARE: Final = 0.8
-UNITS: Final = ("/etc/systemd/system/plumeline.service", "/lib/systemd/system/plumeline.service")
+UNITS: Final = ("/etc/systemd/system/plumeline-agent.service", "/lib/systemd/system/plumeline-agent.service")
 
 
 def ports(subject: Subject) -> Iterator[Finding]:

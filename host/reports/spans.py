@@ -20,6 +20,14 @@ def instant(text: str, offset_h: float, *, end: bool = False) -> datetime:
         raise ValueError(f"{text}: beyond the ends of the calendar") from error
 
 
+def interval(since: str, until: str, offset_h: float) -> tuple[datetime, datetime]:
+    """Both ends as `instant` reads them. Raises ValueError, also where it ends before it begins."""
+    begin, end = instant(since, offset_h), instant(until, offset_h, end=True)
+    if begin >= end:
+        raise ValueError(f"--from {since} --to {until}: ends before it begins")
+    return begin, end
+
+
 def _instant(text: str, offset_h: float, end: bool) -> datetime:
     if short := _SHORT.fullmatch(text):
         year, month, quarter = short.groups()

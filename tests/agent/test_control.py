@@ -86,7 +86,20 @@ async def test_what_cannot_be_served_is_said(path: Path) -> None:
         assert "unknown request" in (await raw(path, json.dumps({"do": do}).encode() + b"\n"))["error"]
 
 
-@pytest.mark.parametrize("data", [b"\n", b"[1]\n", b"{\n", b"\xff\xfe\n", b'"echo"\n', b"[" * 50_000 + b"\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\n",
+        b"[1]\n",
+        b"{\n",
+        b"\xff\xfe\n",
+        b'"echo"\n',
+        b"[" * 50_000 + b"\n",
+        b'{"do": "echo", "say": "\\ud800"}\n',
+        b'{"do": "\\udfff"}\n',
+        b'{"do": "echo", "\\ude00": 1}\n',
+    ],
+)
 async def test_rubbish_gets_an_error_and_the_next_asker_an_answer(path: Path, data: bytes) -> None:
     assert "error" in await raw(path, data)
     assert await answers(path, do="echo") == [{"said": None}]

@@ -84,6 +84,9 @@ def test_every_so_many_th_and_what_is_refused(
     monkeypatch.undo()
     assert main(["challenge", str(file), "--station", "nobody", *SPAN]) == 2
     assert main(["challenge", str(file), "--station", "tower", "--from", "2020-01-01", "--to", "2020-01-02"]) == 1
+    backwards = ["--from", "2026-03-02", "--to", "2026-03-01"]
+    assert main(["challenge", str(file), "--station", "tower", *backwards]) == 2
+    assert "ends before it begins" in capsys.readouterr().err
     file.write_text(json.dumps({**json.loads(file.read_text()), "witness": None}))
     demanded(file, code=2)
     assert "nobody asks the stations" in capsys.readouterr().err

@@ -171,6 +171,27 @@ def test_the_endpoint_bears_what_strangers_send(centre: EnrollingCentre) -> None
     assert ask(centre, "POST", "/renew", b"{}") == (401, b'{"error":"certificate-missing"}')
 
 
+def test_what_cannot_be_a_code_or_a_fingerprint_is_said_before_anybody_is_asked(
+    centre: EnrollingCentre, run: Run
+) -> None:
+    code, _, said = run("ABCD", **{"ca-fingerprint": "ab" * 33})
+    assert (code, "these are 66 characters" in said) == (1, True)
+    code, _, said = run("A" * 101)
+    assert code == 1
+    assert "this cannot be asked: code: " in said
+    assert "pydantic" not in said
+    assert centre.store.db.execute("SELECT count(*) FROM refused").get == 0
+
+
+def test_what_nobody_has_is_taken_back_in_words(centre: EnrollingCentre, capsys: pytest.CaptureFixture[str]) -> None:
+    assert centre_main(["--lang", "en", "revoke", str(centre.file), "--station", "tower-01", "--reason", "lost"]) == 0
+    assert "tower-01 has no certificate that is valid" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        centre_main(["revoke", str(centre.file), "--station", "tower-01", "--reason", " "])
+    assert ended.value.code == 2
+    assert "say why" in capsys.readouterr().err
+
+
 def test_guessing_is_braked(centre: EnrollingCentre, run: Run) -> None:
     said = [run(letter * 20)[2] for letter in "ABCDE"]
     assert "does not know this code" in said[0]

@@ -132,10 +132,16 @@ async def test_new_hardware_goes_on_as_the_same_station(machine: Machines, centr
     file = tmp_path / "handover.json"
     vkey = said(station_command, "config", "vkey", b.file).strip()
     words = ("handover", centre.file, "--station", "tower-01", "--reason", "disk dead", "--who", "wang", "--out", file)
+    nowhere = ("--out", tmp_path / "none" / "handover.json", "--vkey", vkey, "--key", tmp_path / "report.key")
+    said(centre_command, *words, *nowhere, code=2)
+    assert "handover" not in said(centre_command, "key", "list", centre.file, "--station", "tower-01")
     signed_by = said(centre_command, *words, "--vkey", vkey, "--key", tmp_path / "report.key").strip()
     replace = ("replace", b.file, "--handover", file, "--reason", "disk dead", "--who", "li")
     stranger = signer_from_seed("eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg=", "plumeline/centre").vkey
     await asyncio.to_thread(said, station_command, *replace, "--centre", stranger, code=1)
+    (tmp_path / "other.json").write_text("[]")
+    other = ("replace", b.file, "--handover", tmp_path / "other.json", "--reason", "x", "--centre", signed_by)
+    await asyncio.to_thread(said, station_command, *other, code=1)
     done = await asyncio.to_thread(said, station_command, *replace, "--centre", signed_by, "--json")
     assert json.loads(done) == {"epoch": 2, "former": 1, "records": 2}
     await asyncio.to_thread(said, station_command, *replace, "--centre", signed_by, code=1)

@@ -1,5 +1,6 @@
 """Reports of a station whose past is known: their figures, files and signatures, by the command line."""
 
+import base64
 import hashlib
 import json
 import math
@@ -30,6 +31,7 @@ from host.history import History
 from host.shapes import Position
 from metrology.periods import iso
 from protocols import record
+from protocols.tlog import signer_from_seed
 
 Made = Callable[..., tuple[Path, int]]
 KINDS = ("drift", "calibration", "capture", "emission", "account")
@@ -249,8 +251,9 @@ def test_whatever_is_altered_is_found(report: Made, station: Path, tmp_path: Pat
         assert main(["report", "verify", str(tmp_path / name), *key]) == 1, name
     assert main(["report", "verify", str(document), *key]) == 0
     # Another's key did not sign it; without a key nobody can say who did.
-    other = "plumeline/stack-01+00000000+AAAA"
+    other = signer_from_seed(base64.b64encode(b"o" * 32).decode(), "plumeline/stack-01").vkey
     assert main(["report", "verify", str(page), "--vkey", other]) == 1
+    assert main(["report", "verify", str(page), "--vkey", "plumeline/stack-01+00000000+AAAA"]) == 2, "no key at all"
     assert main(["report", "verify", str(page)]) == 1
 
 

@@ -114,6 +114,21 @@ async def test_two_configurations(past: Any, tmp_path: Path, capsys: pytest.Capt
     assert main(["config", "diff", "0", "1/1", "--config", config, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"instruments.ndir.poll_s": [5, 10]}
     assert main(["config", "diff", "0", "7", "--config", config]) == 2
+    capsys.readouterr()
+    assert main(["config", "diff", "0", "x/y", "--config", config]) == 2
+    assert "x/y: write the number of a config record" in capsys.readouterr().err
+
+
+async def test_an_interval_that_ends_before_it_begins_is_said(
+    past: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = await past()
+    await one.stop()
+    asked = line(one, tmp_path, "ndir.co2")
+    begin, end = asked.index("--from") + 1, asked.index("--to") + 1
+    asked[begin], asked[end] = asked[end], asked[begin]
+    assert main(asked) == 2
+    assert "ends before it begins" in capsys.readouterr().err
 
 
 def test_every_cause_has_its_word() -> None:

@@ -126,6 +126,17 @@ async def test_a_backup_that_was_touched_is_refused(station: StationProcess, tmp
     assert "manifest" in await station.said("restore", str(copy), "--check", code=1)
 
 
+@pytest.mark.parametrize("inside", ["", "segments", "../store/segments"])
+async def test_a_copy_inside_the_store_is_refused(station: StationProcess, tmp_path: Path, inside: str) -> None:
+    async with station.running():
+        await station.until(lambda status: status["scans"] > 2)
+        store = Path(station.document["store"]["path"])
+        before = sorted(store.iterdir())
+        said = await station.said("backup", str(station.file), str(store / inside), code=2)
+        assert "the store itself" in said
+        assert sorted(store.iterdir()) == before
+
+
 async def test_a_backup_that_is_killed_leaves_nothing_that_passes_for_one(
     station: StationProcess, tmp_path: Path, eventually: Callable[..., Any]
 ) -> None:

@@ -14,6 +14,7 @@ from agent.space import deletion as deletion_module
 from agent.space.deletion import Deletion
 from agent.space.proof import UnprovenError, proven
 from agent.store.segment import segment_files
+from host.control import RequestError
 from protocols import record
 
 Life = Any
@@ -145,6 +146,23 @@ async def test_a_hold_blocks_and_survives_a_restart(life: Callable[..., Life]) -
     one = await one.again()
     assert await one.deletion.holds.now() == []
     assert [await one.deletion.one(late) for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday"])
+async def test_a_hold_from_beyond_the_calendar_is_refused(life: Callable[..., Life], since: str) -> None:
+    one = life()
+    with pytest.raises(RequestError, match="no time"):
+        await one.deletion.holds.set(since, since, "Li", "case 8")
+
+
+async def test_a_hold_may_reach_from_the_first_day_to_the_last(life: Callable[..., Life]) -> None:
+    one = life()
+    await one.days(3)
+    hold = await one.deletion.holds.set("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "Li", "case 9")
+    assert (hold.since, hold.until) == ("0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.000Z")
+    one = await one.again()
+    assert await one.deletion.one(one.clock.now() + 6 * YEAR) is False
+    assert one.deletion.blocked["hold"] > 0
 
 
 class Crashed(BaseException):
