@@ -162,7 +162,7 @@ class Log:
             async with asyncio.timeout(LAST_COMMITS_WALL_S):
                 while self._waiting:
                     await self._commit()
-                await self.call(lambda: self._segments.live.close())
+                await self.call(self._segments.close)
 
     async def _commit(self) -> None:
         # The batch stays waiting until it is durable: a cancellation meanwhile leaves it to the last commits.

@@ -85,6 +85,11 @@ class Segments:
         if day > self._day or self._day - day > timedelta(days=1):
             self._roll(day)
 
+    def close(self) -> None:
+        """End; the live file takes records again when it is opened anew."""
+        self._witness.close()
+        self.live.close()
+
     def takes_commits(self) -> bool:
         """Whether the disk takes a commit, tried without a record."""
         try:

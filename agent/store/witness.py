@@ -39,6 +39,8 @@ class Witness:
         self._seen = seen(folder) or Seen(0, 0)
         self._synced: datetime | None = None
         self._broken = False
+        # Of the file being written, while it is: to open it at each commit costs as much as SQLite's part of one.
+        self._handle: int | None = None
 
     def committed(self, epoch: int, next_seq: int, at: datetime, *, sync: bool) -> None:
         """Numbers below `next_seq` are durable; `sync` makes this one durable too, as the passing of time does."""
@@ -50,23 +52,30 @@ class Witness:
             if not self._broken:
                 logger.warning("log: witness not written: %s", error)
             self._broken = True
+            self.close()
             return
         self._broken = False
         if due:
             self._synced, self._turn = at, 1 - self._turn
+            # By its name again next time: somebody may have removed it.
+            self.close()
+
+    def close(self) -> None:
+        """Leave the file; the next commit opens it again."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
 
     def _write(self, sync: bool) -> None:
-        path = self._folder / NAMES[self._turn]
-        made = not path.exists()
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o640)
-        try:
-            os.pwrite(handle, _line(self._seen), 0)
-            if sync:
-                os.fdatasync(handle)
-        finally:
-            os.close(handle)
-        if made:
-            sync_folder(self._folder)
+        if self._handle is None:
+            path = self._folder / NAMES[self._turn]
+            made = not path.exists()
+            self._handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o640)
+            if made:
+                sync_folder(self._folder)
+        os.pwrite(self._handle, _line(self._seen), 0)
+        if sync:
+            os.fdatasync(self._handle)
 
 
 def seen(folder: Path) -> Seen | None:

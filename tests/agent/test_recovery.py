@@ -170,6 +170,7 @@ async def test_a_start_reads_the_newest_average_and_not_days_of_them(tmp_path: P
     clock = ManualClock(START)
     async with Life(tmp_path, clock) as life:
         await life.measure(600)
+        await life.log.append("event", {"what": "behind the averages, so they are committed"})
         rows = list(life.index.averages(60, "2026", "2027"))
         assert life.index.last_average(60, "2026", "2027") == rows[-1]
         assert life.index.last_average(60, "2026", rows[-1]["start"]) == rows[-2]

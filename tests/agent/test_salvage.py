@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import os
 import random
 import re
@@ -376,6 +377,33 @@ def test_the_witness_survives_the_loss_of_the_copy_being_written(tmp_path: Path)
     (tmp_path / NAMES[0]).unlink()
     (tmp_path / NAMES[1]).unlink()
     assert seen(tmp_path) is None
+
+
+def test_a_witness_that_somebody_removes_is_there_again_within_a_minute(tmp_path: Path) -> None:
+    witness, at = Witness(tmp_path), START
+    for number in range(1, 40):
+        witness.committed(1, number, at, sync=False)
+        at += timedelta(seconds=7)
+        if number == 20:
+            for name in NAMES:
+                (tmp_path / name).unlink(missing_ok=True)
+    witness.close()
+    assert seen(tmp_path) == Seen(1, 39)
+
+
+def test_a_witness_whose_disk_comes_back_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    witness, pwrite = Witness(tmp_path), os.pwrite
+    witness.committed(1, 1, START, sync=False)
+
+    def refused(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pwrite", refused)
+    witness.committed(1, 2, START, sync=False)
+    assert seen(tmp_path) == Seen(1, 1)
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    witness.committed(1, 3, START, sync=False)
+    assert seen(tmp_path) == Seen(1, 3)
 
 
 def test_a_witness_never_says_less_than_before(tmp_path: Path) -> None:
