@@ -66,4 +66,8 @@ def is_of_own_page(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return site is not None
-    return bool(urlsplit(origin).netloc) and urlsplit(origin).netloc == request.headers.get("host")
+    try:
+        sender = urlsplit(origin).netloc
+    except ValueError:  # brackets that hold no address
+        return False
+    return bool(sender) and sender == request.headers.get("host")

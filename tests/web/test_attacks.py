@@ -60,6 +60,7 @@ def test_without_a_session_nothing_is_read(site: Any, cookie: str) -> None:
     {"origin": "http://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"}, {},
     {"sec_fetch_site": "same-site", "origin": "http://127.0.0.1:1"}, {"referer": "http://evil.example/"},
     {"origin": "http://evil.example", "sec_fetch_site": "same-origin"},
+    {"origin": "http://["}, {"origin": "http://[::1"}, {"origin": "http://a]b"},
 ])  # fmt: skip
 def test_requests_of_other_pages_change_nothing(site: Any, signed_in: Any, forged: dict[str, str]) -> None:
     person = signed_in("admin")

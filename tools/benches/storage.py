@@ -1,6 +1,6 @@
 """What the log costs a disk: bytes written and stored for each reading, durable readings a second, time of a start.
 
-    tools/bench storage [--scans 1200] [--days 1826] [--folder DIR] [--json]
+    tools/bench storage [--scans 1200] [--days 1826] [--peer] [--folder DIR] [--json]
 
 A station of 20 readings a second, as one instrument of 20 values and as four of five, with a minute's averages of every
 series, a checkpoint each five minutes, and the index. World time is set forward scan by scan, so that ten minutes take
@@ -8,7 +8,11 @@ seconds; commits are real. Bytes written are those the kernel counts for the pro
 read 0 on a file system in memory). The same scans in the same batches go into a bare SQLite table (WAL, one file,
 synchronous=FULL) in turns with the log: from the scan on, so that both make the same bodies, and, to show what that
 makes out, with bodies made before; then all that again on a disk each sync of which takes 5 ms longer. The start is
-that of a process of its own behind `--days` closed days.
+that of a process of its own behind `--days` closed days. Beside these the disk's own limit, a page synced in its place.
+
+With `--peer` ThingsBoard's gateway (3.8.5; in PEERS, as the side-by-side bench installs it) follows in the same run:
+the same scans into its SQLite store; the gateway itself through 30 s without its platform, at 1,000 readings a second;
+and `drain`, which is our side of that.
 
 Exit code 1 where one commit a second costs more than 600 bytes a reading, one in ten seconds more than 150, the log
 takes less than 80 % of the readings a second that bare SQLite takes with the batch of either, or a start takes 3 s.
@@ -22,12 +26,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from drain import measured as drained
 from footprint import machine
+from storage_peer import peer, sync_ms
 from storage_speed import SlowDisk, readings_a_second
 from storage_station import MINUTE, READINGS, Station
 
@@ -104,8 +111,9 @@ def start_s(folder: Path, days: int) -> float:
 
 
 def measured(folder: Path, scans: int, days: int) -> dict[str, Any]:
-    """All figures."""
+    """All figures of our own."""
     found: dict[str, Any] = {"machine": machine(), "bytes a reading": {}, "readings a second": {}, "on a slow disk": {}}
+    found["sync_ms"] = sync_ms(folder)
     for instruments in (1, 4):
         for commit_s, told in COMMITS.items():
             name = f"{instruments} x {READINGS // instruments} values, commit {told}"
@@ -138,16 +146,39 @@ def missed(found: dict[str, Any]) -> list[str]:
     return [name for name, reached in required.items() if not reached]
 
 
+def beside(found: dict[str, Any]) -> Iterator[str]:
+    """The peer beside ours."""
+    ours, its = found["drain"], found["peer"]
+    yield f"drained at {ours['times_live']:.0f} times live, live values p95 {ours['age_ms_p95']:.0f} ms old meanwhile"
+    if its is None:
+        yield "no ThingsBoard gateway in PEERS: install_peers.sh of the side-by-side bench"
+        return
+    yield f"ThingsBoard gateway {its['version']}, which syncs at checkpoints only:"
+    for every, cost in its["bytes a reading"].items():
+        yield f"  commit {every}: {cost['written']:.0f} bytes written, {cost['stored']:.1f} stored for each reading"
+    yield f"  {its['readings a second']:.0f} readings a second taken as ready texts, not synced"
+    behind = its["start"]["scans"] * READINGS
+    yield f"  store open in {its['start']['seconds']:.3f} s behind {behind} readings; memory {its['memory_MB']} MB"
+    drain = its["drain"]
+    yield f"  drained at {drain['times_live']:.0f} times live, {drain['reconnect_s']} s after the line was back; "
+    yield f"  live values p95 {drain['age_ms_p95']:.0f} ms old meanwhile; the gateway {drain['rss_mb']} MB"
+
+
 def main() -> int:
     """See above."""
     line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     line.add_argument("--scans", type=int, default=1200)
     line.add_argument("--days", type=int, default=1826)
+    line.add_argument("--peer", action="store_true")
     line.add_argument("--folder", type=Path)
     line.add_argument("--json", action="store_true")
     chosen = line.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         found = measured(Path(folder), chosen.scans, chosen.days)
+        if chosen.peer:
+            (Path(folder) / "drain").mkdir()
+            found["drain"] = asyncio.run(drained(Path(folder) / "drain", 60, 2000))
+            found["peer"] = peer(Path(folder), chosen.scans)
     found["missed"] = missed(found)
     if chosen.json:
         print(json.dumps(found))
@@ -163,6 +194,9 @@ def main() -> int:
             told = f"{batch} readings a commit of {speed['commit_ms']:.1f} ms"
             print(f"{told:36} {rates} ({speed['share']:.0%}), {ready}")
     print(f"start behind {found['start']['days']} days: {found['start']['seconds']:.2f} s")
+    print(f"a page synced in its place takes {found['sync_ms']:.2f} ms: {1000 / found['sync_ms']:.0f} a second")
+    for row in beside(found) if chosen.peer else ():
+        print(row)
     print("missed: " + (", ".join(found["missed"]) or "nothing"))
     return int(bool(found["missed"]))
 

@@ -1,18 +1,19 @@
 """Requests to the centre's pages and API over HTTP, by somebody signed in and by a stranger, at the application's door.
 
 What must hold: every request gets a whole answer below 500; the headers that protect a page are on it; JSON is JSON; a
-stranger gets nothing but the sign-in.
+stranger gets nothing but the sign-in, and an auditor changes nothing.
 """
 
 import asyncio
 import json
 import os
 import random
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from must import need
 from seldom import Seldom
@@ -24,10 +25,23 @@ from central.store import Store
 from central.writer import Writer
 from host.clock import ManualClock
 from web.accounts import Accounts
+from web.guard import BODY_BYTES_MAX
+
+Header = tuple[bytes, bytes]
 
 MEMORY: Final = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
 FOLDER: Final = MEMORY / f"plumeline-fuzz-pages-{os.getuid()}"
 PASSWORD: Final = "a heron over the weir"
+HOST: Final = b"127.0.0.1"
+# Bits of an input's first byte, above the method: who asks, from where, with a header of the input's own, and whether
+# the body comes in pieces (which may be too many, or stop coming).
+KNOWN, OWN, HEADER, AUDITOR, PIECES = 8, 16, 32, 64, 128
+HEADERS: Final = (
+    b"host: centre.example:8080", b"host: [::1]:80", b"host: elsewhere.example", b"host: a@127.0.0.1",
+    b"origin: http://[", b"origin: null", b"sec-fetch-site: same-origin", b"sec-fetch-site: cross-site",
+    b"accept-language: zh-CN,zh;q=0.9", b"cookie: lang=zh", b"cookie: a=b; =;", b"content-length: 99999999",
+    b"content-length: x", b"content-type: text/plain", b"transfer-encoding: chunked", b"upgrade: websocket",
+)  # fmt: skip
 ORIGIN: Final = b"http://127.0.0.1"
 MN: Final = "A000000000000000000000ZZ"
 PATHS: Final = (
@@ -55,12 +69,17 @@ class Centre:
         FOLDER.mkdir(parents=True)
         self.loop = asyncio.SelectorEventLoop(Seldom())
         asyncio.set_event_loop(self.loop)
-        Accounts(FOLDER).add("admin", "admin", PASSWORD)
+        for role in ("admin", "auditor"):
+            Accounts(FOLDER).add(role, role, PASSWORD)  # type: ignore[arg-type]
         self.app = self._application()
-        body = urlencode({"name": "admin", "password": PASSWORD}).encode()
-        _, headers, _ = self.ask("POST", "/sign-in", [(b"origin", ORIGIN)], body)
-        self.cookie = dict(headers).get(b"set-cookie", b"").split(b";")[0]
-        need(self.ask("GET", "/account", [(b"cookie", self.cookie)], b"")[0] == 200, "nobody could sign in")
+        self.admin, self.auditor = self._signed_in("admin"), self._signed_in("auditor")
+
+    def _signed_in(self, name: str) -> bytes:
+        body = urlencode({"name": name, "password": PASSWORD}).encode()
+        _, headers, _ = self.ask("POST", "/sign-in", [(b"origin", ORIGIN)], [body])
+        cookie: bytes = dict(headers).get(b"set-cookie", b"").split(b";")[0]
+        need(self.ask("GET", "/account", [(b"cookie", cookie)], [b""])[0] == 200, "nobody could sign in")
+        return cookie
 
     def _application(self) -> Any:
         (FOLDER / "pw").write_text("123456")
@@ -72,8 +91,11 @@ class Centre:
             "position": {"latitude": 31, "longitude": 121, "height_m": 10, "datum": "WGS-84"},
         }  # fmt: skip
         config = Config.model_validate(
-            {"store": str(FOLDER / "central.db"), "hj212": {"port": 0}, "stations": {"tower": station}}
-        )
+            {
+                "store": str(FOLDER / "central.db"), "hj212": {"port": 0}, "stations": {"tower": station},
+                "http": {"port": 1, "names": ["centre.example"]},
+            }
+        )  # fmt: skip
         store = Store(config.store, config.stations, lambda: 0.0)
         clock = ManualClock(datetime(2026, 5, 1, 8, tzinfo=UTC))
         assert config.hj212 is not None
@@ -84,30 +106,30 @@ class Centre:
 
         return Pages(config, clock, dict, desk, recorded).application()
 
-    def ask(self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes) -> tuple[int, Any, bytes]:
-        """Status, headers and body of the answer."""
+    def ask(self, method: str, target: str, headers: list[Header], body: list[bytes]) -> tuple[int, Any, bytes]:
+        """Status, headers and body of the answer; a body of no pieces never comes."""
         return self.loop.run_until_complete(self._ask(method, target, headers, body))
 
-    async def _ask(
-        self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes
-    ) -> tuple[int, Any, bytes]:
-        from urllib.parse import unquote
-
+    async def _ask(self, method: str, target: str, headers: list[Header], body: list[bytes]) -> tuple[int, Any, bytes]:
         path, _, query = target.partition("?")
-        kind = b"application/json" if body[:1] == b"{" else b"application/x-www-form-urlencoded"
-        form = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+        kind = b"application/json" if body and body[0][:1] == b"{" else b"application/x-www-form-urlencoded"
+        length = [(b"content-length", b"%d" % len(body[0]))] if len(body) == 1 else []
+        usual = [(b"host", HOST), (b"content-type", kind), *length]
+        own = {name for name, _ in headers}
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
             "path": unquote(path), "raw_path": path.encode("utf-8", "replace"), "root_path": "",
             "query_string": query.encode("utf-8", "replace"), "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 80),
-            "headers": [(b"host", b"127.0.0.1"), *form, *headers],
+            "headers": [*(one for one in usual if one[0] not in own), *headers],
         }  # fmt: skip
         said: list[Any] = []
-        sent = [{"type": "http.request", "body": body, "more_body": False}]
+        left = list(body)
 
         async def receive() -> Any:
-            if sent:
-                return sent.pop()
+            if left:
+                return {"type": "http.request", "body": left.pop(0), "more_body": len(left) > 0}
+            if not body:
+                raise TimeoutError  # as the guard's own, when a visitor sends too slowly
             return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
@@ -124,21 +146,23 @@ _made: list[Centre] = []
 
 
 def one_input(data: bytes) -> None:
-    """The target: who asks and how (a byte), the request target, LF, the body."""
+    """The target: who asks and how (a byte), a header where that says so and LF, the request target, LF, the body."""
     if len(data) < 2:
         return
     if not _made:
         _made.append(Centre())
     centre = _made[0]
     method = ("GET", "GET", "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS")[data[0] & 7]
-    known, own = data[0] & 8, data[0] & 16
-    line, _, body = data[1:].partition(b"\n")
+    known, auditor = data[0] & KNOWN, data[0] & AUDITOR
+    given, rest = data[1:].split(b"\n", 1) if data[0] & HEADER and b"\n" in data else (b"", data[1:])
+    line, _, body = rest.partition(b"\n")
     target = "/" + line.decode("latin-1").lstrip("/")
-    headers = [(b"cookie", centre.cookie)] if known else []
-    headers += [(b"origin", ORIGIN)] if own else []
+    headers = [(b"cookie", centre.auditor if auditor else centre.admin)] if known else []
+    headers += [(b"origin", ORIGIN)] if data[0] & OWN else []
+    headers += [one for one in [_header(given)] if one is not None and not (known and one[0] == b"cookie")]
     if known and target.startswith(("/sign-out", "/account")) and method == "POST":
         return
-    status, answered, whole = centre.ask(method, target, headers, body)
+    status, answered, whole = centre.ask(method, target, headers, _pieces(body) if data[0] & PIECES else [body])
     names = {name.lower() for name, _ in answered}
     need(status < 500, f"status {status}")
     need(all(name in names for name in NEEDED), "an answer without what protects it")
@@ -148,6 +172,26 @@ def one_input(data: bytes) -> None:
     path = target.partition("?")[0]
     if not known and status == 200 and method not in ("OPTIONS",):
         need(path.startswith(("/sign-in", "/static/", "/healthz", "/set-up")), f"{path} is open to strangers")
+    if known and auditor and method not in ("GET", "HEAD", "OPTIONS"):
+        need(status >= 300, f"{method} {path} does what an auditor may not do")
+
+
+def _header(line: bytes) -> Header | None:
+    """A header as a server would let it through: a token in small letters, and no control characters."""
+    name, _, value = line.partition(b":")
+    name, value = name.strip().lower(), value.strip()
+    if not re.fullmatch(rb"[!#$%&'*+.^_`|~0-9a-z-]+", name) or re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value):
+        return None
+    return name, value
+
+
+def _pieces(body: bytes) -> list[bytes]:
+    """The body as one sends it who announces no length: `+` is endless, `-` never comes."""
+    if body[:1] == b"-":
+        return []
+    if body[:1] == b"+":
+        return [body * (BODY_BYTES_MAX // len(body) // 4 + 1)] * 5
+    return [body[:7], body[7:14], body[14:]]
 
 
 def end() -> None:
@@ -160,12 +204,29 @@ def seeds() -> list[bytes]:
     """The first inputs of this target."""
     command = json.dumps({"cn": "1061", "fields": []}).encode()
     sent = [bytes((3 | 8 | 16,)) + path.encode() + b"\n" + command for path in PATHS if path.endswith("/send")]
-    return [*sent, *(bytes((who,)) + path.encode() for path in PATHS for who in (0, 8))]
+    asked = [bytes((who,)) + path.encode() for path in PATHS for who in (0, KNOWN)]
+    headed = [
+        bytes((HEADER | who | method,)) + header + b"\n/api/events\n{}"
+        for header in HEADERS
+        for who, method in ((0, 0), (KNOWN, 0), (KNOWN, 3))
+    ]
+    door = bytes((3 | KNOWN | OWN | PIECES,))
+    places, bodies = (b"/account/password", PATHS[16].encode(), b"/sign-in"), (command, b"+", b"-", b"")
+    pieces = [door + path + b"\n" + body for path in places for body in bodies]
+    turned_away = [bytes((3 | KNOWN | OWN | AUDITOR,)) + one[1:] for one in sent]
+    return [*sent, *asked, *headed, *pieces, *turned_away]
 
 
 def inside(data: bytes, room: int, seed: int, mutate: Any) -> bytes:
     """Damage a part of a path that is known, or one value of its query; or the body alone."""
     rng = random.Random(seed)
+    if data and data[0] & HEADER and b"\n" in data[1:]:
+        given, rest = data[1:].split(b"\n", 1)
+        if rng.randrange(2):
+            name, mark, value = rng.choice(HEADERS).partition(b": ")
+            given = name + mark + (rng.choice(WORDS) if rng.randrange(2) else mutate(value, 80))
+        whole = data[:1] + given.replace(b"\n", b"") + b"\n"
+        return whole + inside(bytes((data[0] & ~HEADER,)) + rest, max(3, room - len(whole)), seed // 2, mutate)[1:]
     line, _, body = data[1:].partition(b"\n")
     if body and rng.randrange(2):
         return (data[:1] + line + b"\n" + mutate(body, max(1, room - len(line) - 2)))[:room]

@@ -12,7 +12,7 @@ import random
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
@@ -28,21 +28,27 @@ from agent.requests import handlers
 from host.clock import ManualClock
 from host.control import PERSON, Peer, RequestError, _parsed
 from host.hjson import load
+from metrology.reading import Reading, Scan
+from protocols.record import scan_fields
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 MEMORY: Final = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path("/tmp")
 FOLDER: Final = MEMORY / f"plumeline-fuzz-api-{os.getuid()}"
-# They look at other programs' lines, or wait for what never comes here.
-LEFT_OUT: Final = frozenset(
-    {"scan", "board-time", "board-setting", "watch", "read", "calibrate-start", "firmware-update", "board-find"}
-)
-# It takes no members and copies the whole log: one in so many is made, chosen by its check sum.
-BACKED_UP: Final = 32
+# They look at other programs' lines.
+LEFT_OUT: Final = frozenset({"scan", "board-time", "board-setting", "firmware-update", "board-find"})
+# They copy the whole log, or wait for what never comes here: one in so many is made, chosen by its check sum.
+DEAR: Final = frozenset({"backup", "watch", "read", "calibrate-start"})
+ONE_IN: Final = 32
+# As many of all come from another user than the service's own.
+OTHERS_IN: Final = 16
 ANSWERS_MAX: Final = 20
 ANSWER_WALL_S: Final = 0.02
 TEXT_MAX: Final = 20_000
 WORDS: Final = (b'"do":"', b'"who":"li"', b'"name":"', b'"reason":"', b"2026-05-01", b"null", b"1e400", b"\\ud800")
 T: Final = "2026-05-01T08:00:00Z"
+DAYS: Final = 2
+# Of an `archived`: what was signed here, which no input can know.
+ITS: Final = "its root"
 WHO: Final = {"who": "li", "reason": "test"}
 SINCE: Final = {"from": "2026-04-01T00:00:00Z", "to": "2026-04-02T00:00:00Z"}
 CERTIFICATE: Final = {
@@ -59,7 +65,7 @@ MEMBERS: Final[dict[str, dict[str, Any]]] = {
     "act": {"act": {"do": "sign-in", "outcome": "done"}},
     "archive-root": {"file": "log-0001-000000000000.db"},
     "archived": {
-        "file": "log-0001-000000000000.db", "epoch": 1, "size": 2, "medium": "usb", "root": "AA==",
+        "file": "log-0001-000000000000.db", "epoch": 1, "size": 2, "medium": "usb", "root": ITS,
         "sha256": "00" * 32, **WHO,
     },
     "board-calibration-set": {**BOARD, "zero": 0.1, "slope": 1.0, "model": "linear", "from": T, "terms": {}},
@@ -134,7 +140,7 @@ class Station:
         self.daemon = loop.run_until_complete(self._begin())
         self.handlers = {name: one for name, one in handlers(self.daemon).items() if name not in LEFT_OUT}
         self.gate = gate(self.daemon)
-        self.peer = Peer(os.getuid(), os.getgid())
+        self.root = loop.run_until_complete(self._days())
 
     async def _begin(self) -> Daemon:
         document = load(ROOT / "config" / f"{self._example}.hjson", Config).model_dump(mode="json", exclude_none=True)
@@ -144,11 +150,27 @@ class Station:
         document.pop("page", None)
         path = FOLDER / f"{self._example}.hjson"
         path.write_text(json.dumps(document, ensure_ascii=False))
-        daemon = Daemon(load(path, Config), ManualClock(datetime(2026, 5, 1, 8, tzinfo=UTC)), path)
+        begin = datetime(2026, 5, 1, 8, tzinfo=UTC) - timedelta(days=DAYS)
+        daemon = Daemon(load(path, Config), ManualClock(begin), path)
         daemon.log._executor = Inline()
         self._log = asyncio.create_task(daemon.log.run())
         await daemon._begin()
         return daemon
+
+    async def _days(self) -> dict[str, Any]:
+        """Closed days, each with a scan and a checkpoint; size and root of what proves the first."""
+        log, clock = self.daemon.log, self.daemon.clock
+        assert isinstance(clock, ManualClock)
+        for _ in range(DAYS):
+            at = clock.now()
+            await log.append("scan", scan_fields(Scan("crds", at, (Reading("crds", "co2", 400.1, "umol/mol", at),))))
+            await log.post_checkpoint()
+            clock.step(86400)
+            await log.append("event", {"what": "a new day", "origin": "fuzz"})
+        days = await self.daemon.space.deletion.days.closed()
+        root = await self.daemon.space.deletion.days.root(days[0])
+        assert root is not None
+        return {"size": root.checkpoint["size"], "root": root.checkpoint["root"]}
 
     async def end(self) -> None:
         """Stop the log."""
@@ -157,13 +179,15 @@ class Station:
         if self.daemon.index:
             self.daemon.index.close()
 
-    async def ask(self, request: dict[str, Any]) -> None:
+    async def ask(self, request: dict[str, Any], peer: Peer) -> None:
         """Everything `Control` does with a request, but for the socket."""
         name = request.get("do")
+        if request.get("root") == ITS:
+            request = {**request, **self.root}
         handler = self.handlers[str(name)]
         try:
             async with asyncio.timeout(ANSWER_WALL_S):
-                await self.gate(str(name), request, self.peer)
+                await self.gate(str(name), request, peer)
                 plain = {key: value for key, value in request.items() if key != PERSON}
                 async with aclosing(handler(plain)) as answers:  # type: ignore[type-var]
                     count = 0
@@ -195,14 +219,14 @@ class Stations:
             self.loop.run_until_complete(station.end())
         self.loop.close()
 
-    def ask(self, request: dict[str, Any]) -> None:
+    def ask(self, request: dict[str, Any], peer: Peer) -> None:
         """Of the station that knows most of it."""
         name = request.get("do")
         if not isinstance(name, str):
             return
         station = self.boards if name.startswith(("board", "firmware")) else self.gases
         if name in station.handlers:
-            self.loop.run_until_complete(station.ask(request))
+            self.loop.run_until_complete(station.ask(request, peer))
 
 
 _made: list[Stations] = []
@@ -216,8 +240,10 @@ def one_input(data: bytes) -> None:
         request = _parsed(data)
     except (RequestError, ValueError):
         return
-    if request.get("do") != "backup" or crc32(data) % BACKED_UP == 0:
-        _made[0].ask(request)
+    name, number = request.get("do"), crc32(data)
+    if isinstance(name, str) and (name not in DEAR or number % ONE_IN == 0):
+        other = number // ONE_IN % OTHERS_IN == 0
+        _made[0].ask(request, Peer(os.getuid() + other, os.getgid() + other))
 
 
 def end() -> None:
@@ -250,6 +276,10 @@ def seeds() -> list[bytes]:
         [*map(_line, BROKE)]
         + [_line({"do": name, **MEMBERS.get(name, {})}) for name in known]
         + [_line({"do": name}) for name in known]
+        # Of the dear ones some that are made.
+        + [_line({"do": name, "name": "daily", "who": f"li {n}"}) for name in sorted(DEAR) for n in range(2 * ONE_IN)]
+        + [_line({"do": "act", **MEMBERS["act"], "n": n}) for n in range(OTHERS_IN)]
+        + [_line({"do": "maintenance", **MEMBERS["maintenance"], PERSON: {"account": "li", "role": "qa"}})]
     )
 
 

@@ -148,11 +148,13 @@ SUBJECTS: Final = {
             ),
         },
         (
-            "agent.people", "agent.requests", "agent.gas.register_requests", "agent.history.daemon",
-            "agent.qa.requests", "agent.space.requests", "central.app", "central.hj212_pages", "web.access",
-            "web.guard",
+            "agent.people:gate,_by,_asked,handlers,_keepable", "agent.requests:handlers,_text",
+            "agent.gas.register_requests",
+            "agent.history.daemon:Indexed,Newest,Numbered,Placed,SeqAt,handlers,_asked", "agent.qa.requests",
+            "agent.space.requests", "central.app:Pages", "central.hj212_pages", "host.control:_parsed",
+            "web.access:rule_of,allowed,is_of_own_page", "web.guard",
         ),
-        ("agent.firmware.requests", "agent.reports", "host.control", "web.entry", "web.forms", "web.shell"),
+        ("agent.firmware.requests", "agent.reports", "web.entry", "web.forms", "web.shell"),
     ),
     "boards": Subject(
         {
