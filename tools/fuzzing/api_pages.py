@@ -226,7 +226,8 @@ def inside(data: bytes, room: int, seed: int, mutate: Any) -> bytes:
             name, mark, value = rng.choice(HEADERS).partition(b": ")
             given = name + mark + (rng.choice(WORDS) if rng.randrange(2) else mutate(value, 80))
         whole = data[:1] + given.replace(b"\n", b"") + b"\n"
-        return whole + inside(bytes((data[0] & ~HEADER,)) + rest, max(3, room - len(whole)), seed // 2, mutate)[1:]
+        left = max(3, room - len(whole) + 1)
+        return (whole + inside(bytes((data[0] & ~HEADER,)) + rest, left, seed // 2, mutate)[1:])[:room]
     line, _, body = data[1:].partition(b"\n")
     if body and rng.randrange(2):
         return (data[:1] + line + b"\n" + mutate(body, max(1, room - len(line) - 2)))[:room]
