@@ -64,7 +64,9 @@ class Control:
         self._handlers = handlers
         self._mode = mode
         self._gate = gate
-        self._clients = 0
+        self._clients: set[asyncio.StreamWriter] = set()
+        # Those who have not asked yet, the longest first.
+        self._quiet: dict[asyncio.StreamWriter, None] = {}
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -80,7 +82,14 @@ class Control:
             await server.serve_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients += 1
+        self._clients.add(writer)
+        if len(self._clients) > CLIENTS_MAX and self._quiet:
+            # Whoever holds places without a word keeps nobody out who has one.
+            oldest = next(iter(self._quiet))
+            del self._quiet[oldest]
+            self._clients.discard(oldest)
+            oldest.transport.abort()
+        self._quiet[writer] = None
         try:
             async for answer in self._answers(reader, writer):
                 writer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
@@ -91,16 +100,19 @@ class Control:
         except (ConnectionError, asyncio.CancelledError):
             pass  # the asker went away, or we stop
         finally:
-            self._clients -= 1
+            self._clients.discard(writer)
+            self._quiet.pop(writer, None)
             writer.close()
 
     async def _answers(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> AsyncIterator[dict[str, Any]]:
         try:
-            if self._clients > CLIENTS_MAX:
+            line = await _line(reader)
+            self._quiet.pop(writer, None)
+            if len(self._clients) > CLIENTS_MAX:
                 raise RequestError(f"more than {CLIENTS_MAX} clients")
-            request = _parsed(await _line(reader))
+            request = _parsed(line)
             name = request.get("do")
             handler = self._handlers.get(name) if isinstance(name, str) else None
             if handler is None:

@@ -126,6 +126,16 @@ async def test_there_is_a_last_place_and_it_comes_free_again(
     await eventually(lambda: ticker.asking == 0)
 
 
+async def test_who_holds_places_without_a_word_keeps_nobody_out(path: Path) -> None:
+    quiet = [await asyncio.open_unix_connection(str(path)) for _ in range(4 * CLIENTS_MAX)]
+    for _ in range(3):
+        assert await answers(path, do="echo", say="风") == [{"said": "风"}]
+    for _, writer in quiet:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
 async def test_who_asks_nothing_or_reads_nothing_loses_the_place(
     path: Path, ticker: Ticker, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
