@@ -17,8 +17,8 @@ ACCESS: Final[Access] = {
     "GET /gases": _READ,
     "GET /gases/cylinder": _READ,
     "GET /gases/new": _HANDS,
-    **{
-        f"POST /gases/{act}": _HANDS
-        for act in ("add", "pressure", "revalue", "roles", "install", "remove", "retire", "assign")
-    },
+    **{f"POST /gases/{act}": _HANDS for act in ("add", "pressure", "revalue", "install", "remove", "retire")},
+    # What a gas is used for, and what it is worth by our own measurement.
+    "POST /gases/roles": _QA,
+    "POST /gases/assign": _QA,
 }

@@ -25,21 +25,20 @@ _READS: Final = (
     "history-epochs", "holds", "archive-days", "archive-root",
 )  # fmt: skip
 _ACTS: Final = (
-    "calibrate-start", "calibrate-abort", "maintenance", "recompute", "scan", "report-sign",
+    "calibrate-start", "calibrate-abort", "maintenance", "recompute", "scan",
     "instrument-confirm", "qa-adjusted", "qa-signoff",
     "cylinder-add", "cylinder-revalue", "cylinder-pressure", "cylinder-install", "cylinder-remove", "cylinder-retire",
     "cylinder-roles", "cylinder-assign",
     "firmware-update", "firmware-stop", "board-find", "board-time", "board-setting",
     "board-calibration-set", "board-calibration-import", "board-calibration-confirm", "board-drift-accept",
-    "board-colocate", "board-colocate-accept", "hold-set", "hold-lift", "archived", "key-rotate",
-    "backup", "backup-sign",
+    "board-colocate", "board-colocate-accept", "hold-set", "hold-lift", "archived", "backup",
     "clock-confirm",
 )  # fmt: skip
 REQUESTS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(_READS, "read"),
     **dict.fromkeys(_ACTS, "act"),
-    "act": "service",
-    "update-begin": "service",
+    # They sign in the station's name whatever they are given, or put another key in force.
+    **dict.fromkeys(("act", "update-begin", "report-sign", "backup-sign", "key-rotate"), "service"),
 }
 ASKED_CHARACTERS_MAX: Final = 2000
 WAITING_WALL_S: Final = 60.0

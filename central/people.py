@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ NO_STATION: Final = ""
 WAITING_WALL_S: Final = 60.0
 READS: Final = frozenset({"hj212-stations", "hj212-dialogue"})
 ACTS: Final = frozenset({"hj212-send"})
+
+
+log = logging.getLogger(__name__)
 
 
 class Acts:
@@ -61,10 +65,17 @@ class Acts:
 
     async def run(self, folder: Path) -> None:
         """Put on record what commands left waiting beside the accounts."""
-        waiting = WaitingActs(folder)
+        waiting, broken = WaitingActs(folder), False
         while True:
-            async for act in _each(waiting):
-                await self.record({**act, "late": True})
+            try:
+                async for act in _each(waiting):
+                    await self.record({**act, "late": True})
+                broken = False
+            except OSError as error:
+                # They stay where they are; without descriptors or disk the rest of the centre goes on.
+                if not broken:
+                    log.error("acts that wait cannot be read, will retry: %s", error)
+                broken = True
             await self._clock.sleep_wall(WAITING_WALL_S)
 
 

@@ -4,6 +4,7 @@ systemd credentials: `systemd.exec(5)`, LoadCredential=; the service finds them 
 """
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from host.hjson import Strict
 
 BYTES_MAX: Final = 64 * 1024
+_CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}")
 
 
 class SecretError(Exception):
@@ -41,6 +43,9 @@ class SecretRef(Strict):
     def _one(self) -> "SecretRef":
         if (self.file is None) == (self.credential is None):
             raise PydanticCustomError("secret-one", "give either file or credential")
+        # A name and no path: what lies elsewhere is no credential, and anybody's.
+        if self.credential is not None and not _CREDENTIAL.fullmatch(self.credential):
+            raise PydanticCustomError("secret-name", "a credential is a name")
         return self
 
 

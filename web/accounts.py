@@ -133,7 +133,9 @@ class Accounts:
     def _changing(self) -> Iterator[dict[str, Account]]:
         """The accounts to change, alone; what has no stamp afterwards gets one, and the file is written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with (self.path.with_name("page-accounts.lock")).open("w") as lock:
+        path = self.path.with_name("page-accounts.lock")
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as lock:
+            _give_to_owner(path)
             fcntl.flock(lock, fcntl.LOCK_EX)
             accounts = dict(self.all())
             yield accounts
@@ -151,11 +153,15 @@ class Accounts:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
-        if os.geteuid() == 0:
-            # What an administrator writes is read by the service, whose folder it is.
-            owner = path.parent.stat()
-            os.chown(temporary, owner.st_uid, owner.st_gid)
+        _give_to_owner(temporary)
         temporary.replace(path)
+
+
+def _give_to_owner(path: Path) -> None:
+    """What an administrator writes is read by the service, whose folder it is."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def role_of(text: str) -> Role:

@@ -107,9 +107,11 @@ class Entry:
         person, problem, status = self._shell.person(request), "", 200
         assert person is not None, "the guard let nobody else in"
         if request.method == "POST":
+            # Before it is anybody's turn: who sends slowly keeps nobody waiting.
+            form = await form_of(request)
             async with self._shell.turn:
                 try:
-                    return await self._new_password(request, person, await form_of(request))
+                    return await self._new_password(request, person, form)
                 except AccountError as error:
                     problem, status = said(error, self._shell.words(request)), 403
         return self._shell.page(request, "account.html", {"problem": problem}, status)

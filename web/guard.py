@@ -169,10 +169,11 @@ class Guard:
             return True
         host = request.headers.get("host", "").rpartition("@")[2]
         name = host.rsplit(":", 1)[0] if host.rfind(":") > host.rfind("]") else host
-        return name.strip("[]").lower() in names or _is_address(name.strip("[]"))
+        return name.strip("[]").lower() in names or is_address(name.strip("[]"))
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Whether it is an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import h11
 import uvicorn
@@ -17,6 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 CONNECTIONS_MAX: Final = 100
 # One address shall not take every place; behind a proxy all visitors have the proxy's.
 CONNECTIONS_OF_ONE_MAX: Final = 40
+# With those whose handshake of TLS is not over, each of which costs some 300 KB: beyond it they are hung up on.
+OPEN_MAX: Final = 150
 HEAD_WALL_S: Final = 10.0
 GOODBYE_WALL_S: Final = 2
 
@@ -62,19 +66,13 @@ class _Patient(H11Protocol):
     """A visitor has HEAD_WALL_S for the head of a request, however slowly its bytes drip."""
 
     _deadline: asyncio.TimerHandle | None = None
-    of_one_max = CONNECTIONS_OF_ONE_MAX
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         if tls is not None and (certificate := tls.getpeercert(True)):
             self.app = _WithCertificate(self.app, certificate)
-        host = self.client[0] if self.client else None
-        clients = [one.client for one in self.connections if isinstance(one, H11Protocol)]
-        if sum(client is not None and client[0] == host for client in clients) > self.of_one_max:
-            transport.abort()
-        else:
-            self._watch()
+        self._watch()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -101,8 +99,23 @@ class _Patient(H11Protocol):
             self.transport.abort()
 
 
-class _BehindProxy(_Patient):
-    of_one_max = CONNECTIONS_MAX
+class _Door(socket.socket):
+    """A listening socket that hangs up on who is too many, before a handshake or a descriptor is spent on them."""
+
+    def __init__(self, listener: socket.socket, of_one_max: int) -> None:
+        super().__init__(listener.family, listener.type, listener.proto, fileno=os.dup(listener.fileno()))
+        self._of_one_max = of_one_max
+        self._inside: WeakKeyDictionary[socket.socket, str] = WeakKeyDictionary()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """The next visitor there is a place for. Raises BlockingIOError where nobody waits any more."""
+        while True:
+            visitor, address = super().accept()
+            hosts = [host for one, host in self._inside.items() if one.fileno() >= 0]
+            if len(hosts) < OPEN_MAX and hosts.count(address[0]) < self._of_one_max:
+                self._inside[visitor] = address[0]
+                return visitor, address
+            visitor.close()
 
 
 def _context(settings: Settings) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None:
@@ -129,7 +142,7 @@ def config(app: ASGIApp, host: str = "127.0.0.1", port: int = 0, settings: Setti
         host=host,
         port=port,
         loop="asyncio",
-        http=_BehindProxy if settings.behind_proxy else _Patient,
+        http=_Patient,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -151,8 +164,11 @@ class _Server(uvicorn.Server):
 async def serve(app: ASGIApp, listener: socket.socket, settings: Settings | None = None) -> None:
     """Serve `app` on a listening socket until cancelled; open connections get GOODBYE_WALL_S to end."""
     server = _Server(config(app, settings=settings))
+    door = _Door(listener, OPEN_MAX if settings and settings.behind_proxy else CONNECTIONS_OF_ONE_MAX)
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[door])
     except asyncio.CancelledError:
-        await server.shutdown([listener])
+        await server.shutdown([door])
         raise
+    finally:
+        listener.close()

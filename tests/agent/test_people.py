@@ -97,6 +97,17 @@ async def test_a_refused_act_is_on_record_too(daemon: Daemon) -> None:
     assert (await acts(daemon))[-1]["do"] == "calibrate-start"
 
 
+@as_root
+@pytest.mark.parametrize("do", ["key-rotate", "report-sign", "backup-sign"])
+async def test_what_signs_in_the_stations_name_is_for_the_service(daemon: Daemon, do: str) -> None:
+    vkey = daemon.log.vkeys
+    request = {"do": do, "who": "Li Wei", "reason": "mine", "key": {"credential": "/dev/shm/mine"}, "sha256": "00" * 32}
+    answer = await asyncio.to_thread(asked_as, NOBODY, daemon.config.socket, request)
+    assert "only the service's own user" in answer["error"]
+    assert (await acts(daemon))[-1]["outcome"] == "refused"
+    assert daemon.log.vkeys == vkey
+
+
 async def test_for_whom_the_page_asks_is_on_record(daemon: Daemon) -> None:
     person = {"account": "Zhao Min", "role": "qa"}
     until = "2100-01-01T00:00:00Z"

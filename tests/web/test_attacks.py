@@ -1,7 +1,9 @@
 """A scripted attack list against both real pages, over real sockets."""
 
+import os
 import re
 import socket
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -100,6 +102,33 @@ def test_what_is_too_large_is_cut_off(site: Any, signed_in: Any) -> None:
     assert status(raw(site, endless)) in (0, 400), "hung up on, with or without a word"
     assert status(raw(site, b"GET / HTTP/1.1\r\nx: " + b"a" * 300_000)) in (0, 400)
     assert status(raw(site, head("GET", "/healthz", site))) == 200
+
+
+def test_silent_connections_take_a_bounded_number_of_places(site: Any) -> None:
+    place, before = urlsplit(site.address), len(os.listdir("/proc/self/fd"))
+    one_address = (place.hostname, place.port)
+    quiet = [socket.create_connection(one_address, timeout=10) for _ in range(4 * CONNECTIONS_OF_ONE_MAX)]
+    ended = [one for one in quiet[CONNECTIONS_OF_ONE_MAX:] if one.recv(1) == b""]
+    assert len(ended) == 3 * CONNECTIONS_OF_ONE_MAX, "hung up on at once"
+    assert len(os.listdir("/proc/self/fd")) - before <= 5 * CONNECTIONS_OF_ONE_MAX + 10
+    for one in quiet:
+        one.close()
+    until = time.monotonic() + 10
+    while status(answer := raw(site, head("GET", "/healthz", site))) != 200:
+        assert time.monotonic() < until, answer
+
+
+def test_who_sends_a_password_slowly_keeps_nobody_waiting(site: Any, signed_in: Any) -> None:
+    person = signed_in("technician")
+    place = urlsplit(site.address)
+    slow = socket.create_connection((place.hostname, place.port), timeout=10)
+    own = {"cookie": cookie_of(person), "origin": site.address}
+    form = "application/x-www-form-urlencoded"
+    slow.sendall(head("POST", "/account", site, content_length="100", content_type=form, **own) + b"old=")
+    began = time.monotonic()
+    signed_in("qa")
+    assert time.monotonic() - began < 5
+    slow.close()
 
 
 def test_two_lengths_of_one_request_are_refused(site: Any) -> None:
