@@ -15,6 +15,8 @@ from typing import Any, Final
 
 REQUEST_BYTES_MAX: Final = 64 * 1024
 CLIENTS_MAX: Final = 32
+# Places nobody but root and the service's own user takes: a page and a lock for maintenance find one.
+RESERVED: Final = 8
 # Who asks nothing, or reads nothing of what was asked, loses the place to others.
 PATIENCE_WALL_S: Final = 10.0
 # The member by which a page says for whom it asks; the gate's alone, no handler sees it.
@@ -64,7 +66,7 @@ class Control:
         self._handlers = handlers
         self._mode = mode
         self._gate = gate
-        self._clients: set[asyncio.StreamWriter] = set()
+        self._clients: dict[asyncio.StreamWriter, Peer] = {}
         # Those who have not asked yet, the longest first.
         self._quiet: dict[asyncio.StreamWriter, None] = {}
 
@@ -82,12 +84,12 @@ class Control:
             await server.serve_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients.add(writer)
+        self._clients[writer] = _peer(writer)
         if len(self._clients) > CLIENTS_MAX and self._quiet:
             # Whoever holds places without a word keeps nobody out who has one.
             oldest = next(iter(self._quiet))
             del self._quiet[oldest]
-            self._clients.discard(oldest)
+            self._clients.pop(oldest, None)
             oldest.transport.abort()
         self._quiet[writer] = None
         try:
@@ -100,7 +102,7 @@ class Control:
         except (ConnectionError, asyncio.CancelledError):
             pass  # the asker went away, or we stop
         finally:
-            self._clients.discard(writer)
+            self._clients.pop(writer, None)
             self._quiet.pop(writer, None)
             writer.close()
 
@@ -110,7 +112,8 @@ class Control:
         try:
             line = await _line(reader)
             self._quiet.pop(writer, None)
-            if len(self._clients) > CLIENTS_MAX:
+            peer = _peer(writer)
+            if self._is_full(peer):
                 raise RequestError(f"more than {CLIENTS_MAX} clients")
             request = _parsed(line)
             name = request.get("do")
@@ -119,11 +122,15 @@ class Control:
                 raise RequestError(f"unknown request; known: {', '.join(sorted(self._handlers))}")
             assert isinstance(name, str), "it has a handler"
             if self._gate is not None:
-                await self._gate(name, request, _peer(writer))
+                await self._gate(name, request, peer)
             async for answer in handler({key: value for key, value in request.items() if key != PERSON}):
                 yield answer
         except (RequestError, ValueError) as error:
             yield {"error": str(error)}
+
+    def _is_full(self, peer: Peer) -> bool:
+        others = sum(not one.is_service for one in self._clients.values())
+        return len(self._clients) > CLIENTS_MAX or (not peer.is_service and others > CLIENTS_MAX - RESERVED)
 
 
 def _peer(writer: asyncio.StreamWriter) -> Peer:

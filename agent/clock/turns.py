@@ -163,8 +163,6 @@ class Turns:
 
     def numbered(self, averages: list[Average]) -> list[Average]:
         """The averages of a period with the revision that is next."""
-        if not averages:
-            return averages
         former = self._revisions.get((averages[0].period_s, iso(averages[0].start)))
         return averages if former is None else [replace(one, revision=former + 1) for one in averages]
 

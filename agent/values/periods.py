@@ -189,7 +189,8 @@ class PeriodWriter:
     def _write(self, since: datetime, periods: list[list[Average]]) -> None:
         for left, until in _left_out(max(since, self._averager.told_until), periods):
             self._log.post("gap", {"from": iso(left), "to": iso(until), "reason": "stalled"})
-        for averages in periods:
+        # A station that has no series yet averages nothing.
+        for averages in filter(None, periods):
             if self._stacks is not None:
                 averages = self._stacks.with_uncertainty(averages)
             if self._budgets is not None:

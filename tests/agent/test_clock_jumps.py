@@ -305,3 +305,14 @@ async def test_a_leap_second_doubles_no_minute_and_is_never_written(tmp_path: Pa
     assert starts == [starts[0] + i * timedelta(minutes=1) for i in range(len(starts))]
     assert len(of(rows, "event", "clock-step")) == (0 if smeared else 1)
     assert not any(":60." in row["t"] for row in rows)
+
+
+async def test_a_station_without_a_series_lives_through_its_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "SPECS", [])
+    async with Life(tmp_path, ManualClock(START)) as life:
+        await life.measure(10 * MINUTE_S)
+        rows = await life.rows()
+    assert of(rows, "average") == []
+    assert len(of(rows, "scan")) == 40

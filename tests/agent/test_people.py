@@ -18,7 +18,7 @@ from agent.people import REQUESTS
 from agent.requests import handlers
 from host.acts import ActsFullError, WaitingActs
 from host.clock import RealClock
-from host.control import RequestError, ask
+from host.control import CLIENTS_MAX, RESERVED, RequestError, ask
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as somebody else")
@@ -95,6 +95,27 @@ async def test_a_refused_act_is_on_record_too(daemon: Daemon) -> None:
     with pytest.raises(RequestError):
         await asked(daemon, do="calibrate-start", name="none", who="Li Wei")
     assert (await acts(daemon))[-1]["do"] == "calibrate-start"
+
+
+@as_root
+async def test_whoever_watches_on_every_place_leaves_some_to_the_service(daemon: Daemon) -> None:
+    path = daemon.config.socket
+    os.chmod(path, 0o666)
+    lines = []
+    os.seteuid(NOBODY)
+    try:
+        for _ in range(CLIENTS_MAX):
+            lines.append(socket.socket(socket.AF_UNIX))
+            lines[-1].connect(path)
+    finally:
+        os.seteuid(0)
+    for line in lines:
+        line.sendall(b'{"do": "watch"}\n')
+    answers = [json.loads(await asyncio.to_thread(line.recv, 65536)) for line in lines]
+    assert sum("error" in answer for answer in answers) == RESERVED
+    assert "values" in (await asyncio.to_thread(asked_as, 0, path, {"do": "status"}))
+    for line in lines:
+        line.close()
 
 
 @as_root

@@ -70,3 +70,10 @@ def test_a_credential_comes_from_the_service_manager(tmp_path: Path, monkeypatch
     assert code(ref) == "missing"
     (tmp_path / "key").write_bytes(b"secret\n")
     assert read_secret(ref) == b"secret"
+
+
+@pytest.mark.parametrize("name", ["/dev/shm/mine", "../mine", "..", ".", "", "a/b", "a\0b", "a b", "x" * 300])
+def test_a_credential_is_a_name_and_no_path(name: str) -> None:
+    with pytest.raises(ValueError, match="a credential is a name"):
+        SecretRef(credential=name)
+    assert SecretRef(credential="station-key_1.v2").credential == "station-key_1.v2"
