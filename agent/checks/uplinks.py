@@ -20,6 +20,7 @@ _MASS_UNITS: Final = frozenset({"mg/m3", "ug/m3"})
 
 def check_uplinks(config: Config, infos: Mapping[str, DriverInfo], wall: datetime, find: Findings) -> None:
     """Check every uplink, and that no MN is given to two outlets; `wall` is real time."""
+    _centres(config, find)
     outlet_of_mn: dict[str, tuple[str, str]] = {}
     series = [f"{instrument}.{measurand}" for instrument, info in infos.items() for measurand in info.measurands]
     for name, uplink in config.uplinks.items():
@@ -36,6 +37,22 @@ def check_uplinks(config: Config, infos: Mapping[str, DriverInfo], wall: datetim
             find.error("mn-twice", "uplinks", name, "mn", mn=uplink.mn, outlet=outlet, other=other, line=line)
         _factors(name, uplink, config, infos, find)
         check_hj212(name, uplink, series, find)
+
+
+def _centres(config: Config, find: Findings) -> None:
+    """Two uplinks to one centre take the same: it counts by number, and what one leaves out was not meant for it."""
+    known: list[tuple[str, MqttUplink]] = []
+    for name, uplink in config.uplinks.items():
+        if not isinstance(uplink, MqttUplink):
+            continue
+        places = {(one.host, one.port) for one in uplink.addresses}
+        for other, before in known:
+            same = places & {(one.host, one.port) for one in before.addresses}
+            same_witness = uplink.witness is not None and uplink.witness == before.witness
+            alike = {*uplink.kinds} == {*before.kinds} and uplink.since == before.since
+            if (same or same_witness) and not alike:
+                find.error("centre-twice", "uplinks", name, other=other, line=find.line("uplinks", other))
+        known.append((name, uplink))
 
 
 def _factors(name: str, uplink: Hj212Uplink, config: Config, infos: Mapping[str, DriverInfo], find: Findings) -> None:

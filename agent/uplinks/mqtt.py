@@ -212,7 +212,7 @@ class MqttUplink:
         if birth.series_left_out:
             logger.warning("%s: the birth has no room for %d series", self._name, birth.series_left_out)
         await self._denials.publish(link, self._topic("up", "birth"), build_message(birth))
-        self._sender.restart()
+        self._sender.restart(link.payload_max)
         self._connected_at = self._clock.wall_monotonic()
 
     async def _farewell(self, link: Link) -> None:

@@ -43,6 +43,9 @@ class Target:
 class Link(Protocol):
     """A connection that stands. Everything goes at QoS 1; topics are plain, without wildcards."""
 
+    payload_max: int
+    """Bytes of a payload this broker takes: what MQTT 5 lets it say, else the most that a message of ours has."""
+
     async def subscribe(self, topic: str) -> None:
         """Hear a topic. Raises DeniedError where the broker refuses it, LinkError where it cannot be asked."""
 

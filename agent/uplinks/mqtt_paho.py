@@ -20,9 +20,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.uplinks.mqtt_link import PUBLISH_WALL_S, DeniedError, Link, LinkError, Target, VersionError
 from host.tls import ClientContext, explained, failure_of
 from protocols.mqtt.messages import MESSAGE_BYTES_MAX
+from protocols.mqtt.payload import PAYLOAD_BYTES_MAX
 
 KEEPALIVE_WALL_S: Final = 30
 ANSWER_WALL_S: Final = 5.0
+# Of a PUBLISH, beside its payload: fixed header, topic, packet number, properties.
+HEAD_BYTES: Final = 400
 WILL_DELAY_S: Final = 30
 MISC_WALL_S: Final = 1.0
 # Messages of the centre that nobody took yet; what comes above it is dropped: the next acknowledgement says it again.
@@ -60,6 +63,7 @@ class _PahoLink:
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
         self._incoming: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(INCOMING_MAX)
         self._slots = asyncio.Semaphore(1)
+        self.payload_max = PAYLOAD_BYTES_MAX
         self._watched: int | None = None
         self._misc: asyncio.Task[None] | None = None
         self._socket: object = None
@@ -169,6 +173,8 @@ class _PahoLink:
         # paho does not obey the broker's bound on what may wait for its PUBACK.
         most = min(getattr(said, "ReceiveMaximum", self._target.window), self._target.window)
         self._slots = asyncio.Semaphore(most)
+        if (packet := getattr(said, "MaximumPacketSize", None)) is not None:
+            self.payload_max = max(1, min(PAYLOAD_BYTES_MAX, packet - HEAD_BYTES))
         if not self._connected.done():
             self._connected.set_result(reason)
 
@@ -210,6 +216,9 @@ class _PahoLink:
         expiry_s: int | None = None,
         timeout_s: float = PUBLISH_WALL_S,
     ) -> None:
+        if len(payload) > self.payload_max:
+            # Sent, it would end this connection, and the next (MQTT 5, 3.2.2.3.6).
+            raise DeniedError(f"{topic}: {len(payload)} bytes, the broker takes {self.payload_max}: raise its limit")
         expires = expiry_s is not None and self._five
         properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s) if expires else None
         async with self._slots:

@@ -16,7 +16,7 @@ from agent.uplinks.since import beginning
 from metrology.clock import Clock
 from protocols.mqtt.coverage import Coverage
 from protocols.mqtt.messages import Ack, parse_message
-from protocols.mqtt.payload import BATCH_BYTES, Refusal, build_payload, runs
+from protocols.mqtt.payload import BATCH_BYTES, ENVELOPE_BYTES_MAX, PAYLOAD_BYTES_MAX, Refusal, build_payload, runs
 from protocols.mqtt.topics import BACKLOG
 from protocols.mqtt.window import OPEN, Batch, SendWindow
 
@@ -37,6 +37,7 @@ class Sender:
         self._limit = min(config.batch_max, ROWS_MAX)
         self._since = config.since
         self._in_flight = config.window
+        self._bytes_max = BATCH_BYTES
         self._backfill_per_s = config.backfill_per_s
         self._station_id = station_id
         self._log = log
@@ -77,8 +78,10 @@ class Sender:
 
     # -- sending
 
-    def restart(self) -> None:
-        """A new connection begins."""
+    def restart(self, payload_max: int = PAYLOAD_BYTES_MAX) -> None:
+        """A new connection begins, to a broker that takes payloads of so many bytes."""
+        # The envelope comes on top of the records.
+        self._bytes_max = max(1, min(BATCH_BYTES, payload_max - ENVELOPE_BYTES_MAX))
         for window in self._windows.values():
             window.restart()
         self._heard = self._clock.wall_monotonic()
@@ -159,7 +162,7 @@ class Sender:
     def _batches(self, prev: int, rows: list[Record], *, mixed: bool = False) -> Iterator[tuple[Batch, bytes, str]]:
         at = 0
         named = ((BACKLOG if mixed else row.kind, row.body) for row in rows)
-        for count in runs(named, self._limit, BATCH_BYTES):
+        for count in runs(named, self._limit, self._bytes_max):
             part = rows[at : at + count]
             epoch = part[0].epoch
             # What lies before the first record that is meant for the centre is no hole to it.

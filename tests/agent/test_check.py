@@ -114,6 +114,11 @@ BROKEN: dict[str, tuple[str, tuple[str, str], str, str, str]] = {
                   '      outlet: "stack-2"\n      mn: "ABCD0100000001"\n      pw: { credential: "hj212-pw" }\n'
                   '      factors: { a21026: { series: "cems.so2" } }\n    }\n    centre: {\n'),
         'outlet: "stack-2"\n      mn: ^"ABCD', "mn-twice", "the one the platform assigned to this outlet"),
+    "two uplinks to one centre that differ": (
+        "stack", ("    centre: {\n", '    second: {\n      kind: "mqtt"\n      host: "hub.example.org"\n'
+                  '      port: 8883\n      kinds: ["event"]\n    }\n'
+                  '    third: {\n      kind: "mqtt"\n      host: "hub.example.org"\n      port: 8883\n    }\n'
+                  '    centre: {\n'), "    third: ^{", "centre-twice", "the same kinds and the same since"),
     "unknown leniency": (
         "stack", ('      st: "31"\n', '      st: "31"\n      leniencies: ["modbus_crc", "gbk"]\n'),
         'leniencies: ["modbus_crc", ^"gbk"]', "leniency-unknown", "gbk_text"),

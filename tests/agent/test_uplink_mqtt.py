@@ -305,6 +305,27 @@ async def test_only_selected_kinds_travel_and_prev_skips_the_others(broker: Any,
         assert centre.coverage[1].spans == ((0, scans[-1]),)
 
 
+async def test_a_broker_of_small_packets_gets_small_messages_and_a_record_too_large_is_told(
+    broker_with: Any, tmp_path: Path
+) -> None:
+    """Sent, a larger one would end this connection and each after it (mosquitto, max_packet_size)."""
+    broker = broker_with("allow_anonymous true\nmax_packet_size 20000")
+    async with centre_of(broker.port) as centre, Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
+        await asyncio.gather(*(rig.log.append("event", {"what": "tick", "i": i, "pad": "x" * 150}) for i in range(500)))
+        rig.connect()
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        assert max(sum(len(row.body) + 1 for row in one.rows) for one in centre.messages) < 20_000
+        large = await rig.log.append("event", {"what": "tick", "pad": "x" * 30_000})
+        behind = await rig.log.append("event", {"what": "small again"})
+        await until(lambda: (1, behind.seq) in centre.bodies, "what comes behind it goes up")
+        rows = [row.fields for row in await rig.rows(frozenset({"event"}))]
+        told = next(row for row in rows if row["what"] == "uplink-denied")
+        assert "the broker takes 19600" in told["reason"]
+        assert "uplink-down" not in await rig.own_events()
+    assert (1, large.seq) not in centre.bodies
+
+
 async def test_a_broker_killed_in_mid_stream_loses_nothing(broker: Any, tmp_path: Path) -> None:
     async with centre_of(broker.port) as centre, Rig(tmp_path / "log", RealClock(), port=broker.port) as rig:
         rig.connect()
