@@ -12,21 +12,19 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.uplinks.mqtt_client import ANSWER_WALL_S, client_of, connect_properties, properties_of
 from agent.uplinks.mqtt_link import PUBLISH_WALL_S, DeniedError, Link, LinkError, Target, VersionError
 from host.tls import ClientContext, explained, failure_of
-from protocols.mqtt.messages import MESSAGE_BYTES_MAX
 from protocols.mqtt.payload import PAYLOAD_BYTES_MAX
 
 KEEPALIVE_WALL_S: Final = 30
-ANSWER_WALL_S: Final = 5.0
 # Of a PUBLISH, beside its payload: fixed header, topic, packet number, properties.
 HEAD_BYTES: Final = 400
-WILL_DELAY_S: Final = 30
 MISC_WALL_S: Final = 1.0
 # Messages of the centre that nobody took yet; what comes above it is dropped: the next acknowledgement says it again.
 INCOMING_MAX: Final = 100
@@ -51,7 +49,7 @@ class _PahoLink:
         self._target = target
         self._five = target.version == "5"
         self._loop = asyncio.get_running_loop()
-        self._client = _client(target)
+        self._client = client_of(target)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
@@ -95,7 +93,7 @@ class _PahoLink:
         target = self._target
         if self._five:
             self._client.connect(
-                target.host, target.port, KEEPALIVE_WALL_S, clean_start=True, properties=_connect_properties()
+                target.host, target.port, KEEPALIVE_WALL_S, clean_start=True, properties=connect_properties()
             )
         else:
             self._client.connect(target.host, target.port, KEEPALIVE_WALL_S)
@@ -220,7 +218,7 @@ class _PahoLink:
             # Sent, it would end this connection, and the next (MQTT 5, 3.2.2.3.6).
             raise DeniedError(f"{topic}: {len(payload)} bytes, the broker takes {self.payload_max}: raise its limit")
         expires = expiry_s is not None and self._five
-        properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s) if expires else None
+        properties = properties_of(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s) if expires else None
         async with self._slots:
             info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
             reason = await self._answer_to(info.mid, info.rc, timeout_s)
@@ -252,38 +250,3 @@ class _PahoLink:
         finally:
             waiting.cancel()
         raise LinkError(self._ended.result() if self._ended.done() else late)
-
-
-def _client(target: Target) -> paho.Client:
-    five = target.version == "5"
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=target.client_id,
-        clean_session=None if five else True,
-        protocol=paho.MQTTv5 if five else paho.MQTTv311,
-        reconnect_on_failure=False,
-    )
-    client.connect_timeout = ANSWER_WALL_S
-    will = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S) if five else None
-    client.will_set(target.will_topic, target.will_payload, qos=1, retain=True, properties=will)
-    client.max_inflight_messages_set(target.window)
-    client.max_queued_messages_set(target.window + 10)
-    if target.tls is not None:
-        client.tls_set_context(target.tls)
-    return client
-
-
-def _connect_properties() -> Properties:
-    return _properties(
-        PacketTypes.CONNECT,
-        SessionExpiryInterval=0,
-        MaximumPacketSize=MESSAGE_BYTES_MAX + 1024,
-        RequestProblemInformation=1,
-    )
-
-
-def _properties(packet: int, **values: int | None) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties

@@ -12,6 +12,7 @@ import aiomqtt
 from sim_loop import PROCESS, Process, SimLoop
 
 from agent.uplinks.mqtt_link import PUBLISH_WALL_S, DeniedError, LinkError, Target
+from protocols.mqtt.payload import PAYLOAD_BYTES_MAX
 
 QUEUE_MAX = 5000
 EVERYTHING = "plumeline/v1/"  # of what goes up
@@ -168,6 +169,8 @@ class Broker:
 
 class StationLink:
     """See agent.uplinks.mqtt_link.Link."""
+
+    payload_max = PAYLOAD_BYTES_MAX
 
     def __init__(self, broker: Broker, ear: Ear) -> None:
         self._broker, self._ear = broker, ear
