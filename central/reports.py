@@ -18,7 +18,7 @@ from host.problems import ConfigErrors
 from host.reports.files import EXTRA, FORMS, ExtraMissingError, write
 from host.reports.make import Asked, make, now
 from host.reports.power import electricity
-from host.reports.spans import interval
+from host.reports.spans import instant
 from host.reports.twin import Statement
 from host.secrets import SecretError, read_secret
 from metrology.fuel.account import Options
@@ -39,7 +39,7 @@ def report(line: argparse.Namespace) -> int:
         books = read_books(line.fuel, line.lang) if line.fuel else None
         power = electricity(line.electricity, line.meter, line.lang)
         signer = signer_of(config, line.key)
-        since, until = interval(line.since, line.until, OFFSET_H)
+        since, until = instant(line.since, OFFSET_H), instant(line.until, OFFSET_H, end=True)
     except (ConfigErrors, SecretError, OSError, NoteError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -47,6 +47,7 @@ def report(line: argparse.Namespace) -> int:
     wrong = (
         (line.station not in config.stations, f"--station {line.station}: one of {', '.join(sorted(config.stations))}"),
         (line.kind == "account" and books is None, "account: --fuel FILE is needed"),
+        (since >= until, f"--from {line.since} --to {line.until}: ends before it begins"),
         (out.suffix.lower() not in FORMS, f"--out {out}: one of {', '.join(FORMS)}"),
     )
     if said := [text for is_wrong, text in wrong if is_wrong]:
