@@ -22,9 +22,9 @@ from protocols.record import decode
 if TYPE_CHECKING:
     from sim_world import World
 
-# After a start or a disk that works again, and after a wire: what the bus leaves a silent unit alone for, at most.
-RESUME_S = {"boot": 10.0, "disk": 10.0}
-LEFT_ALONE_S = {"cems": 15.0, "crds": 15.0}
+# After a wire: what the bus leaves a silent unit alone for, and polls: the analyzer gives each row once, and questions
+# held up on a silent wire may have taken all there was, answered too late.
+RESUME_S, LEFT_ALONE_S, POLLS = {"boot": 10.0, "disk": 10.0}, 15.0, {"cems": 1, "crds": 2}
 HOME_S = 120.0
 MINUTE = timedelta(minutes=1)
 CLOCK_BELIEVED = 2026
@@ -98,9 +98,9 @@ class Checks:
         if self._active:
             return
         loop, since = self.world.loop, self.world.loop.time()
-        for name, left_alone in LEFT_ALONE_S.items():
-            limit = RESUME_S.get(what, left_alone + 10.0)
-            limit += self.world.station.config.instruments[name].poll_s or 0.0
+        for name, polls in POLLS.items():
+            limit = RESUME_S.get(what, LEFT_ALONE_S + 10.0)
+            limit += (self.world.station.config.instruments[name].poll_s or 0.0) * polls
             seen = what, name, since, limit, self._begun
             loop.call_later(limit, self._resumed, *seen, context=self.world.net.context)
 
