@@ -106,9 +106,10 @@ class Hj212Uplink:
             allowed=frozenset(config.allow),
             handled=self._desk.handled,
             heartbeat_s=config.heartbeat_s,
+            held=facts.held,
         )
         self._desk.serve(self._session)
-        self._started = clock.now()
+        self._begun = clock.monotonic()
         self._outbox: Outbox | None = None
         self._link: Link | None = None
         self._connected_at, self._end_reason = 0.0, ""
@@ -126,10 +127,9 @@ class Hj212Uplink:
             self._acts.post("link-state-unreadable")
         place = await place_of(self._log, self._name, self._config.since)
         outbox = self._outbox = Outbox(place, self._config.backfill_per_s, self._held)
-        for one in self._present.of_start(self._started, self._kept):
-            outbox.put_fleeting(one)
+        start = self._present.tell_start(self._begun, self._kept, self._offer)
         try:
-            await _together(self._desk.run(), self._stay_connected(outbox))
+            await _together(self._desk.run(), self._stay_connected(outbox), start)
         finally:
             await self._log.save_place(self._name, outbox.place())
 
@@ -186,6 +186,7 @@ class Hj212Uplink:
 
     async def _notify(self, link: Link) -> None:
         """Tell what hardware this is, and ask for a new key when the one in use is old."""
+        await self._present.dated()
         if (hardware := self._present.hardware()) is not None:
             link.perform(self._session.notify("1001", "1001", hardware, link.now))
         while True:

@@ -2,12 +2,12 @@
 
 import contextlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from agent.uplinks.hj212_info import Facts, Information
 from agent.uplinks.hj212_kept import Kept
-from agent.uplinks.hj212_outbox import Fleeting
+from agent.uplinks.hj212_outbox import HELD_LOOK_S, Fleeting
 from agent.uplinks.hj212_selection import Selection
 from agent.uplinks.hj212_treatment import Treatment
 from metrology.clock import Clock
@@ -39,8 +39,19 @@ class Present:
         self._facts, self._state, self._clock, self._edition = facts, state, clock, edition
         self._told: dict[tuple[str, str | None], str] = {}
 
-    def of_start(self, started: datetime, kept: Kept) -> list[Fleeting]:
-        """What is told once after a start: the start itself (2081), and analysers that were replaced (3019)."""
+    async def dated(self) -> None:
+        """Return once it is known what time it is: nothing that names a time is told before."""
+        while self._facts.held():
+            await self._clock.sleep_wall(HELD_LOOK_S)
+
+    async def tell_start(self, begun: float, kept: Kept, offer: Callable[[Fleeting], None]) -> None:
+        """Offer what is told once after a start, which was at `begun` on the scale that never steps."""
+        await self.dated()
+        for one in self._of_start(self._clock.now() - timedelta(seconds=self._clock.monotonic() - begun), kept):
+            offer(one)
+
+    def _of_start(self, started: datetime, kept: Kept) -> list[Fleeting]:
+        """The start itself (2081), and analysers that were replaced (3019)."""
         if self._edition is Edition.HJ2005:
             return []
         told = [Fleeting("2081", "2081", started, restart_items(started), until_taken=True)]

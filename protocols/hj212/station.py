@@ -31,7 +31,7 @@ class StationSession:
 
     `handled` are the commands the owner executes (`Requested`); what acts on the station must stand in `allowed` too.
     With `heartbeat_s` a link of the 2025 edition that sent nothing for so long sends a heartbeat (9015); one that stays
-    unanswered is a `Failed` with the key HEARTBEAT.
+    unanswered is a `Failed` with the key HEARTBEAT. While `held` none is sent: its QN would name a wrong time.
     """
 
     def __init__(
@@ -45,12 +45,13 @@ class StationSession:
         allowed: frozenset[str] = frozenset(),
         handled: frozenset[str] = frozenset(),
         heartbeat_s: float | None = None,
+        held: Callable[[], bool] = lambda: False,
     ) -> None:
         self._state = state
         self._world = world
         self._ack = ack
         self._window = window
-        self._heartbeat_s = heartbeat_s
+        self._heartbeat_s, self._held = heartbeat_s, held
         self._service = Service(identity, state, world, allowed=allowed, handled=handled)
         self._qns = QnSource()
         self._reader = Reader(self._keys)
@@ -171,7 +172,7 @@ class StationSession:
         outputs = self._taken(self._reader.tick(now), now)
         outputs += self._outgoing.tick(now, self._state.timing)
         next_heartbeat = self._next_heartbeat()
-        if self._last_sent is None:
+        if self._last_sent is None or self._held():
             self._last_sent = now
         elif next_heartbeat is not None and next_heartbeat <= now:
             outputs += self._beat(now)

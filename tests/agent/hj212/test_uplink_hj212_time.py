@@ -7,7 +7,7 @@ import pytest
 
 from agent.clock.state import ClockState
 from agent.uplinks.hj212_clock import clock_setter
-from host.clock import ManualClock
+from host.clock import ManualClock, RealClock
 from host.timesync import Reference
 from protocols.hj212.commands import ExeRtn
 from protocols.hj212.times import render_time
@@ -29,6 +29,30 @@ async def test_without_a_known_time_nothing_is_reported_and_questions_are_answer
         held[0] = False
         await hj.until(lambda: platform.minutes == [0])
         assert uplink.status()["held"] is False
+    await platform.stop()
+
+
+async def test_a_start_in_1970_says_nothing_of_itself_until_the_time_is_known_and_then_when_it_was(hj: Any) -> None:
+    hj.clock = clock = ManualClock(datetime(1970, 1, 1, 0, 0, 9, tzinfo=UTC))
+    held = [True]
+    hj.facts["held"] = lambda: held[0]
+    platform = hj.platform()
+    platform.clock = RealClock()
+    platform.stations = {hj.MN: hj.identity(2025, keys=(hj.KEY,))}
+    logger = {f"i2300{n}": {"value": f"X{n}"} for n in range(5, 9)}
+    terms = {"edition": 2025, "key": hj.KEY, "allow": ["1014"], "info": logger, "heartbeat_s": 60}
+    async with hj.sending(await platform.start(), **terms):
+        await clock.advance(300)
+        # A question and its answer are behind all that was sent before.
+        assert (await platform.request("1011")).outcome == "done"
+        assert (platform.uploads, platform.told) == ([], [])
+        clock.step((NOW - clock.now()).total_seconds())
+        held[0] = False
+        await clock.advance(1)
+        await hj.until(lambda: platform.of("2081") and platform.notices("1001"))
+        [start], [hardware] = platform.of("2081"), platform.notices("1001")
+        assert start.message.value("RestartTime") == render_time(NOW - timedelta(seconds=300))
+        assert hardware.message.qn.startswith("2026")
     await platform.stop()
 
 
