@@ -47,11 +47,16 @@ def _centres(config: Config, find: Findings) -> None:
             continue
         places = {(one.host, one.port) for one in uplink.addresses}
         for other, before in known:
-            same = places & {(one.host, one.port) for one in before.addresses}
-            same_witness = uplink.witness is not None and uplink.witness == before.witness
-            alike = {*uplink.kinds} == {*before.kinds} and uplink.since == before.since
-            if (same or same_witness) and not alike:
-                find.error("centre-twice", "uplinks", name, other=other, line=find.line("uplinks", other))
+            if {*uplink.kinds} == {*before.kinds} and uplink.since == before.since:
+                continue
+            detail = {"other": other, "line": find.line("uplinks", other)}
+            witnesses = {uplink.witness, before.witness}
+            same_address = places & {(one.host, one.port) for one in before.addresses}
+            if same_address or (None not in witnesses and len(witnesses) == 1):
+                find.error("centre-twice", "uplinks", name, **detail)
+            elif None in witnesses:
+                # Brokers of other names may lead to one centre all the same; its witness key says which centre it is.
+                find.warn("centre-maybe-twice", "uplinks", name, **detail)
         known.append((name, uplink))
 
 

@@ -219,18 +219,31 @@ class Segments:
 def seq_at(segments: Sequence[Segment], at: str) -> int:
     """First number of one epoch written at or after `at`, by bisection; 0 in an empty epoch.
 
-    The clock is taken to have gone forward: across a step back the answer is one of the possible ones.
+    A record of a clock that was not believed counts as written with the next that was: rather one too many than one
+    too few. Else the clock is taken to have gone forward: across a step back the answer is one of the possible ones.
     """
     filled = [segment for segment in segments if segment.next_seq > segment.first_seq]
     if not filled:
         return 0
+    end = filled[-1].next_seq
 
-    def written(seq: int) -> str:
+    def found(seq: int) -> tuple[bool, str]:
         # Where raw was removed, the next record that is there tells the time.
         later = (one.read(seq - 1, record.KINDS, 1, None) for one in filled if seq < one.next_seq)
-        return next((str(rows[0].fields["t"]) for rows in later if rows), "~")
+        fields = next((rows[0].fields for rows in later if rows), {"t": "~"})
+        return fields.get("clk") != "R", str(fields["t"])
 
-    numbers = range(filled[0].first_seq, filled[-1].next_seq)
+    def written(seq: int) -> str:
+        believed, told = found(seq)
+        if believed:
+            return told
+        ahead = 1
+        while seq + ahead < end and not found(seq + ahead)[0]:
+            ahead *= 2
+        between = range(seq + ahead // 2, min(seq + ahead, end))
+        return found(between.start + bisect_left(between, True, key=lambda one: found(one)[0]))[1]
+
+    numbers = range(filled[0].first_seq, end)
     return filled[0].first_seq + bisect_left(numbers, at, key=written)
 
 

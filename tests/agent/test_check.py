@@ -20,6 +20,7 @@ from agent.__main__ import main
 from agent.checks.check import check_file
 from agent.checks.findings import sentences
 from host.problems import Problem
+from protocols.tlog_cosign import cosigner_from_seed
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -351,6 +352,21 @@ def test_gases_of_one_sequence_on_different_scales_are_a_warning(
     warning(path, "scales-differ")
     assert main(["--lang", "en", "check", str(path)]) == 0
     assert "co2_dry on different scales (zero: WMO CO2 X2019, span: WMO CO2 X2007, target" in capsys.readouterr().out
+
+
+def test_uplinks_that_differ_are_a_warning_until_it_is_known_which_centre_each_leads_to(root: Path, etc: Path) -> None:
+    ours, other = (
+        f'witness: "{cosigner_from_seed(base64.b64encode(bytes([n]) * 32).decode(), "w").vkey}"' for n in (1, 2)
+    )
+
+    def stack(theirs: str, own: str) -> Path:
+        second = f'    second: {{\n kind: "mqtt"\n host: "b"\n port: 8883\n kinds: ["event"]\n {theirs}\n }}\n'
+        return station(root, etc, "stack", ("    centre: {\n", f"{second}    centre: {{\n      {own}\n"))[0]
+
+    warning(stack("", ""), "centre-maybe-twice")
+    warning(stack(other, ""), "centre-maybe-twice")
+    assert check_file(stack(other, ours), now=NOW).problems == []
+    assert [one.code for one in check_file(stack(ours, ours), now=NOW).problems] == ["centre-twice"]
 
 
 def test_an_expired_cylinder_is_a_warning_and_the_station_runs(

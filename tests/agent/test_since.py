@@ -4,7 +4,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,27 @@ async def test_every_form_finds_its_record(tmp_path: Path) -> None:
         assert await beginning(log, "2026-01-01T16:00:00.001+08:00") == (log.epoch, 3)
         assert await beginning(log, "2020-01-01T00:00:00Z") == (log.epoch, 0)
         assert await beginning(log, "2030-01-01T00:00:00Z") == (log.epoch, 5)
+
+
+@pytest.mark.parametrize("lost", [{3}, {0, 1}, {*range(4, 17)}, {1, 2, 9, 10, 11, 18, 19}, {*range(20)}])
+async def test_records_of_a_clock_nobody_believed_are_given_rather_than_left_out(tmp_path: Path, lost: set[int]) -> None:
+    begun = datetime(2026, 1, 1, 6, tzinfo=UTC)
+    clock = ManualClock(begun)
+    async with logging(tmp_path, clock) as log:
+        for number in range(20):
+            now = clock.now()
+            if number in lost:
+                log.about_clock = lambda: {"clk": "R", "mono": 1}
+                clock.step(-now.timestamp())
+            await log.append("event", {"what": "tick"})
+            log.about_clock = dict
+            clock.step((now + timedelta(hours=1) - clock.now()).total_seconds())
+        for at in range(22):
+            told = 20 if at > 20 else next((n for n in range(at, 20) if n not in lost), 20)
+            while told - 1 in lost:
+                told -= 1
+            since = (begun + timedelta(hours=at)).isoformat()
+            assert await beginning(log, since) == (log.epoch, told)
 
 
 async def test_now_is_the_moment_of_the_first_start(tmp_path: Path) -> None:
