@@ -49,14 +49,14 @@ def _centres(config: Config, find: Findings) -> None:
         for other, before in known:
             if {*uplink.kinds} == {*before.kinds} and uplink.since == before.since:
                 continue
-            detail = {"other": other, "line": find.line("uplinks", other)}
+            line = find.line("uplinks", other)
             witnesses = {uplink.witness, before.witness}
             same_address = places & {(one.host, one.port) for one in before.addresses}
             if same_address or (None not in witnesses and len(witnesses) == 1):
-                find.error("centre-twice", "uplinks", name, **detail)
+                find.error("centre-twice", "uplinks", name, other=other, line=line)
             elif None in witnesses:
                 # Brokers of other names may lead to one centre all the same; its witness key says which centre it is.
-                find.warn("centre-maybe-twice", "uplinks", name, **detail)
+                find.warn("centre-maybe-twice", "uplinks", name, other=other, line=line)
         known.append((name, uplink))
 
 

@@ -43,7 +43,9 @@ async def test_every_form_finds_its_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", [{3}, {0, 1}, {*range(4, 17)}, {1, 2, 9, 10, 11, 18, 19}, {*range(20)}])
-async def test_records_of_a_clock_nobody_believed_are_given_rather_than_left_out(tmp_path: Path, lost: set[int]) -> None:
+async def test_records_of_a_clock_nobody_believed_are_given_rather_than_left_out(
+    tmp_path: Path, lost: set[int]
+) -> None:
     begun = datetime(2026, 1, 1, 6, tzinfo=UTC)
     clock = ManualClock(begun)
     async with logging(tmp_path, clock) as log:
