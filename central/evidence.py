@@ -16,6 +16,7 @@ import apsw
 from central import keys
 from central.coverage import read_coverage, read_set_aside
 from central.history import StoreSource
+from central.witness import begun
 from protocols.record import RecordError, decode
 from protocols.tlog import Frontier, NoteError, leaf_hash, open_checkpoint, split_hashes
 from protocols.tlog_proofs import Grown, verify_inclusion
@@ -178,7 +179,7 @@ class Evidence:
         ).get
         for size, body in self._checkpoints(epoch):
             try:
-                leaves, note = self._believed(size, body, tree, epoch)
+                tree, leaves, note = self._believed(size, body, tree, epoch)
             except (NoteError, ValueError, KeyError, TypeError, RecordError) as error:
                 if len(trees.refused) < LISTED_MAX:
                     trees.refused.append({"record": [epoch, size], "why": str(error)})
@@ -200,19 +201,25 @@ class Evidence:
         )
         yield from rows
 
-    def _believed(self, size: int, body: bytes, tree: Frontier, epoch: int) -> tuple[list[bytes], str]:
-        """Leaves and note of a checkpoint that the key signed and that continues the tree. Raises ValueError."""
+    def _believed(self, size: int, body: bytes, tree: Frontier, epoch: int) -> tuple[Frontier, list[bytes], str]:
+        """Tree, leaves and note of a checkpoint that the key signed and that continues the tree. Raises ValueError.
+
+        The first of an epoch may itself say what it continues, where the centre has not got what lies before.
+        """
         fields = decode(body)
         vkey = keys.in_force(self._db, self._station, self._vkey, epoch, size)
         signed = open_checkpoint(fields["note"], [vkey])
         leaves = split_hashes(base64.b64decode(fields["leaves"], validate=True))
         if signed.origin != f"plumeline/{self._station}/{epoch}" or signed.size != size:
             raise ValueError(f"the note speaks of {signed.origin}, size {signed.size}")
+        if tree.size == 0:
+            before = fields.get("before", "")
+            tree = begun(self._db, (self._station, epoch), before, size - len(leaves)) or tree
         if tree.size + len(leaves) != size:
             raise ValueError(f"lists leaves from {size - len(leaves)} on, {tree.size} was due")
         if tree.extend(leaves).root() != signed.root:
             raise ValueError("the signed root does not follow from the leaves")
-        return leaves, fields["note"]
+        return tree, leaves, fields["note"]
 
     def _include(self, epoch: int, tree: Frontier, leaves: list[bytes], through: int, trees: Trees) -> None:
         for seq, leaf in enumerate(leaves, tree.size):

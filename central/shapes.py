@@ -105,13 +105,14 @@ class GapBody(_Shape):
 
 
 class CheckpointBody(_Shape):
-    """A signed tree head with the leaf hashes since the one before it."""
+    """A signed tree head with the leaf hashes since the one before it, and the tree these were added to."""
 
     t: Instant
     size: Count
     root: Text
     note: Annotated[str, Field(max_length=16 * 1024)]
     leaves: Annotated[str, Field(max_length=200 * 1024)]
+    before: Annotated[str, Field(max_length=4096)] = ""
 
 
 Body = ScanBody | AverageBody | CalibrationBody | EventBody | ConfigBody | GapBody | CheckpointBody

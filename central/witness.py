@@ -71,6 +71,19 @@ def _leaves(body: CheckpointBody) -> list[bytes]:
         raise ValueError(f"leaves: {error}") from error
 
 
+def begun(db: apsw.Connection, tree: Tree, before: str, first: int) -> Frontier | None:
+    """The tree that the first checkpoint of an epoch continues by its own words; None where they make no sense.
+
+    They count only where nothing below `first` is here: an uplink added later (`since`) does not bring it.
+    """
+    below = "SELECT 1 FROM record WHERE station_id = ? AND epoch = ? AND seq < ? LIMIT 1"
+    with contextlib.suppress(ValueError):
+        told = Frontier.from_bytes(base64.b64decode(before, validate=True))
+        if told.size == first and db.execute(below, (*tree, first)).fetchone() is None:
+            return told
+    return None
+
+
 def _accuse(db: apsw.Connection, tree: Tree, seq: int, body: CheckpointBody, what: str, detail: dict[str, Any]) -> None:
     proof = {"epoch": tree[1], "seq": seq, "size": body.size, "note": body.note, **detail}
     put_event(db, f"{tree[1]}/{seq}/{what}", tree[0], body.t, what, proof)
@@ -147,14 +160,17 @@ def _judge_one(
     body = _body(db, tree, size)
     leaves = _leaves(body)
     detail: dict[str, Any] = {"witnessed": frontier.size, "first": first}
+    # What the signed root follows from is right, whoever says it.
+    start = begun(db, tree, body.before, first) if frontier.size == 0 else None
+    start = start or frontier
     if first < frontier.size:
         verdict = "overlap"
     elif broken:
         verdict = "unverifiable"
-    elif first > frontier.size:
+    elif first > start.size:
         verdict = "leaves-missing"
     else:
-        grown = frontier.extend(leaves)
+        grown = start.extend(leaves)
         detail["computed"] = base64.b64encode(grown.root()).decode()
         verdict = "consistent" if grown.root() == _hash(body.root) else "fork"
         frontier = grown if verdict == "consistent" else frontier
@@ -162,6 +178,9 @@ def _judge_one(
     _write_tree(db, tree, frontier, broken)
     if verdict in ("fork", "overlap", "leaves-missing"):
         _accuse(db, tree, size, body, f"checkpoint-{verdict}", detail)
+    elif start.size > detail["witnessed"]:
+        told = {"epoch": tree[1], "seq": size, "size": size, "note": body.note, **detail}
+        put_event(db, f"{tree[1]}/{size}/ledger-begins", tree[0], body.t, "ledger-begins", told)
     _set_verdict(db, tree, size, verdict)
     if verdict in ("consistent", "fork"):
         _check_bodies(db, tree, size, body, first, leaves, range(first, size))

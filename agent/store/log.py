@@ -5,7 +5,6 @@ commits groups of records. A value counts as taken when its commit returned; unt
 """
 
 import asyncio
-import base64
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import apsw
 
+from agent.store.head import Head
 from agent.store.opening import SetAside, unsalvaged
 from agent.store.segment import Place, Record, Segment
 from agent.store.segments import Segments
@@ -24,7 +24,7 @@ from agent.store.waiting import COMMIT_RECORDS, One, Waiting
 from metrology.clock import Clock
 from metrology.periods import iso
 from protocols import record
-from protocols.tlog import Frontier, leaf_hash, make_checkpoint
+from protocols.tlog import Frontier, leaf_hash
 from protocols.tlog_signs import Signs
 
 __all__ = ["Log", "Place", "Record"]
@@ -87,15 +87,14 @@ class Log:
         self._salvaging = {lost.epoch: asyncio.Event() for lost in self.unsalvaged}
         self.epoch, self.next_seq = live.epoch, live.next_seq
         self.started = self._assigned = live.next_seq  # the first record of this run
-        self._frontier = live.frontier
         self.places = live.places()
-        self._leaves = self._segments.since_checkpoint()
+        self._head = Head(live.frontier, *self._segments.since_checkpoint())
 
     # -- writing
 
     def post(self, kind: str, fields: Mapping[str, Any]) -> asyncio.Future[Record]:
         """Queue a record; the future resolves when its commit returned. Bodies beyond all bounds raise RecordError."""
-        if len(self._leaves) >= CHECKPOINT_RECORDS_MAX and kind != "checkpoint":
+        if self._head.uncovered >= CHECKPOINT_RECORDS_MAX and kind != "checkpoint":
             self.post_checkpoint()
         now = self._clock.now()
         members: dict[str, Any] = {
@@ -107,22 +106,17 @@ class Log:
         body = record.encode(members)
         if len(body) > record.BODY_BYTES_MAX:
             raise record.RecordError(f"{kind} record of {len(body)} bytes exceeds {record.BODY_BYTES_MAX}")
-        leaf = leaf_hash(body)
-        self._frontier = self._frontier.append(leaf)
-        self._leaves.append(leaf)
+        self._head.add(leaf_hash(body))
         row = Record(self.epoch, self._assigned, kind, body)
         self._assigned += 1
         future: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        self._waiting.put(One(row, future, self._frontier, now))
+        self._waiting.put(One(row, future, self._head.tree, now))
         return future
 
     def post_checkpoint(self) -> asyncio.Future[Record]:
         """Sign the tree over all records so far; the checkpoint's own sequence number is its size."""
-        size, root = self._assigned, self._frontier.root()
-        note = make_checkpoint(f"plumeline/{self._station_id}/{self.epoch}", size, root, self._signer)
-        leaves, self._leaves = b"".join(self._leaves), []
-        encoded = {"root": base64.b64encode(root).decode(), "leaves": base64.b64encode(leaves).decode()}
-        return self.post("checkpoint", {"size": size, "note": note, **encoded})
+        origin = f"plumeline/{self._station_id}/{self.epoch}"
+        return self.post("checkpoint", self._head.checkpoint(origin, self._signer))
 
     async def append(self, kind: str, fields: Mapping[str, Any]) -> Record:
         """Write a record and wait for its commit."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import apsw
 
+from agent.store.head import tree_behind
 from agent.store.opening import RESTORED, Opened, SetAside, open_newest
 from agent.store.segment import Place, Record, Segment, segment_name, segment_numbers, sync_folder
 from agent.store.witness import Witness
@@ -55,21 +56,24 @@ class Segments:
         at = parse_iso(record.decode(last[0].body)["t"]) if last else now
         return period_start(at, DAY_S, self._day_offset_s)
 
-    def since_checkpoint(self) -> list[bytes]:
-        """Leaves of the live epoch after its last checkpoint; closed segments are searched backwards."""
+    def since_checkpoint(self) -> tuple[Frontier | None, list[bytes]]:
+        """The tree at the last checkpoint of the live epoch, None where nobody knows it, and the leaves after it."""
         leaves: list[bytes] = []
         for path in [self.live.path, *reversed(self._closed)]:
             segment = self.live if path == self.live.path else Segment(path, exclusive=False)
             if segment.epoch != self.live.epoch:
+                segment.close()
                 break
             found = segment.read_last("checkpoint")
-            size = int(record.decode(found.body)["size"]) if found else segment.first_seq
-            leaves = segment.leaves(size) + leaves
+            fields = record.decode(found.body) if found else {"size": segment.first_seq}
+            leaves = segment.leaves(int(fields["size"])) + leaves
             if segment is not self.live:
                 segment.close()
-            if found or size == 0:
-                break
-        return leaves
+            if found:
+                return tree_behind(fields), leaves
+            if segment.first_seq == 0:
+                return Frontier(), leaves
+        return None, leaves
 
     def write(self, rows: list[Record], frontier: Frontier, at: datetime) -> None:
         """Commit rows, the last written `at`. Raises apsw.Error, after which the same rows can be given again."""

@@ -30,7 +30,7 @@ class StationLog:
     def __init__(self, station_id: str = "tower", epoch: int = 0) -> None:
         self.station_id, self.epoch = station_id, epoch
         self.bodies: list[bytes] = []
-        self.frontier = Frontier()
+        self.frontier = self.before = Frontier()
         self.listed = 0
 
     def add(self, kind: str, **members: Any) -> bytes:
@@ -78,7 +78,9 @@ class StationLog:
             "root": base64.b64encode(root).decode(),
             "note": make_checkpoint(f"plumeline/{self.station_id}/{self.epoch}", size, root, SIGNER),
             "leaves": base64.b64encode(leaves).decode(),
+            "before": base64.b64encode(self.before.to_bytes()).decode(),
         }
+        self.before = self.frontier
         return self.add("checkpoint", **{**members, **changed})
 
 

@@ -93,6 +93,25 @@ def test_every_average_of_an_honest_station_is_in_a_cosigned_tree(centre: Centre
     assert "things that speak against the data: 0" in text
 
 
+def test_a_station_that_was_added_in_the_middle_of_its_ledger_is_proven_from_there_on(
+    centre: Centre, minutes: Any
+) -> None:
+    centre.store.add([minutes.delivery(30, len(minutes.bodies) - 1, prev=-1)])
+    code, report, _ = centre.verify("--record", "0:35")
+    assert code == 0
+    found = report["averages"]
+    assert (found["held"], found["included"], found["cosigned"]) == (16, 16, 16)
+    (proof,) = report["proofs"]
+    assert proof["included"]
+    leaf, index = hashlib.sha256(b"\x00" + minutes.bodies[35]).digest(), 35
+    peer = InmemoryTree(algorithm="sha256")
+    for one in minutes.bodies[: proof["size"]]:
+        peer.append_entry(one)
+    theirs = peer.prove_inclusion(index + 1, proof["size"]).serialize()
+    assert leaf.hex() == proof["leaf"]
+    assert {base64.b64decode(one).hex() for one in proof["path"]} <= set(theirs["path"])
+
+
 def test_tools_that_are_not_ours_agree(centre: Centre, minutes: Any) -> None:
     """A Merkle library on the bodies, and Ed25519 of another library on both signatures, from the report alone."""
     centre.deliver(minutes)

@@ -85,6 +85,49 @@ def test_a_dropped_leaf_is_an_event(store: Store, make_log: Maker, rows: Query) 
     assert rows(EVENTS) == ["checkpoint-leaves-missing"]
 
 
+def begin_late(store: Store, log: Any, first: int) -> None:
+    """As an uplink does that was added later: nothing before is meant for this centre."""
+    store.add([log.delivery(first, len(log.bodies) - 1, prev=-1)])
+
+
+@pytest.mark.parametrize(("first", "known"), [(1, []), (5, []), (6, [5]), (9, [5]), (11, [5])])
+def test_an_uplink_added_within_an_epoch_is_witnessed_from_there_on(
+    store: Store, long_log: Any, rows: Query, first: int, known: list[int]
+) -> None:
+    begin_late(store, long_log, first)
+    sizes = [size for size in (5, 11, 14) if size not in known]
+    assert rows("SELECT size, verdict FROM checkpoint ORDER BY size") == [(size, "consistent") for size in sizes]
+    assert rows(EVENTS) == ["ledger-begins"] * bool(known)
+    assert rows("SELECT json_extract(detail, '$.first') FROM event") == known
+    late = [entry.seq for entry in long_log.delivery(first, 13).entries]
+    assert rows("SELECT count(*) FROM record")[0] == len(late) + 1
+
+
+def test_a_beginning_that_the_signed_root_does_not_follow_from_is_a_fork(
+    store: Store, long_log: Any, rows: Query
+) -> None:
+    other = Frontier().extend(leaf_hash(b"%d" % n) for n in range(5))
+    long_log.bodies[11] = encode({**decode(long_log.bodies[11]), "before": base64.b64encode(other.to_bytes()).decode()})
+    begin_late(store, long_log, 6)
+    assert rows("SELECT verdict FROM checkpoint ORDER BY size") == ["fork", "unverifiable"]
+
+
+@pytest.mark.parametrize("before", ["", "AAAA", "?", base64.b64encode(Frontier().to_bytes()).decode()])
+def test_a_beginning_that_says_nothing_of_what_lies_before_is_not_believed(
+    store: Store, long_log: Any, rows: Query, before: str
+) -> None:
+    long_log.bodies[11] = encode({**decode(long_log.bodies[11]), "before": before})
+    begin_late(store, long_log, 6)
+    assert rows("SELECT verdict FROM checkpoint ORDER BY size") == ["leaves-missing", "unverifiable"]
+
+
+def test_what_came_before_a_beginning_is_not_left_unproven(store: Store, long_log: Any, rows: Query) -> None:
+    """A station cannot pass over a checkpoint of records that the centre holds by calling the next one its first."""
+    long_log.bodies[5] = encode({**decode(long_log.bodies[5]), "root": "AAAA"})
+    deliver(store, long_log)
+    assert rows("SELECT verdict FROM checkpoint ORDER BY size") == ["malformed", "leaves-missing", "unverifiable"]
+
+
 def test_a_forked_history_is_an_event_that_holds_both_roots(store: Store, make_log: Maker, rows: Query) -> None:
     log = make_log()
     fill(log, 5)
