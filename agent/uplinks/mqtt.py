@@ -30,6 +30,8 @@ FAREWELL_WALL_S: Final = 2.0
 EXPIRE_WALL_S: Final = 0.5
 STABLE_WALL_S: Final = 10.0
 SILENCE_WALL_S: Final = 10.0
+# So long a broker that lives is given to reach the centre, where there is another.
+LEAVE_WALL_S: Final = 60.0
 # What answers a question of the centre is worth nothing later; a record always is and never expires.
 ANSWER_EXPIRY_S: Final = 3600
 
@@ -156,7 +158,13 @@ class MqttUplink:
             await self._greet(link)
 
             async def publish(kind: str, payload: bytes) -> bool:
-                return await self._denials.publish(link, self._topic("up", kind), payload)
+                try:
+                    taken = await self._denials.publish(link, self._topic("up", kind), payload)
+                except (LinkError, asyncio.CancelledError):
+                    self._brokers.broke(len(payload))
+                    raise
+                self._brokers.passed(len(payload))
+                return taken
 
             try:
                 async with asyncio.TaskGroup() as group:
@@ -189,7 +197,7 @@ class MqttUplink:
     async def _look_back(self) -> None:
         """While another broker serves, look from time to time whether the preferred one does; leave only then."""
         while not self._brokers.preferred:
-            await self._clock.sleep_wall(self._config.return_s)
+            await self._clock.sleep_wall(self._config.return_s * self._brokers.patience)
             try:
                 async with self._make_link(self._target(preferred=True)):
                     pass
@@ -212,7 +220,7 @@ class MqttUplink:
         if birth.series_left_out:
             logger.warning("%s: the birth has no room for %d series", self._name, birth.series_left_out)
         await self._denials.publish(link, self._topic("up", "birth"), build_message(birth))
-        self._sender.restart(link.payload_max)
+        self._sender.restart(min(link.payload_max, self._brokers.bytes_max()))
         self._connected_at = self._clock.wall_monotonic()
 
     async def _farewell(self, link: Link) -> None:
@@ -233,6 +241,7 @@ class MqttUplink:
 
     async def _acknowledged(self, payload: bytes) -> None:
         if self._sender.acknowledge(payload):
+            self._brokers.heard()
             self._outage.well()
 
     async def _expire(self) -> None:
@@ -241,6 +250,9 @@ class MqttUplink:
             self._sender.expire()
             if self._sender.silence_s > SILENCE_WALL_S:
                 self._outage.broken(self._silence())
+            if self._brokers.several and self._sender.silence_s > LEAVE_WALL_S:
+                self._brokers.silent()
+                raise LinkError(self._silence())
 
     def _silence(self) -> str:
         """Why nothing is acknowledged, as far as can be told from here."""

@@ -8,10 +8,13 @@ from typing import Any, Final
 
 from agent.config import MqttBroker
 from agent.uplinks.mqtt_link import Version
+from protocols.mqtt.payload import PAYLOAD_BYTES_MAX
 
 RETRY_FIRST_S: Final = 0.5
 RETRY_FIRST_MINUTE_S: Final = 2.0
 RETRY_MAX_S: Final = 60.0
+BYTES_MIN: Final = 2048
+PATIENCE_DOUBLINGS_MAX: Final = 5
 
 
 @dataclass
@@ -19,10 +22,17 @@ class _Known:
     address: MqttBroker
     tls: ssl.SSLContext | None
     version: Version
+    bytes_max: int = PAYLOAD_BYTES_MAX
+    passed: int = 0
+    suspect: int = 0
+    silences: int = 0
 
 
 class Brokers:
-    """One uplink's. Where a broker turns out to speak 3.1.1 alone, that is remembered until the station restarts."""
+    """One uplink's. What a broker turns out to be is remembered until the station restarts.
+
+    That is: whether it speaks 3.1.1 alone, and how large a message it does not take, which 3.1.1 cannot say.
+    """
 
     def __init__(
         self, addresses: Sequence[MqttBroker], contexts: Sequence[ssl.SSLContext | None], version: Version
@@ -58,6 +68,46 @@ class Brokers:
         """The current one does not speak MQTT 5; False where 3.1.1 was spoken already."""
         news, self.current.version = self.current.version == "5", "3.1.1"
         return news
+
+    def passed(self, size: int) -> None:
+        """The current one took a message of so many bytes."""
+        self.current.passed = max(self.current.passed, size)
+
+    def broke(self, size: int) -> None:
+        """The connection ended with a message of so many bytes under way: the largest of them may be to blame."""
+        self.current.suspect = max(self.current.suspect, size)
+
+    def bytes_max(self) -> int:
+        """Of a message on a new connection to the current one: half of what ended the last, where none so large passed.
+
+        MQTT 5 has words for it.
+        """
+        now = self.current
+        if now.version == "3.1.1" and now.suspect > now.passed:
+            now.bytes_max = max(now.passed, min(now.bytes_max, now.suspect) // 2, BYTES_MIN)
+        now.suspect = 0
+        return now.bytes_max
+
+    @property
+    def several(self) -> bool:
+        """Whether there is another way."""
+        return len(self._known) > 1
+
+    def silent(self) -> None:
+        """The centre was not heard by the current one. If that holds of all, none of them is to blame."""
+        self.current.silences += 1
+        if all(one.silences for one in self._known):
+            for one in self._known:
+                one.silences = 0
+
+    def heard(self) -> None:
+        """The centre was heard by the current one."""
+        self.current.silences = 0
+
+    @property
+    def patience(self) -> int:
+        """How many times longer than usual the first is left alone: it may live and not reach the centre."""
+        return 1 << min(self.first.silences, PATIENCE_DOUBLINGS_MAX)
 
     def status(self) -> dict[str, Any]:
         """Address and MQTT version of the current one, and which in the order it is (1 is preferred)."""

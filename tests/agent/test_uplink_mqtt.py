@@ -65,13 +65,16 @@ WITNESS_TOPIC = "plumeline/v1/demo/tower-01/down/witness"
 
 
 class HurriedClock(RealClock):
-    """Wall time-outs pass twenty times as fast; nothing else changes."""
+    """Wall time-outs pass so many times as fast; nothing else changes."""
+
+    def __init__(self, pace: float = 20) -> None:
+        self._pace = pace
 
     def wall_monotonic(self) -> float:
-        return super().wall_monotonic() * 20
+        return super().wall_monotonic() * self._pace
 
     async def sleep_wall(self, wall_s: float) -> None:
-        await super().sleep_wall(wall_s / 20)
+        await super().sleep_wall(wall_s / self._pace)
 
 
 class Centre:
@@ -324,6 +327,42 @@ async def test_a_broker_of_small_packets_gets_small_messages_and_a_record_too_la
         assert "the broker takes 19600" in told["reason"]
         assert "uplink-down" not in await rig.own_events()
     assert (1, large.seq) not in centre.bodies
+
+
+async def test_in_3_1_1_what_a_broker_does_not_take_is_found_out_by_halves(broker_with: Any, tmp_path: Path) -> None:
+    """Its limit cannot be told there: each message above it ends the connection."""
+    broker = broker_with("allow_anonymous true\nmax_packet_size 20000")
+    rig = Rig(tmp_path / "log", HurriedClock(), port=broker.port, version="3.1.1")
+    async with centre_of(broker.port) as centre, rig:
+        await asyncio.gather(*(rig.log.append("event", {"what": "tick", "i": i, "pad": "x" * 150}) for i in range(500)))
+        rig.connect()
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        assert 5000 < max(sum(len(row.body) + 1 for row in one.rows) for one in centre.messages) < 20_000
+        down = (await rig.own_events()).count("uplink-down")
+        await rig.events(200)
+        await rig.all_acknowledged()
+        assert (await rig.own_events()).count("uplink-down") == down
+
+
+async def test_a_broker_that_lives_and_does_not_reach_the_centre_is_left_for_one_that_does(
+    broker_with: Callable[[str], Any], tmp_path: Path
+) -> None:
+    first, second = broker_with("allow_anonymous true"), broker_with("allow_anonymous true")
+    further = [{"host": "127.0.0.1", "port": second.port}]
+    rig = Rig(tmp_path / "log", HurriedClock(80), port=first.port, brokers=further, return_s=60)
+    async with centre_of(second.port) as centre, rig:
+        rig.connect()
+        await rig.events(20)
+        await rig.all_acknowledged()
+        assert rig.counts()["broker_number"] == 2
+        await assert_complete(rig, centre)
+        await until(lambda: rig.counts()["broker_number"] == 1, "it is tried again")
+        await rig.events(5)
+        await rig.all_acknowledged()
+        await assert_complete(rig, centre)
+        assert rig.counts()["broker_number"] == 2
+        assert rig.uplink._brokers.patience == 4
 
 
 async def test_a_broker_killed_in_mid_stream_loses_nothing(broker: Any, tmp_path: Path) -> None:
