@@ -31,14 +31,14 @@ _ACTS: Final = (
     "cylinder-roles", "cylinder-assign",
     "firmware-update", "firmware-stop", "board-find", "board-time", "board-setting",
     "board-calibration-set", "board-calibration-import", "board-calibration-confirm", "board-drift-accept",
-    "board-colocate", "board-colocate-accept", "hold-set", "hold-lift", "archived", "backup",
+    "board-colocate", "board-colocate-accept", "hold-set", "hold-lift", "backup",
     "clock-confirm",
 )  # fmt: skip
 REQUESTS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(_READS, "read"),
     **dict.fromkeys(_ACTS, "act"),
-    # They sign in the station's name whatever they are given, or put another key in force.
-    **dict.fromkeys(("act", "update-begin", "report-sign", "backup-sign", "key-rotate"), "service"),
+    # They sign in the station's name whatever they are given, put another key in force, or say that raw may go.
+    **dict.fromkeys(("act", "update-begin", "report-sign", "backup-sign", "key-rotate", "archived"), "service"),
 }
 ASKED_CHARACTERS_MAX: Final = 2000
 WAITING_WALL_S: Final = 60.0

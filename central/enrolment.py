@@ -103,7 +103,7 @@ class Enrolment:
 
     async def _enrol(self, request: Request) -> Response:
         address = request.client.host if request.client else ""
-        if wait_s := self._brake.wait_s(address):
+        if wait_s := self._brake.wait_s("", address):
             return JSONResponse({"error": "slow-down"}, SLOW_DOWN, {"retry-after": str(math.ceil(wait_s))})
         try:
             asked = Enrolling.model_validate_json(await request.body())
@@ -115,7 +115,7 @@ class Enrolment:
             return JSONResponse({"error": "form"}, 400)
         except enrolments.RefusedError as refused:
             if refused.code == "code-wrong":
-                self._brake.failed(address)
+                self._brake.failed("", address)
                 await self._writer.run(self._store.count_refused, "enrolment", address, refused.code)
             return self._refused(refused, address)
         log.info("%s enrolled from %s", asked.station, address)

@@ -1,44 +1,76 @@
-"""The brake on guessing: each name closes for longer with every wrong guess, and too many guesses close the door."""
+"""The brake on guessing: by name and place, by name, by place, and for everybody, each closing for longer and longer.
 
+Who was let in before, from the same place, is held up by wrong guesses at that name from that place alone: a stranger
+shall not be able to shut everybody out.
+"""
+
+import contextlib
+import ipaddress
+import unicodedata
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-FREE_FAILURES: Final = 3
 DELAY_S: Final = 5.0
 DELAY_MAX_S: Final = 900.0
-NAMES_MAX: Final = 1000
-EVERYBODY_FAILURES: Final = 20
+# Wrong guesses that cost no time: at one name from one place; at one name, or from one place, whatever the other.
+FREE_FAILURES: Final = 3
+FREE_OF_EITHER: Final = 20
+KNOWN_MAX: Final = 3000
+EVERYBODY_FAILURES: Final = 100
 EVERYBODY_WINDOW_S: Final = 60.0
+
+Key = tuple[str | None, str | None]
 
 
 class Brake:
-    """`clock` gives monotonic seconds. A name that nobody has is braked as any other: it must not tell itself."""
+    """`clock` gives monotonic seconds; a place is an address. A name that nobody has is braked as any other."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._names: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._known: OrderedDict[Key, tuple[int, float]] = OrderedDict()
+        self._let_in: OrderedDict[Key, None] = OrderedDict()
         self._all: deque[float] = deque(maxlen=EVERYBODY_FAILURES)
 
-    def wait_s(self, name: str) -> float:
+    def wait_s(self, name: str, place: str = "") -> float:
         """Seconds until a guess at this name is looked at again; 0 where it is now."""
-        now = self._clock()
-        full = len(self._all) == EVERYBODY_FAILURES
-        everybody = self._all[0] + EVERYBODY_WINDOW_S - now if full else 0.0
-        return max(0.0, everybody, self._names.get(name.casefold(), (0, now))[1] - now)
+        now, (both, *either) = self._clock(), _keys(name, place)
+        let_in = both in self._let_in
+        until = [self._known.get(key, (0, now))[1] for key in ([both] if let_in else [both, *either])]
+        if not let_in and len(self._all) == EVERYBODY_FAILURES:
+            until.append(self._all[0] + EVERYBODY_WINDOW_S)
+        return max(0.0, max(until) - now)
 
-    def failed(self, name: str) -> None:
+    def failed(self, name: str, place: str = "") -> None:
         """One wrong guess."""
-        now, key = self._clock(), name.casefold()
-        count = self._names.pop(key, (0, 0.0))[0] + 1
-        over = count - FREE_FAILURES
-        # The exponent is bounded as well: nothing grows without end.
-        delay = min(DELAY_S * 2 ** min(over, 16), DELAY_MAX_S) if over >= 0 else 0.0
-        self._names[key] = (count, now + delay)
-        while len(self._names) > NAMES_MAX:
-            self._names.popitem(last=False)
+        now = self._clock()
+        for key in _keys(name, place):
+            count = self._known.pop(key, (0, 0.0))[0] + 1
+            over = count - (FREE_OF_EITHER if None in key else FREE_FAILURES)
+            # The exponent is bounded as well: nothing grows without end.
+            delay = min(DELAY_S * 2 ** min(over, 16), DELAY_MAX_S) if over >= 0 else 0.0
+            self._known[key] = (count, now + delay)
+        while len(self._known) > KNOWN_MAX:
+            self._known.popitem(last=False)
         self._all.append(now)
 
-    def passed(self, name: str) -> None:
-        """A right password: the name's count begins anew, that of everybody does not."""
-        self._names.pop(name.casefold(), None)
+    def passed(self, name: str, place: str = "") -> None:
+        """A right password: the counts of this name begin anew, those of the place and of everybody do not."""
+        both, *either = _keys(name, place)
+        for key in (both, *(one for one in either if one[0] is not None)):
+            self._known.pop(key, None)
+        self._let_in[both] = None
+        self._let_in.move_to_end(both)
+        if len(self._let_in) > KNOWN_MAX:
+            self._let_in.popitem(last=False)
+
+
+def _keys(name: str, place: str) -> list[Key]:
+    """Name and place; then each alone, where it is told. One spelling of a name is as another; a /64 is one place."""
+    name = unicodedata.normalize("NFKC", name).casefold()
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(place)
+        if address.version == 6:
+            place = str(ipaddress.ip_network((address, 64), strict=False))
+    either: list[Key] = [(name or None, None), (None, place or None)]
+    return [(name, place), *(key for key in either if key != (None, None))]

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from web.accounts import Account, AccountError
 from web.forms import form_of
+from web.guard import place_of
 from web.passwords import LENGTH_MAX, LENGTH_MIN
 from web.words import Words
 
@@ -42,9 +43,10 @@ class Entry:
         name = form.get("name", "").strip()[:100]
         problem, status = "wrong_password", 403
         async with self._shell.turn:
-            if wait_s := self._door.brake.wait_s(name):
+            place = place_of(request)
+            if wait_s := self._door.brake.wait_s(name, place):
                 return self._braked(request, name, wait_s)
-            account = await run_in_threadpool(self._door.try_password, name, form.get("password", ""))
+            account = await run_in_threadpool(self._door.try_password, name, form.get("password", ""), place)
             if account is not None:
                 await self._shell.record(request, "sign-in", "ok", who=account.name, role=account.role)
                 return self._opened(request, account)
@@ -70,7 +72,7 @@ class Entry:
         if request.method == "POST":
             form, status = await form_of(request), 403
             async with self._shell.turn:
-                if self._door.brake.wait_s(""):
+                if self._door.brake.wait_s("", place_of(request)):
                     problem, status = self._shell.words(request)("too_many"), 429
                 else:
                     try:
@@ -84,7 +86,7 @@ class Entry:
         """Make the first account, an administrator's. Raises AccountError."""
         name = form.get("name", "").strip()
         if not await run_in_threadpool(self._accounts.is_setup_code, form.get("code", "")):
-            self._door.brake.failed("")
+            self._door.brake.failed("", place_of(request))
             await self._shell.record(request, "set-up", "wrong code", who=name[:100])
             raise AccountError("wrong_code")
         _same(form)
@@ -118,9 +120,10 @@ class Entry:
 
     async def _new_password(self, request: Request, person: Account, form: dict[str, str]) -> Response:
         """Change a person's own password, who says the old one; every session of theirs ends but a new one."""
-        if self._door.brake.wait_s(person.name):
+        place = place_of(request)
+        if self._door.brake.wait_s(person.name, place):
             raise AccountError("too_many")
-        if await run_in_threadpool(self._door.try_password, person.name, form.get("old", "")) is None:
+        if await run_in_threadpool(self._door.try_password, person.name, form.get("old", ""), place) is None:
             await self._shell.record(request, "password", "wrong password", who=person.name, role=person.role)
             raise AccountError("wrong_password")
         _same(form)

@@ -14,6 +14,7 @@ from web.access import OPEN, PERSON, SAFE_METHODS, allowed, is_of_own_page, rule
 if TYPE_CHECKING:
     from web.shell import Shell
 
+ADDRESS_MAX: Final = 64
 BODY_BYTES_MAX: Final = 64 * 1024
 # Between two pieces of a request's body, and for a visitor to take a piece of the answer.
 PIECE_WALL_S: Final = 10.0
@@ -179,3 +180,9 @@ def is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def place_of(request: Request) -> str:
+    """The address a request comes from. Behind a proxy that is what its header says: nothing else than one counts."""
+    host = request.client.host[:ADDRESS_MAX] if request.client else ""
+    return host if is_address(host) else ""

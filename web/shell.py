@@ -18,14 +18,12 @@ from starlette.staticfiles import StaticFiles
 from web.access import Access
 from web.accounts import Account, Accounts
 from web.entry import Entry
-from web.guard import Bounds, Guard, Headers, headers_of, is_address
+from web.guard import Bounds, Guard, Headers, headers_of, place_of
 from web.serve import Settings
 from web.signin import Door
 from web.words import Words, language
 
 YEAR_S: Final = 365 * 86400
-# Behind a proxy the address is what its header says: nothing else than one goes on record.
-ADDRESS_MAX: Final = 64
 # A path of this page: `//host` and `/\host` are addresses of somebody else, and browsers drop what does not print.
 _OWN_PATH: Final = re.compile(r"/(?![/\\])[!-~]*")
 
@@ -107,8 +105,7 @@ class Shell:
 
     async def record(self, request: Request, do: str, outcome: str, **more: Any) -> None:
         """Put an act on record with where it came from. Raises AuditError."""
-        where = request.client.host[:ADDRESS_MAX] if request.client and is_address(request.client.host) else ""
-        await self.audit({"do": do, "outcome": outcome, "address": where, **more})
+        await self.audit({"do": do, "outcome": outcome, "address": place_of(request), **more})
 
     async def refusal(
         self, request: Request, status: int, word: str, *, outcome: str, person: Account | None = None

@@ -38,14 +38,17 @@ class Door:
         self.session_s = session_s
         self._sessions: dict[str, _Session] = {}
 
-    def try_password(self, name: str, password: str) -> Account | None:
-        """The account whose password this is; a wrong one is a step of the brake. Takes as long for unknown names."""
+    def try_password(self, name: str, password: str, place: str = "") -> Account | None:
+        """The account whose password this is; a wrong one is a step of the brake. Takes as long for unknown names.
+
+        `place` is the address it is said from.
+        """
         account = self._accounts.find(name)
         right = matches(password, account.hash if account else nobody())
         if account is None or not right:
-            self.brake.failed(name)
+            self.brake.failed(name, place)
             return None
-        self.brake.passed(name)
+        self.brake.passed(name, place)
         if is_outdated(account.hash):
             self._accounts.set_password(account.name, password)
         return self._accounts.find(name)

@@ -15,7 +15,16 @@ from starlette.routing import Route
 
 from web.access import EVERYBODY
 from web.accounts import AccountError, Accounts
-from web.brake import DELAY_MAX_S, EVERYBODY_FAILURES, FREE_FAILURES, NAMES_MAX, Brake
+from web.brake import (
+    DELAY_MAX_S,
+    DELAY_S,
+    EVERYBODY_FAILURES,
+    EVERYBODY_WINDOW_S,
+    FREE_FAILURES,
+    FREE_OF_EITHER,
+    KNOWN_MAX,
+    Brake,
+)
 from web.passwords import hash_password, is_outdated, matches, weakness
 from web.serve import Settings
 from web.shell import Shell
@@ -255,22 +264,51 @@ def test_the_brake_grows_is_bounded_and_opens_again() -> None:
     brake = Brake(lambda: now[0])
     waits = []
     for _ in range(14):
-        brake.failed("a")
-        waits.append(brake.wait_s("a"))
+        brake.failed("a", "192.0.2.1")
+        waits.append(brake.wait_s("a", "192.0.2.1"))
         now[0] += waits[-1] + 61
-        assert brake.wait_s("a") == 0
+        assert brake.wait_s("a", "192.0.2.1") == 0
     assert waits[:5] == [0, 0, 5, 10, 20]
     assert waits[-1] == DELAY_MAX_S
-    brake.passed("A")
-    assert brake.wait_s("a") == 0
+    brake.passed("A", "192.0.2.1")
+    assert brake.wait_s("a", "192.0.2.1") == 0
+    for number in range(KNOWN_MAX + 50):
+        brake.failed(f"name {number}", f"192.0.{number % 250}.9")
+    assert len(brake._known) == KNOWN_MAX
+
+
+def test_a_stranger_shuts_out_himself_and_none_who_was_let_in_before() -> None:
+    now = [0.0]
+    brake = Brake(lambda: now[0])
+    brake.passed("Li Wei", "192.0.2.1")
+    for number in range(FREE_OF_EITHER):
+        brake.failed(f"name {number}", "198.51.100.7")
+    assert brake.wait_s("another", "198.51.100.7") > 0
+    assert brake.wait_s("another", "192.0.2.1") == 0
+    # One name, from a new address each time; another spelling of it is no other name.
+    for number in range(FREE_OF_EITHER):
+        brake.failed("ＬＩ wei", f"203.0.113.{number}")
+    assert brake.wait_s("li wei", "203.0.113.99") > 0
+    assert brake.wait_s("li wei", "192.0.2.1") == 0
+    # And so many guesses that nobody new is let in at all.
     for number in range(EVERYBODY_FAILURES):
-        brake.failed(f"name {number}")
-    assert brake.wait_s("somebody else") == 60
-    now[0] += 60
-    assert brake.wait_s("somebody else") == 0
-    for number in range(NAMES_MAX + 50):
-        brake.failed(f"name {number}")
-    assert len(brake._names) == NAMES_MAX
+        brake.failed(f"name {number}", f"203.0.{number}.7")
+    assert brake.wait_s("Zhao Min", "192.0.2.8") == EVERYBODY_WINDOW_S
+    assert brake.wait_s("Li Wei", "192.0.2.1") == 0
+    now[0] += EVERYBODY_WINDOW_S
+    assert brake.wait_s("Zhao Min", "192.0.2.8") == 0
+    # Guesses at his name from his own place hold up even him.
+    for _ in range(FREE_FAILURES):
+        brake.failed("Li Wei", "192.0.2.1")
+    assert brake.wait_s("Li Wei", "192.0.2.1") == DELAY_S
+
+
+def test_a_network_of_version_6_is_one_place() -> None:
+    brake = Brake(lambda: 0.0)
+    for number in range(FREE_OF_EITHER):
+        brake.failed(f"name {number}", f"2001:db8:1:2::{number:x}")
+    assert brake.wait_s("another", "2001:db8:1:2:ffff::1") == DELAY_S
+    assert brake.wait_s("another", "2001:db8:1:3::1") == 0
 
 
 def test_sessions_end_by_idleness_and_by_age(accounts: Accounts) -> None:
