@@ -1,6 +1,7 @@
 """A bundle: a tar whose first member is the signed manifest, followed by exactly the files that it lists."""
 
 import hashlib
+import os
 import platform
 import sys
 import tarfile
@@ -15,6 +16,10 @@ from protocols.tlog import NOTE_BYTES_MAX, NoteError, Signer
 MANIFEST: Final = "manifest"
 BUNDLE_BYTES_MAX: Final = 1024 * 1024 * 1024
 _PIECE: Final = 1024 * 1024
+# Of the tar: a block, where in a header its type stands, and what a member takes beside its bytes (name, padding).
+_BLOCK: Final = 512
+_TYPE: Final = 156
+_HEADERS_MAX: Final = 4096
 
 
 class BundleError(Exception):
@@ -26,12 +31,14 @@ def verified(path: Path, vkeys: list[str], into: Path | None = None) -> Manifest
 
     Raises BundleError, and OSError where it cannot be read or written. What lies in `into` then is not to be used.
     """
-    with _readable(path) as tar:
+    with _readable(path) as (tar, size):
         members = iter(tar)
         try:
             manifest = _manifest(tar, next(members, None), vkeys)
         except NoteError as error:
             raise BundleError(f"{path}: {error}") from error
+        if size > 2 * NOTE_BYTES_MAX + sum(one.bytes + _HEADERS_MAX for one in manifest.files):
+            raise BundleError(f"{path}: {size} bytes are more than the manifest lists")
         wanted = {one.name: one for one in manifest.files}
         for member in members:
             listed = wanted.pop(member.name, None)
@@ -46,16 +53,21 @@ def verified(path: Path, vkeys: list[str], into: Path | None = None) -> Manifest
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[tarfile.TarFile]:
-    # Before a byte is believed: what a header announces can be no more than there is.
-    if path.stat().st_size > BUNDLE_BYTES_MAX:
-        raise BundleError(f"{path}: more than {BUNDLE_BYTES_MAX} bytes")
-    try:
-        # As a stream, uncompressed: nothing grows, and no member is looked for that did not come in its turn.
-        with tarfile.open(path, "r|") as tar:
-            yield tar
-    except (tarfile.TarError, EOFError, UnicodeError, ValueError) as error:
-        raise BundleError(f"{path}: no bundle: {error}") from error
+def _readable(path: Path) -> Iterator[tuple[tarfile.TarFile, int]]:
+    """The tar as a stream, and its size: nothing grows, and no member is looked for that did not come in its turn."""
+    with path.open("rb") as file:
+        size, head = os.fstat(file.fileno()).st_size, file.read(_BLOCK)
+        if size > BUNDLE_BYTES_MAX:
+            raise BundleError(f"{path}: more than {BUNDLE_BYTES_MAX} bytes")
+        # A header of another type is read whole before anybody sees it, and nothing has been believed yet.
+        if not head.startswith(MANIFEST.encode() + b"\0") or head[_TYPE : _TYPE + 1] not in (b"0", b"\0"):
+            raise BundleError(f"{path}: no bundle: the first member is no manifest")
+        file.seek(0)
+        try:
+            with tarfile.open(fileobj=file, mode="r|") as tar:
+                yield tar, size
+        except (tarfile.TarError, EOFError, UnicodeError, ValueError) as error:
+            raise BundleError(f"{path}: no bundle: {error}") from error
 
 
 def _manifest(tar: tarfile.TarFile, member: tarfile.TarInfo | None, vkeys: list[str]) -> Manifest:

@@ -119,7 +119,7 @@ async def test_whoever_watches_on_every_place_leaves_some_to_the_service(daemon:
 
 
 @as_root
-@pytest.mark.parametrize("do", ["key-rotate", "report-sign", "backup-sign"])
+@pytest.mark.parametrize("do", ["key-rotate", "report-sign", "backup-sign", "archived"])
 async def test_what_signs_in_the_stations_name_is_for_the_service(daemon: Daemon, do: str) -> None:
     vkey = daemon.log.vkeys
     request = {"do": do, "who": "Li Wei", "reason": "mine", "key": {"credential": "/dev/shm/mine"}, "sha256": "00" * 32}

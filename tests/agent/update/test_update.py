@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +172,33 @@ def test_a_bundle_of_a_stranger_or_no_bundle_at_all(released: Callable[..., Path
         cut.write_bytes(whole[:length])
         with pytest.raises(BundleError):
             verified(cut, [SIGNER.vkey])
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_header_as_large_as_a_file_is_not_read_before_it_is_believed(
+    released: Callable[..., Path], tmp_path: Path, signed: bool
+) -> None:
+    header = tarfile.TarInfo("h")
+    header.type, header.size = tarfile.XHDTYPE, 400 * 1024 * 1024
+    bundle = tmp_path / "large.bundle"
+    with tarfile.open(released("1.2.0")) as whole:
+        manifest = whole.extractfile("manifest").read() if signed else b""  # type: ignore[union-attr]
+    with tarfile.open(bundle, "w") as new:
+        if signed:
+            first = tarfile.TarInfo("manifest")
+            first.size = len(manifest)
+            new.addfile(first, io.BytesIO(manifest))
+        end = new.offset
+    with bundle.open("r+b") as file:
+        file.seek(end)
+        file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        file.truncate(end + 512 + header.size)
+    tracemalloc.start()
+    with pytest.raises(BundleError):
+        verified(bundle, [SIGNER.vkey])
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10 * 1024 * 1024
 
 
 def test_a_file_beyond_the_bound_is_not_even_opened(tmp_path: Path) -> None:
