@@ -3,7 +3,6 @@
 import json
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from agent.inspection.finding import Finding, Subject
@@ -16,13 +15,17 @@ def accounts(subject: Subject) -> Iterator[Finding]:
     if subject.config.page is None:
         return
     path = Path(subject.config.store.path, ACCOUNTS_FILE)
-    rows = []
-    with suppress(OSError, ValueError, KeyError):
+    try:
         rows = json.loads(path.read_text(encoding="utf-8"))["accounts"]
+        admins = [row for row in rows if row["role"] == "admin" and not row["disabled"]]
+    except FileNotFoundError:
+        rows = []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield Finding("accounts-damaged", {"path": path, "why": f"{type(error).__name__}: {error}"})
+        return
     if not rows:
         yield Finding("accounts-none", {"path": path})
         return
-    admins = [row for row in rows if row["role"] == "admin" and not row["disabled"]]
     if len(admins) < 2:
         yield Finding("accounts-one-admin")
     if stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):

@@ -7,7 +7,9 @@ from agent.inspection import disk, files, keeping, network, people, programs, ru
 from agent.inspection.finding import Look
 
 SECURITY: Final[Mapping[str, Look]] = {
+    "owners": files.owners,
     "config": files.config_mode,
+    "update-keys": files.update_keys,
     "secrets": files.secrets,
     "store": files.store_mode,
     "socket": files.socket_mode,

@@ -155,6 +155,47 @@ def test_what_was_put_right_is_no_longer_named(
     assert not {code for code in weak(findings(config, capsys)[1]) if code.startswith("accounts")}
 
 
+def test_who_owns_or_may_write_what_the_station_lives_on_is_named(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = tmp_path / "secrets" / "seed"
+    seed.parent.mkdir(mode=0o700)
+    seed.write_text("x")
+    seed.chmod(0o600)
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace('key: { credential: "station-key" }', f'key: {{ file: "{seed}" }}', 1), "utf-8")
+    segments = store_of(config) / "segments"
+    segments.mkdir(parents=True, exist_ok=True)
+    (segments / "log-0001-000000000000.db").touch()
+    for path in (store_of(config), segments):
+        path.chmod(0o750)
+    (segments / "log-0001-000000000000.db").chmod(0o640)
+    keys = config.with_name("update.vkey")
+    keys.touch(0o644)
+    mine = {"owner-other", "secret-folder", "store-writable", "update-keys-mode"}
+    assert not weak(findings(config, capsys)[1]) & mine
+    seed.parent.chmod(0o770)
+    (segments / "log-0001-000000000000.db").chmod(0o660)
+    keys.chmod(0o664)
+    found = findings(config, capsys)[1]
+    assert weak(found) & mine == {"secret-folder", "store-writable", "update-keys-mode"}
+    assert any("log-0001-000000000000.db" in row["what"] for row in found["findings"])
+    if os.geteuid() == 0:
+        os.chown(config, 65534, 65534)
+        [told] = [row for row in findings(config, capsys)[1]["findings"] if row["code"] == "owner-other"]
+        assert "nobody" in told["what"]
+
+
+def test_a_damaged_file_of_accounts_is_not_told_as_none(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = config.read_text(encoding="utf-8").rstrip().removesuffix("}")
+    config.write_text(text + "  page: { port: 8000 }\n}\n", encoding="utf-8")
+    store_of(config).mkdir(parents=True, exist_ok=True)
+    for damaged in ("{", "[]", '{"accounts": 3}', '{"accounts": [{"role": "admin"}]}'):
+        (store_of(config) / "page-accounts.json").write_text(damaged)
+        codes = {code for code in weak(findings(config, capsys)[1]) if code.startswith("accounts")}
+        assert codes == {"accounts-damaged"}
+
+
 def test_a_core_dump_that_may_happen_is_weak(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import resource
 
