@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from host.control import Handler
+from agent.clock.state import BUILT
+from host.control import Handler, RequestError
+from metrology.periods import iso
 
 if TYPE_CHECKING:
     from agent.daemon import Daemon
@@ -14,6 +16,10 @@ def handlers(daemon: "Daemon", text: Callable[[Mapping[str, Any], str], str]) ->
 
     async def _confirm(request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         who, reason = text(request, "who"), text(request, "reason")
+        if (shown := daemon.clock.now()) < BUILT:
+            raise RequestError(
+                f"the clock shows {iso(shown)}, which cannot be right: set it first (timedatectl set-time)"
+            )
         told = {"what": "clock-confirmed", "origin": "clock", "who": who, "reason": reason}
         await daemon.log.append("event", {**told, **daemon.clock_state.now()})
         daemon.clock_state.was_set(who, stepped=False)

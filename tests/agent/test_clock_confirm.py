@@ -1,10 +1,17 @@
 """A person's word that the clock is right, given to a running station by the command."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from peers.stations import StationProcess, bare, of
+
+from agent.clock.requests import handlers
+from host.clock import ManualClock
+from host.control import RequestError
 
 
 @pytest.fixture
@@ -38,3 +45,10 @@ async def test_a_word_without_a_reason_is_none(station: StationProcess) -> None:
         said = await station.command("clock", "confirm", code=2)
     assert "--reason" in said
     assert not [fields for fields in of("event", station.rows()) if fields["what"] == "clock-confirmed"]
+
+
+async def test_a_clock_at_1970_is_confirmed_by_nobody() -> None:
+    daemon: Any = SimpleNamespace(clock=ManualClock(datetime(1970, 1, 1, tzinfo=UTC)))
+    confirm = handlers(daemon, lambda request, name: str(request[name]))["clock-confirm"]
+    with pytest.raises(RequestError, match=r"1970-01-01.*set it first"):
+        await anext(confirm({"who": "Li", "reason": "by my watch"}))
