@@ -142,7 +142,7 @@ class Entry:
             max_age=int(self._door.session_s),
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=self._shell.secure(request),
         )
         return answer
 

@@ -103,6 +103,10 @@ class Shell:
         }
         return HTMLResponse(self._templates.get_template(template).render(**common, **values), status)
 
+    def secure(self, request: Request) -> bool:
+        """Whether the visitor speaks TLS; one behind a proxy does, whose word is heard from this machine alone."""
+        return request.url.scheme == "https" or self.settings.behind_proxy
+
     async def record(self, request: Request, do: str, outcome: str, **more: Any) -> None:
         """Put an act on record with where it came from. Raises AuditError."""
         await self.audit({"do": do, "outcome": outcome, "address": place_of(request), **more})
@@ -148,7 +152,7 @@ class Shell:
         target = request.query_params.get("next", "/")
         answer = RedirectResponse(target if _OWN_PATH.fullmatch(target) else "/", 303)
         if request.path_params["lang"] in ("en", "zh"):
-            secure = request.url.scheme == "https"
+            secure = self.secure(request)
             answer.set_cookie(
                 "lang", request.path_params["lang"], YEAR_S, httponly=True, samesite="strict", secure=secure
             )

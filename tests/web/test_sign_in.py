@@ -195,6 +195,17 @@ def test_a_session_is_a_cookie_scripts_cannot_read(guest: Any, accounts: Account
     assert guest.get("/api/secret").json == {"secret": 42}
 
 
+def test_behind_a_proxy_the_cookie_is_for_tls_alone(
+    accounts: Accounts, serve_page: Callable[[Any], str], recorded: Any, visitor: Any
+) -> None:
+    """The proxy may stand on another machine, whose word on the visitor's TLS nobody here believes."""
+    accounts.add("Li Wei", "qa", PASSWORD)
+    settings = Settings(behind_proxy=True)
+    guest = visitor(serve_page(Shell("central", accounts, {}, recorded, settings=settings).application([])))
+    (cookie,) = guest.sign_in().headers.get_all("set-cookie")
+    assert "; Secure" in cookie
+
+
 def test_signing_out_ends_the_session_on_the_server(person: Any, recorded: Any) -> None:
     kept = dict(person.cookies)
     assert person.get("/sign-out").status == 405, "a link must not sign anybody out"
