@@ -151,7 +151,7 @@ class Checks:
         if not station.up or station.daemon is None:
             return False
         mqtt = station.daemon.uplinks["centre"].status()
-        if mqtt.get("backlog", 1) > 20 or mqtt.get("earlier_epochs", 1) != 0:
+        if mqtt.get("backlog", 1) > 20 or mqtt.get("earlier_epochs", 1) or mqtt.get("set_aside", 1):
             return False
         have = self._have()
         return not self._lacking({at for at in have if at < max(have) - 2 * MINUTE})
