@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import apsw
 
+from central import beginning
 from central.events import put_event
 from central.walked import Walks
 from metrology.periods import iso
@@ -84,19 +85,22 @@ class Challenger:
         rows: Any = self._db.execute(
             "SELECT epoch, frontier FROM witness WHERE station_id = ? ORDER BY epoch", (station_id,)
         ).fetchall()
-        sizes = [(epoch, Frontier.from_bytes(frontier).size) for epoch, frontier in rows]
-        total = sum(size for _, size in sizes)
+        spans = [
+            (epoch, beginning.first_listed(self._db, (station_id, epoch)), Frontier.from_bytes(frontier).size)
+            for epoch, frontier in rows
+        ]
+        total = sum(max(0, size - first) for _, first, size in spans)
         count = self._db.execute(
             "SELECT count(*) FROM challenge WHERE station_id = ? AND verdict = 'open'", (station_id,)
         ).get
         if total == 0 or count >= OPEN_MAX:
             return
         number = self._drawn.randrange(total)
-        for epoch, size in sizes:
-            if number < size:
-                self.ask(station_id, epoch, number)
+        for epoch, first, size in spans:
+            if number < size - first:
+                self.ask(station_id, epoch, first + number)
                 return
-            number -= size
+            number -= max(0, size - first)
 
     def ask(self, station_id: str, epoch: int, seq: int) -> None:
         """Put a question on the list; an older answer about the same record is replaced."""

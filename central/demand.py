@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import apsw
 
+from central import beginning
 from central.challenge import DEMANDED_MAX, TOLD_MAX, demand
 from central.config import Config
 from central.history import StoreSource
@@ -55,5 +56,6 @@ def _wanted(db: apsw.Connection, station_id: str, since: str, until: str, every:
             "SELECT frontier FROM witness WHERE station_id = ? AND epoch = ?", (station_id, epoch)
         ).get
         end = min(source.seq_at(epoch, until), Frontier.from_bytes(frontier).size if frontier else 0)
-        for seq in range(source.seq_at(epoch, since), end, every):
+        begin = max(source.seq_at(epoch, since), beginning.first_listed(db, (station_id, epoch)))
+        for seq in range(begin, end, every):
             yield epoch, seq

@@ -13,10 +13,9 @@ from typing import Any, Final
 
 import apsw
 
-from central import keys
+from central import beginning, keys
 from central.coverage import read_coverage, read_set_aside
 from central.history import StoreSource
-from central.witness import begun
 from protocols.record import RecordError, decode
 from protocols.tlog import Frontier, NoteError, leaf_hash, open_checkpoint, split_hashes
 from protocols.tlog_proofs import Grown, verify_inclusion
@@ -111,7 +110,7 @@ class Evidence:
         told = [[seq, why] for seq, why in aside if any(low <= seq <= high for low, high in holes)]
         return {
             "epoch": epoch, "first": first, "end": end, "holes": holes[:LISTED_MAX], "holes_count": len(holes),
-            "set_aside": told,
+            "set_aside": told, "witnessed_from": beginning.first_listed(self._db, (self._station, epoch)),
         }  # fmt: skip
 
     def _kinds(self) -> Counter[str]:
@@ -171,55 +170,50 @@ class Evidence:
 
     def _walk(self, epoch: int, trees: Trees) -> None:
         """Grow the tree of an epoch; it ends where a checkpoint does not continue the one before."""
-        tree = Frontier()
+        tree = beginning.tree_at(self._db, (self._station, epoch))
         asked = [seq for one, seq in trees.wanted if one == epoch]
         end = max([self._spans[epoch][1], *(seq + 1 for seq in asked)])
         through = self._db.execute(
             "SELECT max(size) FROM cosignature WHERE station_id = ? AND epoch = ?", (self._station, epoch)
         ).get
-        for size, body in self._checkpoints(epoch):
+        for size, body in self._checkpoints(epoch, tree.size):
             try:
-                tree, leaves, note = self._believed(size, body, tree, epoch)
+                leaves, note = self._believed(size, body, tree, epoch)
             except (NoteError, ValueError, KeyError, TypeError, RecordError) as error:
                 if len(trees.refused) < LISTED_MAX:
                     trees.refused.append({"record": [epoch, size], "why": str(error)})
                 continue
             if tree.size < end:
                 self._include(epoch, tree, leaves, through or 0, trees)
-                here = [seq for seq in asked if tree.size <= seq < size]
-                trees.proofs += [self._proof((epoch, seq), tree, leaves, note) for seq in here]
+                here = [(epoch, seq) for seq in asked if tree.size <= seq < size]
+                bodies = [(place, self._body(place)) for place in here]
+                trees.proofs += [self._proof(place, body, tree, leaves, note) for place, body in bodies if body]
             else:
                 return
             tree = tree.extend(leaves)
 
-    def _checkpoints(self, epoch: int) -> Iterator[tuple[int, bytes]]:
+    def _checkpoints(self, epoch: int, above: int) -> Iterator[tuple[int, bytes]]:
         rows: Any = self._db.execute(
             "SELECT size, body FROM checkpoint JOIN record ON record.station_id = checkpoint.station_id AND"
             " record.epoch = checkpoint.epoch AND seq = size WHERE checkpoint.station_id = ? AND checkpoint.epoch = ?"
-            " AND verdict != 'pending' ORDER BY size",
-            (self._station, epoch),
+            " AND verdict != 'pending' AND size > ? ORDER BY size",
+            (self._station, epoch, above or -1),
         )
         yield from rows
 
-    def _believed(self, size: int, body: bytes, tree: Frontier, epoch: int) -> tuple[Frontier, list[bytes], str]:
-        """Tree, leaves and note of a checkpoint that the key signed and that continues the tree. Raises ValueError.
-
-        The first of an epoch may itself say what it continues, where the centre has not got what lies before.
-        """
+    def _believed(self, size: int, body: bytes, tree: Frontier, epoch: int) -> tuple[list[bytes], str]:
+        """Leaves and note of a checkpoint that the key signed and that continues the tree. Raises ValueError."""
         fields = decode(body)
         vkey = keys.in_force(self._db, self._station, self._vkey, epoch, size)
         signed = open_checkpoint(fields["note"], [vkey])
         leaves = split_hashes(base64.b64decode(fields["leaves"], validate=True))
         if signed.origin != f"plumeline/{self._station}/{epoch}" or signed.size != size:
             raise ValueError(f"the note speaks of {signed.origin}, size {signed.size}")
-        if tree.size == 0:
-            before = fields.get("before", "")
-            tree = begun(self._db, (self._station, epoch), before, size - len(leaves)) or tree
         if tree.size + len(leaves) != size:
             raise ValueError(f"lists leaves from {size - len(leaves)} on, {tree.size} was due")
         if tree.extend(leaves).root() != signed.root:
             raise ValueError("the signed root does not follow from the leaves")
-        return tree, leaves, fields["note"]
+        return leaves, fields["note"]
 
     def _include(self, epoch: int, tree: Frontier, leaves: list[bytes], through: int, trees: Trees) -> None:
         for seq, leaf in enumerate(leaves, tree.size):
@@ -231,13 +225,15 @@ class Evidence:
             elif held is not None:
                 trees.altered.append((epoch, seq))
 
-    def _proof(self, place: Place, tree: Frontier, leaves: list[bytes], note: str) -> dict[str, Any]:
+    def _body(self, place: Place) -> bytes | None:
+        sql = "SELECT body FROM record WHERE station_id = ? AND epoch = ? AND seq = ?"
+        body: bytes | None = self._db.execute(sql, (self._station, *place)).get
+        return body
+
+    def _proof(self, place: Place, body: bytes, tree: Frontier, leaves: list[bytes], note: str) -> dict[str, Any]:
         """Body, path and cosigned note of one record, and the same as a C2SP tlog-proof."""
         epoch, seq = place
         grown = Grown(tree, leaves)
-        body = self._db.execute(
-            "SELECT body FROM record WHERE station_id = ? AND epoch = ? AND seq = ?", (self._station, epoch, seq)
-        ).get
         line = self._db.execute(
             "SELECT line FROM cosignature WHERE station_id = ? AND epoch = ? AND size = ?",
             (self._station, epoch, grown.size),
@@ -245,9 +241,9 @@ class Evidence:
         note += line or ""
         path = grown.prove_inclusion(seq)
         hashes = [base64.b64encode(one).decode() for one in path]
-        held = leaf_hash(body) if body is not None else b""
+        held = leaf_hash(body)
         return {
-            "record": [epoch, seq], "body": base64.b64encode(body).decode() if body is not None else None,
+            "record": [epoch, seq], "body": base64.b64encode(body).decode(),
             "leaf": held.hex(), "size": grown.size, "path": hashes, "note": note,
             "included": verify_inclusion(held, seq, grown.size, path, tree.extend(leaves).root()),
             "tlog_proof": "\n".join(["c2sp.org/tlog-proof@v1", f"index {seq}", *hashes, "", note]),

@@ -1,10 +1,12 @@
 """The past of one station as the centre's store holds it: a `host.history.Source` over the records themselves."""
 
+import base64
 from collections.abc import Collection
 from typing import Any
 
 import apsw
 
+from central.beginning import tree_at
 from host.history import Fields
 from protocols import record
 
@@ -65,6 +67,11 @@ class StoreSource:
             else:
                 high = middle
         return int(low)
+
+    def tree_before(self, epoch: int, seq: int) -> str | None:
+        """See `host.history.Source`: where an uplink was added later, the tree its first checkpoint continues."""
+        tree = tree_at(self._db, (self._station, epoch))
+        return base64.b64encode(tree.to_bytes()).decode() if tree.size else None
 
     def epochs(self) -> list[int]:
         """See `host.history.Source`."""

@@ -105,6 +105,8 @@ def _text(report: dict[str, Any], digest: str, lang: Lang) -> Iterator[str]:
             "epoch", epoch=epoch["epoch"], first=epoch["first"], last=epoch["end"] - 1, holes=epoch["holes_count"],
             list=f": {shown}" if shown else "",
         )  # fmt: skip
+        if epoch["witnessed_from"]:
+            yield say("begins", epoch=epoch["epoch"], first=epoch["witnessed_from"])
         for seq, reason in epoch["set_aside"][:SHOWN_MAX]:
             yield say("set_aside", epoch=epoch["epoch"], seq=seq, reason=reason[:SHOWN_CHARACTERS])
     if not report["records"]:

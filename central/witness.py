@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import apsw
 
-from central import keys
+from central import beginning, keys
 from central.carried import compare
 from central.coverage import settled_through
 from central.entries import Entry
@@ -69,19 +69,6 @@ def _leaves(body: CheckpointBody) -> list[bytes]:
         return split_hashes(base64.b64decode(body.leaves, validate=True))
     except binascii.Error as error:
         raise ValueError(f"leaves: {error}") from error
-
-
-def begun(db: apsw.Connection, tree: Tree, before: str, first: int) -> Frontier | None:
-    """The tree that the first checkpoint of an epoch continues by its own words; None where they make no sense.
-
-    They count only where nothing below `first` is here: an uplink added later (`since`) does not bring it.
-    """
-    below = "SELECT 1 FROM record WHERE station_id = ? AND epoch = ? AND seq < ? LIMIT 1"
-    with contextlib.suppress(ValueError):
-        told = Frontier.from_bytes(base64.b64decode(before, validate=True))
-        if told.size == first and db.execute(below, (*tree, first)).fetchone() is None:
-            return told
-    return None
 
 
 def _accuse(db: apsw.Connection, tree: Tree, seq: int, body: CheckpointBody, what: str, detail: dict[str, Any]) -> None:
@@ -161,9 +148,12 @@ def _judge_one(
     leaves = _leaves(body)
     detail: dict[str, Any] = {"witnessed": frontier.size, "first": first}
     # What the signed root follows from is right, whoever says it.
-    start = begun(db, tree, body.before, first) if frontier.size == 0 else None
-    start = start or frontier
-    if first < frontier.size:
+    late = frontier.size == 0 < first and beginning.new_to_us(db, tree, first)
+    start = (beginning.told(body.before, first) if late else None) or frontier
+    if size <= beginning.first_listed(db, tree):
+        # Brought later than what follows it: true or not, it was not witnessed in its time.
+        verdict = "unverifiable"
+    elif first < frontier.size:
         verdict = "overlap"
     elif broken:
         verdict = "unverifiable"

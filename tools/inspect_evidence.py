@@ -55,4 +55,6 @@ for proof in proofs:
     found = root(seq, int(size), leaf, [base64.b64decode(one) for one in proof["path"]])
     assert found == base64.b64decode(signed), f"record {epoch}:{seq} is not in the signed tree"
     print(f"record {epoch}:{seq} is in the signed tree of {size} records: {body.decode()[:200]}")
-sys.exit(1 if unproven else 0)
+if not proofs:
+    print("the report proves no record")
+sys.exit(1 if unproven or not proofs else 0)

@@ -47,7 +47,8 @@ def _centres(config: Config, find: Findings) -> None:
             continue
         places = {(one.host, one.port) for one in uplink.addresses}
         for other, before in known:
-            if {*uplink.kinds} == {*before.kinds} and uplink.since == before.since:
+            # Each `now` is another time.
+            if {*uplink.kinds} == {*before.kinds} and uplink.since == before.since != "now":
                 continue
             line = find.line("uplinks", other)
             witnesses = {uplink.witness, before.witness}

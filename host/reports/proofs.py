@@ -44,7 +44,10 @@ def _proven(history: History, epoch: int, numbers: Sequence[int]) -> Iterator[tu
         begin = _begin(history, epoch, left[0])
         if begin is None and left[-1] > UNKNOWN_MAX:
             return
-        tree, before = begin or Frontier(), len(left)
+        tree = begin or Frontier()
+        # A centre may have begun later than the oldest of them.
+        left = [seq for seq in left if seq >= tree.size]
+        before = len(left)
         for fields in history.checkpoints(epoch, tree.size):
             leaves = _leaves(fields, tree.size)
             if leaves is None:

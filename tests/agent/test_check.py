@@ -369,6 +369,15 @@ def test_uplinks_that_differ_are_a_warning_until_it_is_known_which_centre_each_l
     assert [one.code for one in check_file(stack(ours, ours), now=NOW).problems] == ["centre-twice"]
 
 
+@pytest.mark.parametrize(("since", "twice"), [("now", True), ("beginning", False), ("2026-01-01T00:00:00Z", False)])
+def test_two_uplinks_from_now_on_do_not_begin_together(root: Path, etc: Path, since: str, twice: bool) -> None:
+    added = "".join(
+        f'    {name}: {{\n kind: "mqtt"\n host: "b"\n port: 8883\n since: "{since}"\n }}\n' for name in ("n1", "n2")
+    )
+    path, _ = station(root, etc, "stack", ("    centre: {\n", f"{added}    centre: {{\n"))
+    assert ("centre-twice" in [one.code for one in check_file(path, now=NOW).problems]) == twice
+
+
 def test_an_expired_cylinder_is_a_warning_and_the_station_runs(
     root: Path, etc: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,6 +110,15 @@ def test_a_station_that_was_added_in_the_middle_of_its_ledger_is_proven_from_the
     theirs = peer.prove_inclusion(index + 1, proof["size"]).serialize()
     assert leaf.hex() == proof["leaf"]
     assert {base64.b64decode(one).hex() for one in proof["path"]} <= set(theirs["path"])
+    # What comes of before, and late, proves nothing and takes nothing away.
+    centre.store.add([minutes.delivery(0, 24, prev=-1)])
+    code, report, text = centre.verify("--record", "0:35", "--record", "0:25", "--record", "0:3")
+    assert "epoch 0: witnessed from number 20 on" in text
+    assert report["averages"]["cosigned"] == 16 + 2
+    assert [proof["record"] for proof in report["proofs"]] == [[0, 35]]
+    assert report["unproven"] == [[0, 3], [0, 25]]
+    assert code == 1, "what was asked for is not proven"
+    assert centre.verify()[0] == 0
 
 
 def test_tools_that_are_not_ours_agree(centre: Centre, minutes: Any) -> None:
