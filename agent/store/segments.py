@@ -70,10 +70,15 @@ class Segments:
             if segment is not self.live:
                 segment.close()
             if found:
-                return tree_behind(fields), leaves
+                return tree_behind(fields) or self._tree_at(int(fields["size"])), leaves
             if segment.first_seq == 0:
                 return Frontier(), leaves
         return None, leaves
+
+    def _tree_at(self, size: int) -> Frontier | None:
+        """The tree over the first `size` records of the live epoch, from where the file of the last of them begins."""
+        tree = self.tree_before(self.live.epoch, size)
+        return None if tree is None else tree.extend(self.leaves(self.live.epoch, tree.size, size))
 
     def write(self, rows: list[Record], frontier: Frontier, at: datetime) -> None:
         """Commit rows, the last written `at`. Raises apsw.Error, after which the same rows can be given again."""

@@ -42,7 +42,11 @@ Handler = Callable[[bytes], Awaitable[tuple[str, bytes] | None]]
 """Takes a message of the centre; may answer with a leaf below `up/` and its payload."""
 
 
-class _ReturningError(LinkError):
+class _LeftError(LinkError):
+    """We end a connection that stands, for a broker that may serve better."""
+
+
+class _ReturningError(_LeftError):
     """The preferred broker is there again."""
 
 
@@ -126,6 +130,7 @@ class MqttUplink:
     def _judged(self, error: BaseException) -> tuple[str, bool]:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
+        self._brokers.ended(self._clock.wall_monotonic(), by_us=isinstance(error, _LeftError))
         old = isinstance(error, VersionError) and self._brokers.is_old()
         return str(error), old or isinstance(error, _ReturningError)
 
@@ -161,7 +166,7 @@ class MqttUplink:
                 try:
                     taken = await self._denials.publish(link, self._topic("up", kind), payload)
                 except (LinkError, asyncio.CancelledError):
-                    self._brokers.broke(len(payload))
+                    self._brokers.cut_off(len(payload))
                     raise
                 self._brokers.passed(len(payload))
                 return taken
@@ -220,7 +225,8 @@ class MqttUplink:
         if birth.series_left_out:
             logger.warning("%s: the birth has no room for %d series", self._name, birth.series_left_out)
         await self._denials.publish(link, self._topic("up", "birth"), build_message(birth))
-        self._sender.restart(min(link.payload_max, self._brokers.bytes_max()))
+        link.payload_max, several = self._brokers.fitting(link.payload_max, self._clock.wall_monotonic())
+        self._sender.restart(several)
         self._connected_at = self._clock.wall_monotonic()
 
     async def _farewell(self, link: Link) -> None:
@@ -252,7 +258,7 @@ class MqttUplink:
                 self._outage.broken(self._silence())
             if self._brokers.several and self._sender.silence_s > LEAVE_WALL_S:
                 self._brokers.silent()
-                raise LinkError(self._silence())
+                raise _LeftError(self._silence())
 
     def _silence(self) -> str:
         """Why nothing is acknowledged, as far as can be told from here."""

@@ -1,9 +1,10 @@
 """Which broker an MQTT uplink goes to: the first that answers, in the order of the configuration."""
 
 import hashlib
+import math
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agent.config import MqttBroker
@@ -14,7 +15,20 @@ RETRY_FIRST_S: Final = 0.5
 RETRY_FIRST_MINUTE_S: Final = 2.0
 RETRY_MAX_S: Final = 60.0
 BYTES_MIN: Final = 2048
+FORGET_WALL_S: Final = 6 * 3600.0
 PATIENCE_DOUBLINGS_MAX: Final = 5
+
+
+@dataclass
+class _Sizes:
+    """Bytes of messages: the largest that passed, what a message of several records may have, and one of a single."""
+
+    passed: int = 0
+    several: int = PAYLOAD_BYTES_MAX
+    single: int = PAYLOAD_BYTES_MAX
+    cut_off: int = 0
+    blamed: int = 0
+    until: float = math.inf
 
 
 @dataclass
@@ -22,16 +36,15 @@ class _Known:
     address: MqttBroker
     tls: ssl.SSLContext | None
     version: Version
-    bytes_max: int = PAYLOAD_BYTES_MAX
-    passed: int = 0
-    suspect: int = 0
+    sizes: "_Sizes" = field(default_factory=lambda: _Sizes())
     silences: int = 0
 
 
 class Brokers:
-    """One uplink's. What a broker turns out to be is remembered until the station restarts.
+    """One uplink's. Where a broker turns out to speak 3.1.1 alone, that is remembered until the station restarts.
 
-    That is: whether it speaks 3.1.1 alone, and how large a message it does not take, which 3.1.1 cannot say.
+    How large a message it does not take 3.1.1 can say only by ending the connection; that is remembered for
+    FORGET_WALL_S.
     """
 
     def __init__(
@@ -71,22 +84,35 @@ class Brokers:
 
     def passed(self, size: int) -> None:
         """The current one took a message of so many bytes."""
-        self.current.passed = max(self.current.passed, size)
+        now = self.current.sizes
+        now.passed = max(now.passed, size)
+        now.several, now.single = max(now.several, size), max(now.single, size)
 
-    def broke(self, size: int) -> None:
-        """The connection ended with a message of so many bytes under way: the largest of them may be to blame."""
-        self.current.suspect = max(self.current.suspect, size)
+    def cut_off(self, size: int) -> None:
+        """A message of so many bytes had no PUBACK when the connection ended."""
+        self.current.sizes.cut_off = max(self.current.sizes.cut_off, size)
 
-    def bytes_max(self) -> int:
-        """Of a message on a new connection to the current one: half of what ended the last, where none so large passed.
+    def ended(self, wall_s: float, *, by_us: bool) -> None:
+        """A connection to the current one ended.
 
-        MQTT 5 has words for it.
+        Where no message so large as the largest cut off ever passed, the next are half as large; a single record that
+        was it twice is not sent again.
         """
-        now = self.current
-        if now.version == "3.1.1" and now.suspect > now.passed:
-            now.bytes_max = max(now.passed, min(now.bytes_max, now.suspect) // 2, BYTES_MIN)
-        now.suspect = 0
-        return now.bytes_max
+        now = self.current.sizes
+        size, now.cut_off = now.cut_off, 0
+        if by_us or self.current.version != "3.1.1" or size <= now.passed:
+            return
+        if size > now.several or now.several == BYTES_MIN:
+            now.single = size - 1 if size == now.blamed else now.single
+            now.blamed = size
+        now.several = max(now.passed, min(now.several, size // 2), BYTES_MIN)
+        now.until = wall_s + FORGET_WALL_S
+
+    def fitting(self, most: int, wall_s: float) -> tuple[int, int]:
+        """Bytes of a message of a single record, and of one of several, to the current one; it says `most` itself."""
+        if wall_s > self.current.sizes.until:
+            self.current.sizes = _Sizes(self.current.sizes.passed)
+        return min(most, self.current.sizes.single), min(most, self.current.sizes.several)
 
     @property
     def several(self) -> bool:

@@ -22,6 +22,10 @@ class DeniedError(LinkError):
     """The broker lives but does not let us: it says so of one topic."""
 
 
+class TooLargeError(DeniedError):
+    """The broker does not take a message of this size."""
+
+
 class VersionError(LinkError):
     """The broker does not speak this version of MQTT."""
 

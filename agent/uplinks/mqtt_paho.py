@@ -18,7 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.uplinks.mqtt_client import ANSWER_WALL_S, client_of, connect_properties, properties_of
-from agent.uplinks.mqtt_link import PUBLISH_WALL_S, DeniedError, Link, LinkError, Target, VersionError
+from agent.uplinks.mqtt_link import PUBLISH_WALL_S, DeniedError, Link, LinkError, Target, TooLargeError, VersionError
 from host.tls import ClientContext, explained, failure_of
 from protocols.mqtt.payload import PAYLOAD_BYTES_MAX
 
@@ -216,7 +216,7 @@ class _PahoLink:
     ) -> None:
         if len(payload) > self.payload_max:
             # Sent, it would end this connection, and the next (MQTT 5, 3.2.2.3.6).
-            raise DeniedError(f"{topic}: {len(payload)} bytes, the broker takes {self.payload_max}: raise its limit")
+            raise TooLargeError(f"{topic}: {len(payload)} bytes, the broker takes {self.payload_max}: raise its limit")
         expires = expiry_s is not None and self._five
         properties = properties_of(PacketTypes.PUBLISH, MessageExpiryInterval=expiry_s) if expires else None
         async with self._slots:

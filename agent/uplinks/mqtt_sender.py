@@ -47,7 +47,6 @@ class Sender:
         self._progress = asyncio.Event()
         self._notes = Notes(name, log)
         self._openings = Openings(self._notes)
-        self._heard = clock.wall_monotonic()
         self.foreign_acks = 0
         self.refused_acks = 0
 
@@ -71,10 +70,9 @@ class Sender:
 
     @property
     def silence_s(self) -> float:
-        """Wall seconds since the centre stopped answering although something waits for it; 0 while it answers."""
-        if not any(window.quiet for window in self._windows.values()):
-            return 0.0
-        return self._clock.wall_monotonic() - self._heard
+        """Wall seconds for which the centre has left something unanswered; 0 while it answers."""
+        asked = [window.asked for window in self._windows.values() if window.quiet and window.asked is not None]
+        return self._clock.wall_monotonic() - min(asked) if asked else 0.0
 
     # -- sending
 
@@ -84,7 +82,6 @@ class Sender:
         self._bytes_max = max(1, min(BATCH_BYTES, payload_max - ENVELOPE_BYTES_MAX))
         for window in self._windows.values():
             window.restart()
-        self._heard = self._clock.wall_monotonic()
         self._stir()
 
     async def send_live(self, publish: Publish) -> None:
@@ -212,10 +209,9 @@ class Sender:
                 self.foreign_acks += 1
                 self._notes.foreign(ack.epoch)
             return False
-        self._heard = now
         first = self._openings.first.get(ack.epoch, 0)
         refused = tuple((max(prev, first - 1), reason) for prev, reason in ack.refused)
-        window.acknowledge(ack.model_copy(update={"refused": refused}), self._heard)
+        window.acknowledge(ack.model_copy(update={"refused": refused}), now)
         self._notes.aside(ack.epoch, window)
         self._finish(ack.epoch, window)
         return True

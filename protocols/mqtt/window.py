@@ -74,6 +74,8 @@ class SendWindow:
         self.coverage = coverage
         self.end = end
         self.quiet = False
+        # Since when something waits for an answer; None while nothing does.
+        self.asked: float | None = None
         self._heard = -math.inf
         self._probes: int | None = 0
         self._sent: dict[int, _Sent] = {}
@@ -112,7 +114,7 @@ class SendWindow:
         """A new connection: what was under way may be lost, and the broker may allow what it denied."""
         self._sent.clear()
         self._aside = {prev: one for prev, one in self._aside.items() if one.reason is not None}
-        self.quiet, self._probes = False, 0
+        self.quiet, self._probes, self.asked = False, 0, None
         self._reclaim()
 
     def room(self, *, backfill: bool) -> bool:
@@ -131,6 +133,7 @@ class SendWindow:
 
     def sent(self, batch: Batch, now: float) -> None:
         """A batch went out."""
+        self.asked = now if self.asked is None else self.asked
         doublings = min(self._refused.get(batch.prev, 0), DOUBLINGS_MAX)
         self._sent[batch.prev] = _Sent(batch, now, doublings)
         self._claimed = Coverage.of([*self._claimed.spans, (batch.prev + 1, batch.last)])
@@ -161,6 +164,7 @@ class SendWindow:
         for prev, reason in ack.refused:
             if prev in self._sent:
                 self._refuse(self._sent[prev], reason, now)
+        self.asked = now if self._sent else None
         self._forget_done()
         self._reclaim()
 

@@ -17,12 +17,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from agent.config import MqttBroker, Station
 from agent.config import MqttUplink as UplinkConfig
-from agent.config import Station
 from agent.store.log import Log, Place, Record
 from agent.store.salvaging import Salvaging
 from agent.uplinks.mqtt import MqttUplink
-from agent.uplinks.mqtt_brokers import retry_delay_s, spread
+from agent.uplinks.mqtt_brokers import FORGET_WALL_S, Brokers, retry_delay_s, spread
 from agent.uplinks.mqtt_link import link_of
 from host.clock import ManualClock, RealClock
 from host.tls import client_context
@@ -343,6 +343,51 @@ async def test_in_3_1_1_what_a_broker_does_not_take_is_found_out_by_halves(broke
         await rig.events(200)
         await rig.all_acknowledged()
         assert (await rig.own_events()).count("uplink-down") == down
+
+
+async def test_in_3_1_1_a_record_too_large_for_the_broker_is_told_once_and_holds_up_nobody(
+    broker_with: Any, tmp_path: Path
+) -> None:
+    broker = broker_with("allow_anonymous true\nmax_packet_size 3000")
+    rig = Rig(tmp_path / "log", HurriedClock(80), port=broker.port, version="3.1.1")
+    async with centre_of(broker.port) as centre, rig:
+        large = await rig.log.append("event", {"what": "tick", "pad": "x" * 4000})
+        await rig.events(50)
+        rig.connect()
+        await until(lambda: (1, 50) in centre.bodies, "what is behind it goes up")
+        again = await rig.log.append("event", {"what": "tick", "pad": "x" * 4000})
+        await rig.events(50)
+        await until(lambda: (1, again.seq + 50) in centre.bodies, "and goes on to")
+        denied = rig.clock.wall_monotonic()
+        await until(lambda: rig.clock.wall_monotonic() > denied + 200, "each is offered again twice")
+        rows = [row.fields for row in await rig.rows(frozenset({"event"}))]
+        told = [row["reason"] for row in rows if row["what"] == "uplink-denied"]
+        assert len(told) == 2
+        assert all("raise its limit" in reason for reason in told)
+        assert rig.counts()["connected"]
+    assert not {(1, large.seq), (1, again.seq)} & centre.bodies.keys()
+
+
+def test_what_a_broker_of_3_1_1_takes_is_learned_from_ends_it_made_and_forgotten() -> None:
+    most = 300_000
+    brokers = Brokers([MqttBroker(host="b", port=1)], [None], "3.1.1")
+
+    def ended(*sizes: int, by_us: bool = False) -> tuple[int, int]:
+        for size in sizes:
+            brokers.cut_off(size)
+        brokers.ended(0.0, by_us=by_us)
+        return brokers.fitting(most, 1.0)
+
+    whole = brokers.fitting(most, 0.0)
+    assert ended(100_000, by_us=True) == whole
+    assert ended(900, 100_000, 20) == (whole[0], 50_000)
+    assert ended(50_000) == (whole[0], 25_000)
+    brokers.passed(40_000)
+    assert brokers.fitting(most, 1.0) == (whole[0], 40_000), "what passes is taken"
+    assert ended(39_000) == (whole[0], 40_000), "so large a one has passed: the line broke"
+    assert ended(60_000) == (whole[0], 40_000)
+    assert ended(60_000) == (59_999, 40_000), "a single record ended two"
+    assert brokers.fitting(most, FORGET_WALL_S + 1) == whole
 
 
 async def test_a_broker_that_lives_and_does_not_reach_the_centre_is_left_for_one_that_does(

@@ -286,3 +286,20 @@ def test_what_an_older_copy_of_the_centre_lacks_becomes_a_gap_again(done: set[in
     open_numbers = {number for prev, last in window.gaps() for number in range(prev + 1, last + 1)}
     assert open_numbers == set(range(window.end + 1)) - (done & held)
     assert not window.fall_back(coverage_of(held)), "once"
+
+
+def test_silence_begins_with_the_message_that_is_not_answered() -> None:
+    window = SendWindow(Coverage(), -1)
+    assert window.asked is None
+    window.sent(Batch(-1, 0, 1), 5.0)
+    window.sent(Batch(0, 1, 1), 6.0)
+    assert window.asked == 5.0
+    window.acknowledge(Ack.of(1, Coverage.of([(0, 0)])), 7.0)
+    assert window.asked == 7.0, "one of them is answered"
+    window.acknowledge(Ack.of(1, Coverage.of([(0, 1)])), 8.0)
+    assert window.asked is None
+    window.sent(Batch(1, 2, 1), 300.0)
+    window.expire(310.0)
+    assert (window.quiet, window.asked) == (True, 300.0)
+    window.restart()
+    assert window.asked is None
