@@ -91,6 +91,18 @@ def make_log() -> Callable[..., StationLog]:
 
 
 @pytest.fixture
+def minutes(make_log: Callable[..., Any]) -> Any:
+    """Thirty minutes of scans and averages, a checkpoint every tenth."""
+    log = make_log()
+    for index in range(30):
+        log.scan()
+        log.minute(index)
+        if index % 10 == 9:
+            log.checkpoint()
+    return log
+
+
+@pytest.fixture
 def stations(tmp_path: Path) -> dict[str, Station]:
     """One tower with an outlet, and a plain one beside it."""
     password = tmp_path / "pw"

@@ -21,18 +21,6 @@ Rows = Callable[..., list[Any]]
 EVENTS = "SELECT what FROM event ORDER BY what"
 
 
-@pytest.fixture
-def log(make_log: Maker) -> Any:
-    """Forty minutes of scans and averages, checkpoints at 20, 41, 62 and 83."""
-    made = make_log()
-    for index in range(40):
-        made.scan()
-        made.minute(index)
-        if index % 10 == 9:
-            made.checkpoint()
-    return made
-
-
 def begin(store: Store, log: Any, first: int, last: int | None = None) -> None:
     store.add([log.delivery(first, len(log.bodies) - 1 if last is None else last, prev=-1)])
 
@@ -41,8 +29,8 @@ def verdicts(rows: Rows) -> list[tuple[int, str]]:
     return [tuple(row) for row in rows("SELECT size, verdict FROM checkpoint ORDER BY size")]
 
 
-def test_only_what_was_witnessed_is_asked_for_at_rest(store: Store, log: Any, rows: Rows) -> None:
-    begin(store, log, 30)
+def test_only_what_was_witnessed_is_asked_for_at_rest(store: Store, minutes: Any, rows: Rows) -> None:
+    begin(store, minutes, 30)
     now = [1000.0]
     challenger = Challenger(store.db, store.stations, lambda: now[0], 1440, 24, random.Random(3))
     asked = set()
@@ -50,33 +38,39 @@ def test_only_what_was_witnessed_is_asked_for_at_rest(store: Store, log: Any, ro
         now[0] += TICK_WALL_S
         asked |= {question.seq for _, question in challenger.due()}
         store.db.execute("UPDATE challenge SET verdict = 'intact'")
-    assert asked == set(range(20, 83))
+    assert asked == set(range(20, 62))
     now[0] += 2 * DAY_S
     challenger.due()
     assert "challenge-unanswered" not in rows(EVENTS)
 
 
-def test_what_came_before_afterwards_takes_nothing_from_what_was_cosigned(store: Store, log: Any, rows: Rows) -> None:
+def test_what_came_before_afterwards_takes_nothing_from_what_was_cosigned(
+    store: Store, minutes: Any, rows: Rows
+) -> None:
     """An uplink under another name that begins earlier, as the handbook lets people do."""
-    begin(store, log, 30)
+    begin(store, minutes, 30)
     was = verdicts(rows)
-    assert was == [(41, "consistent"), (62, "consistent"), (83, "consistent")]
-    begin(store, log, 0, 29)
+    assert was == [(41, "consistent"), (62, "consistent")]
+    begin(store, minutes, 0, 29)
     assert verdicts(rows) == [(20, "unverifiable"), *was]
     assert rows(EVENTS) == ["ledger-begins"]
     assert first_listed(store.db, ("tower", 0)) == 20
 
 
-def test_a_report_of_the_centre_proves_what_lies_behind_the_beginning(tmp_path: Path, stations: Any, log: Any) -> None:
+def test_a_report_of_the_centre_proves_what_lies_behind_the_beginning(
+    tmp_path: Path, stations: Any, minutes: Any
+) -> None:
     store = Store(str(tmp_path / "store.db"), stations, lambda: 0.0)
-    begin(store, log, 30)
-    begin(store, log, 0, 9)
-    held = [seq for seq in (*range(10), *range(30, len(log.bodies))) if decode(log.bodies[seq])["kind"] == "average"]
-    wanted = {(0, seq): log.bodies[seq] for seq in held}
+    begin(store, minutes, 30)
+    begin(store, minutes, 0, 9)
+    held = [
+        seq for seq in (*range(10), *range(30, len(minutes.bodies))) if decode(minutes.bodies[seq])["kind"] == "average"
+    ]
+    wanted = {(0, seq): minutes.bodies[seq] for seq in held}
     told = ledger_of(History(StoreSource(open_reader(str(tmp_path / "store.db")), "tower")), wanted)
     store.close()
     assert told is not None
-    assert set(told["records"]) == {f"0-{seq}" for seq in held if 30 <= seq < 83}
+    assert set(told["records"]) == {f"0-{seq}" for seq in held if 30 <= seq < 62}
 
 
 @pytest.mark.parametrize("earlier", [False, True])

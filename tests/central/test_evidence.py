@@ -62,18 +62,6 @@ def centre(tmp_path: Path, stations: dict[str, Station], capsys: pytest.CaptureF
     made.store.close()
 
 
-@pytest.fixture
-def minutes(make_log: Maker) -> Any:
-    """Thirty minutes of scans and averages, a checkpoint every tenth."""
-    log = make_log()
-    for index in range(30):
-        log.scan()
-        log.minute(index)
-        if index % 10 == 9:
-            log.checkpoint()
-    return log
-
-
 def signature(note: str, name: str) -> bytes:
     line = next(one for one in note.split("\n\n")[1].splitlines() if one.split(" ")[1] == name)
     return base64.b64decode(line.split(" ")[2])
