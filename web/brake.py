@@ -16,6 +16,8 @@ DELAY_MAX_S: Final = 900.0
 # Wrong guesses that cost no time: at one name from one place; at one name, or from one place, whatever the other.
 FREE_FAILURES: Final = 3
 FREE_OF_EITHER: Final = 20
+# So long without a wrong guess, and they are counted anew: an office makes some every day.
+FORGET_S: Final = 86400.0
 KNOWN_MAX: Final = 3000
 EVERYBODY_FAILURES: Final = 100
 EVERYBODY_WINDOW_S: Final = 60.0
@@ -45,7 +47,8 @@ class Brake:
         """One wrong guess."""
         now = self._clock()
         for key in _keys(name, place):
-            count = self._known.pop(key, (0, 0.0))[0] + 1
+            before, until = self._known.pop(key, (0, now))
+            count = 1 if now - until > FORGET_S else before + 1
             over = count - (FREE_OF_EITHER if None in key else FREE_FAILURES)
             # The exponent is bounded as well: nothing grows without end.
             delay = min(DELAY_S * 2 ** min(over, 16), DELAY_MAX_S) if over >= 0 else 0.0
@@ -55,9 +58,9 @@ class Brake:
         self._all.append(now)
 
     def passed(self, name: str, place: str = "") -> None:
-        """A right password: the counts of this name begin anew, those of the place and of everybody do not."""
+        """A right password: the counts of this name and of this place begin anew, that of everybody does not."""
         both, *either = _keys(name, place)
-        for key in (both, *(one for one in either if one[0] is not None)):
+        for key in (both, *either):
             self._known.pop(key, None)
         self._let_in[both] = None
         self._let_in.move_to_end(both)

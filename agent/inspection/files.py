@@ -85,8 +85,12 @@ def store_mode(subject: Subject) -> Iterator[Finding]:
     if mode is not None and mode & stat.S_IRWXO:
         yield Finding("store-mode", {"path": store, "mode": f"{mode:04o}"})
     inside = itertools.chain([store], store.glob("*"), store.glob("segments/*"))
-    written = ((path, _mode(path)) for path in itertools.islice(inside, _LOOKED_AT_MAX) if not path.is_socket())
-    open_ones = [(path, mode) for path, mode in written if mode is not None and mode & _OTHERS_WRITE]
+    open_ones = []
+    for path in itertools.islice(inside, _LOOKED_AT_MAX):
+        with suppress(OSError):
+            found = path.lstat().st_mode
+            if found & _OTHERS_WRITE and not stat.S_ISSOCK(found) and not stat.S_ISLNK(found):
+                open_ones.append((path, stat.S_IMODE(found)))
     if open_ones:
         path, mode = open_ones[0]
         yield Finding("store-writable", {"path": path, "mode": f"{mode:04o}", "count": len(open_ones)})

@@ -20,6 +20,7 @@ from web.brake import (
     DELAY_S,
     EVERYBODY_FAILURES,
     EVERYBODY_WINDOW_S,
+    FORGET_S,
     FREE_FAILURES,
     FREE_OF_EITHER,
     KNOWN_MAX,
@@ -312,6 +313,21 @@ def test_a_stranger_shuts_out_himself_and_none_who_was_let_in_before() -> None:
     for _ in range(FREE_FAILURES):
         brake.failed("Li Wei", "192.0.2.1")
     assert brake.wait_s("Li Wei", "192.0.2.1") == DELAY_S
+
+
+def test_an_office_that_errs_now_and_then_is_never_shut_out() -> None:
+    now = [0.0]
+    brake = Brake(lambda: now[0])
+    for number in range(10 * FREE_OF_EITHER):
+        brake.failed(f"name {number}", "192.0.2.1")
+        assert brake.wait_s("somebody new", "192.0.2.1") == 0
+        now[0] += FORGET_S / 2
+        if number % 10 == 9:
+            brake.passed("Li Wei", "192.0.2.1")
+    for _ in range(10 * FREE_FAILURES):
+        brake.failed("Zhao Min", "192.0.2.1")
+        assert brake.wait_s("Zhao Min", "192.0.2.1") == 0
+        now[0] += FORGET_S + DELAY_MAX_S
 
 
 def test_a_network_of_version_6_is_one_place() -> None:
