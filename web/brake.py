@@ -73,7 +73,8 @@ def _keys(name: str, place: str) -> list[Key]:
     name = unicodedata.normalize("NFKC", name).casefold()
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(place)
-        if address.version == 6:
-            place = str(ipaddress.ip_network((address, 64), strict=False))
+        if isinstance(address, ipaddress.IPv6Address):
+            # What came by IPv4 to a socket of both has its own address behind ::ffff:
+            place = str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
     either: list[Key] = [(name or None, None), (None, place or None)]
     return [(name, place), *(key for key in either if key != (None, None))]

@@ -336,6 +336,10 @@ def test_a_network_of_version_6_is_one_place() -> None:
         brake.failed(f"name {number}", f"2001:db8:1:2::{number:x}")
     assert brake.wait_s("another", "2001:db8:1:2:ffff::1") == DELAY_S
     assert brake.wait_s("another", "2001:db8:1:3::1") == 0
+    for number in range(FREE_OF_EITHER):
+        brake.failed(f"name {number}", "::ffff:192.0.2.1")
+    assert brake.wait_s("another", "192.0.2.1") == DELAY_S
+    assert brake.wait_s("another", "::ffff:192.0.2.2") == 0
 
 
 def test_sessions_end_by_idleness_and_by_age(accounts: Accounts) -> None:
