@@ -16,7 +16,7 @@ DELAY_MAX_S: Final = 900.0
 # Wrong guesses that cost no time: at one name from one place; at one name, or from one place, whatever the other.
 FREE_FAILURES: Final = 3
 FREE_OF_EITHER: Final = 20
-# So long without a wrong guess, and they are counted anew: an office makes some every day.
+# So long without a wrong guess, and they are counted anew; DELAY_MAX_S for a name or a place alone.
 FORGET_S: Final = 86400.0
 KNOWN_MAX: Final = 3000
 EVERYBODY_FAILURES: Final = 100
@@ -45,22 +45,26 @@ class Brake:
 
     def failed(self, name: str, place: str = "") -> None:
         """One wrong guess."""
-        now = self._clock()
-        for key in _keys(name, place):
+        now, keys = self._clock(), _keys(name, place)
+        for key in keys:
             before, until = self._known.pop(key, (0, now))
-            count = 1 if now - until > FORGET_S else before + 1
+            count = 1 if now - until > (DELAY_MAX_S if None in key else FORGET_S) else before + 1
             over = count - (FREE_OF_EITHER if None in key else FREE_FAILURES)
             # The exponent is bounded as well: nothing grows without end.
             delay = min(DELAY_S * 2 ** min(over, 16), DELAY_MAX_S) if over >= 0 else 0.0
             self._known[key] = (count, now + delay)
         while len(self._known) > KNOWN_MAX:
             self._known.popitem(last=False)
-        self._all.append(now)
+        if keys[0] not in self._let_in:
+            self._all.append(now)
 
     def passed(self, name: str, place: str = "") -> None:
-        """A right password: the counts of this name and of this place begin anew, that of everybody does not."""
+        """A right password: the counts of this name begin anew, those of the place and of everybody do not.
+
+        Who has an account might else guess at those of others without end.
+        """
         both, *either = _keys(name, place)
-        for key in (both, *either):
+        for key in (both, *(one for one in either if one[0] is not None)):
             self._known.pop(key, None)
         self._let_in[both] = None
         self._let_in.move_to_end(both)
@@ -70,7 +74,7 @@ class Brake:
 
 def _keys(name: str, place: str) -> list[Key]:
     """Name and place; then each alone, where it is told. One spelling of a name is as another; a /64 is one place."""
-    name = unicodedata.normalize("NFKC", name).casefold()
+    name = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(place)
         if isinstance(address, ipaddress.IPv6Address):

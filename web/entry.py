@@ -40,7 +40,7 @@ class Entry:
         if request.method == "GET":
             return self._asked(request)
         form = await form_of(request)
-        name = form.get("name", "").strip()[:100]
+        name = form.get("name", "")[:100].strip()
         problem, status = "wrong_password", 403
         async with self._shell.turn:
             place = place_of(request)

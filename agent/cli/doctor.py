@@ -53,9 +53,9 @@ def inspected(subject: Subject, looks: Mapping[str, Look]) -> dict[str, list[Fin
 def running(config: Config) -> int | None:
     """The process that holds the store, None where the station does not run."""
     store = Path(config.store.path)
-    if not (store / "lock").exists():
-        return None
     try:
+        if not (store / "lock").exists():
+            return None
         with held(store):
             return None
     except StoreHeldError as error:

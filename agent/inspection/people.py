@@ -20,7 +20,10 @@ def accounts(subject: Subject) -> Iterator[Finding]:
         admins = [row for row in rows if row["role"] == "admin" and not row["disabled"]]
     except FileNotFoundError:
         rows = []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except PermissionError:
+        yield Finding("accounts-unseen", {"path": path}, note=True)
+        return
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         yield Finding("accounts-damaged", {"path": path, "why": f"{type(error).__name__}: {error}"})
         return
     if not rows:

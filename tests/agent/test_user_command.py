@@ -186,6 +186,29 @@ def test_who_owns_or_may_write_what_the_station_lives_on_is_named(
         assert "nobody" in told["what"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_who_may_not_enter_the_store_is_told_so(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = config.read_text(encoding="utf-8").rstrip().removesuffix("}")
+    config.write_text(text + "  page: { port: 8000 }\n}\n", encoding="utf-8")
+    findings(config, capsys)  # everything it needs is loaded by now
+    store_of(config).mkdir(parents=True, exist_ok=True)
+    (store_of(config) / "lock").touch()
+    (store_of(config) / "page-accounts.json").write_text("{}")
+    (store_of(config) / "page-accounts.json").chmod(0o600)
+    for folder in (config.parent, *config.parent.parents):
+        if folder.stat().st_uid == 0 and folder.parts[:2] == ("/", "tmp") and len(folder.parts) > 2:
+            folder.chmod(0o755)
+    for mode in (0o755, 0o700):
+        store_of(config).chmod(mode)
+        os.seteuid(65534)
+        try:
+            _, found = findings(config, capsys)
+        finally:
+            os.seteuid(0)
+        assert "accounts-damaged" not in weak(found)
+        assert "accounts-unseen" in {row["code"] for row in found["findings"]}
+
+
 def test_a_damaged_file_of_accounts_is_not_told_as_none(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = config.read_text(encoding="utf-8").rstrip().removesuffix("}")
     config.write_text(text + "  page: { port: 8000 }\n}\n", encoding="utf-8")

@@ -322,12 +322,28 @@ def test_an_office_that_errs_now_and_then_is_never_shut_out() -> None:
         brake.failed(f"name {number}", "192.0.2.1")
         assert brake.wait_s("somebody new", "192.0.2.1") == 0
         now[0] += FORGET_S / 2
-        if number % 10 == 9:
-            brake.passed("Li Wei", "192.0.2.1")
     for _ in range(10 * FREE_FAILURES):
         brake.failed("Zhao Min", "192.0.2.1")
         assert brake.wait_s("Zhao Min", "192.0.2.1") == 0
         now[0] += FORGET_S + DELAY_MAX_S
+
+
+def test_who_has_an_account_neither_guesses_on_nor_shuts_the_door() -> None:
+    now = [0.0]
+    brake = Brake(lambda: now[0])
+    brake.passed("alice", "192.0.2.1")
+    guesses = 0
+    while now[0] < 3600:
+        brake.passed("alice", "192.0.2.1")
+        for spelling in ("admin", " admin", "admin \t", "\u3000ＡＤＭＩＮ", f"name {now[0]}"):
+            if not brake.wait_s(spelling, "192.0.2.1"):
+                brake.failed(spelling, "192.0.2.1")
+                guesses += 1
+        for _ in range(FREE_FAILURES - 1):
+            brake.failed("alice", "192.0.2.1")
+        now[0] += 1
+    assert guesses < 3 * FREE_OF_EITHER
+    assert brake.wait_s("Zhao Min", "192.0.2.8") == 0
 
 
 def test_a_network_of_version_6_is_one_place() -> None:
