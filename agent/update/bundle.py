@@ -16,9 +16,11 @@ from protocols.tlog import NOTE_BYTES_MAX, NoteError, Signer
 MANIFEST: Final = "manifest"
 BUNDLE_BYTES_MAX: Final = 1024 * 1024 * 1024
 _PIECE: Final = 1024 * 1024
-# Of the tar: a block, where in a header its type stands, and what a member takes beside its bytes (name, padding).
+# Of the tar: a block, where in a header size and type stand, and what a member takes beside its bytes (name, padding).
 _BLOCK: Final = 512
-_TYPE: Final = 156
+_SIZE: Final = slice(124, 136)
+_TYPE: Final = slice(156, 157)
+_OCTAL: Final = b"01234567"
 _HEADERS_MAX: Final = 4096
 
 
@@ -59,15 +61,25 @@ def _readable(path: Path) -> Iterator[tuple[tarfile.TarFile, int]]:
         size, head = os.fstat(file.fileno()).st_size, file.read(_BLOCK)
         if size > BUNDLE_BYTES_MAX:
             raise BundleError(f"{path}: more than {BUNDLE_BYTES_MAX} bytes")
-        # A header of another type is read whole before anybody sees it, and nothing has been believed yet.
-        if not head.startswith(MANIFEST.encode() + b"\0") or head[_TYPE : _TYPE + 1] not in (b"0", b"\0"):
-            raise BundleError(f"{path}: no bundle: the first member is no manifest")
+        if not head.startswith(MANIFEST.encode() + b"\0") or not _is_plain(file):
+            raise BundleError(f"{path}: no bundle: the first member is no manifest, or there is more than plain files")
         file.seek(0)
         try:
             with tarfile.open(fileobj=file, mode="r|") as tar:
                 yield tar, size
         except (tarfile.TarError, EOFError, UnicodeError, ValueError) as error:
             raise BundleError(f"{path}: no bundle: {error}") from error
+
+
+def _is_plain(file: IO[bytes]) -> bool:
+    """Whether every header of a tar is of a plain file: others are read whole, and parsed, before anybody sees them."""
+    file.seek(0)
+    while len(block := file.read(_BLOCK)) == _BLOCK and any(block):
+        size = block[_SIZE].rstrip(b"\0 ")
+        if block[_TYPE] not in (b"0", b"\0") or not set(size) <= set(_OCTAL):
+            return False
+        file.seek(-(-int(size or b"0", 8) // _BLOCK) * _BLOCK, os.SEEK_CUR)
+    return True
 
 
 def _manifest(tar: tarfile.TarFile, member: tarfile.TarInfo | None, vkeys: list[str]) -> Manifest:
@@ -110,14 +122,17 @@ def python_tag() -> str:
 
 
 def written(folder: Path, target: Path, version: str, created: str, signer: Signer) -> Manifest:
-    """Make a bundle of everything in a folder (plain files, and `wheels/`). Raises NoteError, OSError."""
+    """Make a bundle of everything in a folder (plain files, and `wheels/`).
+
+    Raises NoteError, OSError, and ValueError for a name of more than 100 characters.
+    """
     names = sorted(one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file())
     files = tuple(Listed(name, (folder / name).stat().st_size, _sha256(folder / name)) for name in names)
     manifest = Manifest(version, created, python_tag(), platform.machine(), files)
     note = folder / MANIFEST
     note.write_text(manifest.signed(signer), encoding="utf-8")
     try:
-        with tarfile.open(target, "x", format=tarfile.PAX_FORMAT) as tar:
+        with tarfile.open(target, "x", format=tarfile.USTAR_FORMAT) as tar:
             for name in (MANIFEST, *names):
                 tar.add(folder / name, name, recursive=False, filter=_plain)
     finally:

@@ -201,6 +201,27 @@ def test_a_header_as_large_as_a_file_is_not_read_before_it_is_believed(
     assert most < 10 * 1024 * 1024
 
 
+@pytest.mark.parametrize(("kind", "count"), [(tarfile.GNUTYPE_LONGNAME, 8), (tarfile.XHDTYPE, 1), (b"9", 1)])
+def test_headers_that_are_no_plain_files_are_refused_before_anybody_parses_them(
+    released: Callable[..., Path], tmp_path: Path, kind: bytes, count: int
+) -> None:
+    bundle = tmp_path / "odd.bundle"
+    with tarfile.open(released("1.2.0")) as whole:
+        manifest = whole.extractfile("manifest").read()  # type: ignore[union-attr]
+    with tarfile.open(bundle, "w") as new:
+        for name, type_, data in [("manifest", tarfile.REGTYPE, manifest), *[("h", kind, b"1" * 200_000)] * count]:
+            info = tarfile.TarInfo(name)
+            info.type, info.size = type_, len(data)
+            new.addfile(info, io.BytesIO(data))
+    with pytest.raises(BundleError, match="more than plain files"):
+        verified(bundle, [SIGNER.vkey])
+    odd = bytearray(bundle.read_bytes())
+    odd[124:136] = b"88888888888\0"
+    bundle.write_bytes(odd)
+    with pytest.raises(BundleError):
+        verified(bundle, [SIGNER.vkey])
+
+
 def test_a_file_beyond_the_bound_is_not_even_opened(tmp_path: Path) -> None:
     huge = tmp_path / "huge.bundle"
     with huge.open("wb") as file:
