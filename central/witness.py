@@ -150,11 +150,9 @@ def _judge_one(
     # What the signed root follows from is right, whoever says it.
     late = frontier.size == 0 < first and beginning.new_to_us(db, tree, first)
     start = (beginning.told(body.before, first) if late else None) or frontier
-    if size <= beginning.first_listed(db, tree):
+    if first < frontier.size:
         # Brought later than what follows it: true or not, it was not witnessed in its time.
-        verdict = "unverifiable"
-    elif first < frontier.size:
-        verdict = "overlap"
+        verdict = "unverifiable" if size <= beginning.first_listed(db, tree) else "overlap"
     elif broken:
         verdict = "unverifiable"
     elif first > start.size:

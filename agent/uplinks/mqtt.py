@@ -168,7 +168,7 @@ class MqttUplink:
                 except (LinkError, asyncio.CancelledError):
                     self._brokers.cut_off(len(payload))
                     raise
-                self._brokers.passed(len(payload))
+                self._brokers.passed(len(payload) if taken else 0)
                 return taken
 
             try:

@@ -49,6 +49,15 @@ def test_an_honest_ledger_is_consistent(store: Store, long_log: Any, rows: Query
     assert rows(EVENTS) == []
 
 
+def test_a_checkpoint_over_nothing_is_consistent(store: Store, make_log: Maker, rows: Query) -> None:
+    log = make_log()
+    log.checkpoint()
+    fill(log, 3)
+    log.checkpoint()
+    deliver(store, log)
+    assert rows("SELECT size, verdict FROM checkpoint ORDER BY size") == [(0, "consistent"), (4, "consistent")]
+
+
 def test_a_checkpoint_waits_for_those_before_it(store: Store, long_log: Any, rows: Query) -> None:
     deliver(store, long_log, 9, 14)
     assert rows("SELECT verdict FROM checkpoint") == ["pending", "pending"]
